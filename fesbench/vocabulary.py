@@ -1,0 +1,54 @@
+"""The field's names, in the one fixed order that every file of fesbench uses."""
+
+from __future__ import annotations
+
+from fesbench.errors import DataError
+
+EXPRESSIONS = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
+"""The basic expressions; an expression's index here is its integer label everywhere."""
+
+ACTION_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 18, 20, 22, 23, 24, 25, 26, 27, 28, 43, 45)
+"""FACS action units, the columns of every action-unit array; intensities in [0, 1], NaN = not coded."""
+
+N_LANDMARKS = 68
+"""iBUG 300-W order: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, mouth 48-67."""
+
+LANDMARK_MIRROR = (
+    *range(16, -1, -1),
+    *range(26, 16, -1),
+    *(27, 28, 29, 30),
+    *(35, 34, 33, 32, 31),
+    *(45, 44, 43, 42, 47, 46),
+    *(39, 38, 37, 36, 41, 40),
+    *(54, 53, 52, 51, 50, 49, 48),
+    *(59, 58, 57, 56, 55),
+    *(64, 63, 62, 61, 60),
+    *(67, 66, 65),
+)
+"""``landmarks[:, LANDMARK_MIRROR]`` are the landmarks of a horizontally flipped face (after x -> S-1-x)."""
+
+_ALIASES = {
+    "neutral": ("ne", "neu"),
+    "anger": ("angry", "an"),
+    "contempt": ("contemptuous", "co"),
+    "disgust": ("disgusted", "di"),
+    "fear": ("fearful", "afraid", "scared", "af"),
+    "happiness": ("happy", "joy", "ha"),
+    "sadness": ("sad", "sa"),
+    "surprise": ("surprised", "su"),
+}
+_BY_ALIAS = {alias: name for name, aliases in _ALIASES.items() for alias in (name, *aliases)}
+
+
+def canonical_expression(name: str) -> str:
+    """Map a data set's spelling ("Happy", "afraid", "AN") to the vocabulary's name.
+
+    Raises:
+        DataError: the name is no known expression.
+    """
+    try:
+        return _BY_ALIAS[name.strip().lower()]
+    except KeyError:
+        raise DataError(
+            f"unknown expression '{name}'; known are {', '.join(EXPRESSIONS)} and their usual spellings"
+        ) from None

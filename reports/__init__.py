@@ -1,0 +1,1 @@
+"""Records to leaderboard: one table model, and the writers that show it."""
