@@ -1,0 +1,60 @@
+"""Finding 68 landmarks with dlib where a data set has none."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fesbench.data.align import FaceError
+from fesbench.errors import DataError
+
+_REMEDY = "install fesbench with its extra 'faces' (pip install 'fesbench[faces]')"
+
+
+def predictor_file() -> Path:
+    """dlib's 68-point predictor, as the package ``face-recognition-models`` carries it.
+
+    The package is found without being imported: its import needs a ``pkg_resources`` that is gone.
+
+    Raises:
+        DataError: the package is not installed.
+    """
+    spec = importlib.util.find_spec("face_recognition_models")
+    if spec is None or spec.origin is None:
+        raise DataError(f"this data has images without landmarks and dlib's models are missing; {_REMEDY}")
+    return Path(spec.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"
+
+
+@functools.lru_cache(maxsize=1)
+def _tools() -> tuple[Any, Any]:
+    try:
+        import dlib
+    except ImportError:
+        raise DataError(f"this data has images without landmarks and dlib is missing; {_REMEDY}") from None
+    return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(predictor_file()))
+
+
+def find_landmarks(image: np.ndarray) -> np.ndarray:
+    """The landmarks of the one face in a picture: float32 (68, 2), pixels, iBUG order.
+
+    dlib's HOG detector sees faces from 80 pixels up; where it finds none the picture is tried once more at
+    twice the size.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+
+    Raises:
+        FaceError: no face, or several.
+        DataError: dlib is not installed.
+    """
+    detector, predictor = _tools()
+    image = np.ascontiguousarray(image)
+    boxes = detector(image, 0) or detector(image, 1)
+    if len(boxes) != 1:
+        raise FaceError(f"several faces found ({len(boxes)})" if len(boxes) else "no face found")
+    shape = predictor(image, boxes[0])
+    return np.array([(point.x, point.y) for point in shape.parts()], np.float32)

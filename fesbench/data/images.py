@@ -1,0 +1,105 @@
+"""Reading any image file as uint8 RGB, or saying in one sentence why not.
+
+What is done to which file: gray, 1-bit and YCbCr become RGB; 16-bit gray is scaled to 8 bits (value * 255 /
+65535, rounded); palettes are looked up; CMYK is converted; transparent pixels (RGBA, LA, transparent
+palettes) are composited on white; the EXIF orientation is applied. Animations and float images are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fesbench.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """The picture in a file: uint8 (H, W, 3) RGB.
+
+    Raises:
+        DataError: missing, empty, truncated, no picture at all, or of a kind that is refused.
+    """
+    return load_image(path)[0]
+
+
+def load_image(path: Path) -> tuple[np.ndarray, str]:
+    """The picture in a file, uint8 (H, W, 3) RGB, and the file's sha256 (hex).
+
+    Raises:
+        DataError: see `read_image`.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder, not an image file") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+    return decode_image(content, str(path)), hashlib.sha256(content).hexdigest()
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Decode an image file's bytes: uint8 (H, W, 3) RGB; ``name`` is for messages.
+
+    Raises:
+        DataError: see `read_image`.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if not content:
+        raise DataError(f"{name} is empty (0 bytes); copy the file again")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns about metadata that it repairs and about large pictures; neither changes pixels
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content)) as image:
+                if getattr(image, "is_animated", False) and image.format in ("GIF", "PNG", "WEBP", "TIFF"):
+                    raise DataError(f"{name} holds several pictures; give one picture a file")
+                image.load()
+                return _to_rgb(image, name)
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{name} is not an image file, or its head is damaged; replace or remove it"
+        ) from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{name} claims to be enormous; it is damaged or hostile, replace it") from None
+    except (*_BROKEN, struct.error, zlib.error) as error:
+        raise DataError(f"{name} is truncated or damaged ({error}); copy the file again") from None
+
+
+def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise DataError(f"{name} holds floating-point values, whose range is unknown; save it as 8-bit PNG")
+    if image.mode.startswith("I"):
+        return _from_16_bit(np.asarray(image).astype(np.int64), name)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, rgba)
+    return np.array(image.convert("RGB"))
+
+
+def _from_16_bit(values: np.ndarray, name: str) -> np.ndarray:
+    if values.min() < 0 or values.max() > 65535:
+        raise DataError(f"{name} holds 32-bit values, whose range is unknown; save it as 8-bit PNG")
+    gray = ((values * 255 + 32767) // 65535).astype(np.uint8)
+    return np.repeat(gray[..., None], 3, axis=2)

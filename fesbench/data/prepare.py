@@ -1,0 +1,165 @@
+"""From a data set to its aligned store: built once, found again by what it was built from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fesbench.data.align import FaceError, Recipe, alignment
+from fesbench.data.datasets import DatasetAdapter, Item, Plan, Skipped, dataset
+from fesbench.data.faces import find_landmarks
+from fesbench.data.files import atomic_write_bytes, locked
+from fesbench.data.home import fesbench_home
+from fesbench.data.store import AlignedStore, read_info
+from fesbench.data.store_writer import StoreWriter
+from fesbench.errors import DataError, FesbenchError
+
+Progress = Callable[[int, int, str], None]
+"""(entries done, entries in all, what is being done)."""
+
+_CHUNK = 32
+_SOURCES = "sources.json"
+
+
+def prepare(
+    data: str,
+    *,
+    size: int,
+    alignment: str,
+    source: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    verify: bool = False,
+) -> AlignedStore:
+    """Build a data set's store under ``$FESBENCH_HOME/stores``, or open the one that is there.
+
+    Constant memory in the number of images; a killed run goes on where it stood. A folder that was given once
+    is remembered: later calls may leave ``source`` out.
+
+    Args:
+        data: name of the data set.
+        size: side of the aligned images, in pixels.
+        alignment: recipe, such as "none@1".
+        source: the user's copy of the data set.
+        options: of the data set's adapter.
+        progress: called after each chunk of images.
+        verify: check every hash of a store that is there already.
+
+    Raises:
+        UnknownNameError: unknown data set, alignment or option.
+        DataError: data absent or unusable, disk full, folder not writable, store damaged.
+    """
+    adapter, recipe = dataset(data), _recipe(alignment)
+    if size < 8:
+        raise DataError(f"size {size} is too small for a face; ask for 32 pixels or more")
+    known = adapter.check_options(options or {})
+    stores = fesbench_home() / "stores"
+    if adapter.needs_source and source is None:
+        source = _remembered(data)
+        if source is not None and not source.is_dir():
+            # the copy was unmounted or moved; what was made from it is still good
+            return _made_from(stores, source, data=data, size=size, alignment=alignment, options=known)
+    plan = adapter.plan(None if source is None else Path(source).resolve(), known, size)
+    path = stores / f"{data}-{_key(data, plan.fingerprint, size, alignment, known)}"
+    with locked(path.with_name(f"{path.name}.lock")):
+        if path.exists():
+            store = AlignedStore.open(path, verify=verify)
+        else:
+            store = _build(path, adapter, plan, recipe, size, known, source, progress)
+    if source is not None:
+        _remember(data, Path(source).resolve())
+    return store
+
+
+def _recipe(name: str) -> Recipe:
+    return alignment(name)
+
+
+def _key(data: str, fingerprint: str, size: int, alignment: str, options: Mapping[str, Any]) -> str:
+    content = json.dumps([data, fingerprint, size, alignment, dict(options)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _build(
+    path: Path,
+    adapter: DatasetAdapter,
+    plan: Plan,
+    recipe: Recipe,
+    size: int,
+    options: Mapping[str, Any],
+    source: Path | None,
+    progress: Progress | None,
+) -> AlignedStore:
+    info = {
+        "options": dict(options),
+        "source": None if source is None else str(Path(source).resolve()),
+        "counts": [dataclasses.asdict(count) for count in plan.facts.counts],
+        "notes": list(plan.facts.notes),
+        "not_understood": dataclasses.asdict(plan.facts.not_understood),
+    }
+    total = len(plan)
+    with StoreWriter(path, size=size) as writer:
+        if progress is not None:
+            progress(writer.done, total, f"preparing {adapter.name}")
+        while writer.done < total:
+            for entry in plan.read(writer.done, min(writer.done + _CHUNK, total)):
+                _add(writer, entry, recipe)
+            if progress is not None:
+                progress(writer.done, total, f"preparing {adapter.name}")
+        return writer.finish(info, data=adapter.name, alignment=recipe.name)
+
+
+def _add(writer: StoreWriter, entry: Item | Skipped, recipe: Recipe) -> None:
+    if isinstance(entry, Skipped):
+        writer.skip(entry.image, entry.reason)
+        return
+    try:
+        landmarks = entry.landmarks
+        if landmarks is None and recipe.needs_landmarks:
+            landmarks = find_landmarks(entry.image)
+        image, moved = recipe.apply(entry.image, landmarks, writer.size)
+    except FaceError as problem:
+        writer.skip(str(entry.row["image"]), str(problem))
+        return
+    writer.add(image, entry.row, landmarks=moved, action_units=entry.action_units)
+
+
+def _remembered(data: str) -> Path | None:
+    path = fesbench_home() / _SOURCES
+    try:
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return Path(known[data]) if data in known else None
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}); delete it and prepare with --from again") from None
+
+
+def _remember(data: str, source: Path) -> None:
+    path = fesbench_home() / _SOURCES
+    with locked(path.with_name(f"{_SOURCES}.lock")):
+        if _remembered(data) == source:
+            return
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        atomic_write_bytes(path, json.dumps({**known, data: str(source)}, indent=1).encode())
+
+
+def _made_from(stores: Path, source: Path, **wanted: Any) -> AlignedStore:
+    """The newest store that was made from a folder which is gone now."""
+    found = []
+    for path in stores.glob(f"{wanted['data']}-*"):
+        try:
+            info = read_info(path)
+        except FesbenchError:
+            continue  # unfinished or damaged: not a candidate, and the message below says what to do
+        if info.get("source") == str(source) and all(info.get(key) == wanted[key] for key in wanted):
+            found.append(path)
+    if not found:
+        raise DataError(
+            f"{source}, from where data '{wanted['data']}' was prepared, is gone, and no store was made from "
+            f"it at size {wanted['size']} with alignment {wanted['alignment']}; run 'fesbench data prepare "
+            f"{wanted['data']} --from DIR'"
+        )
+    return AlignedStore.open(max(found, key=lambda path: (path / "store.json").stat().st_mtime))
