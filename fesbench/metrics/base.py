@@ -1,0 +1,281 @@
+"""What a metric is: a card, the evidence it reads, and the measurement it returns.
+
+A metric is a pure function of an :class:`Evidence` (one task and domain of one cell) and a choice of rows.
+It never reads a file, never draws from global random state, and never drops a request without counting it.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fesbench.errors import DataError, UsageError
+from fesbench.metrics.signature import Signature
+from fesbench.statistics import Interval, cluster_mean
+from fesbench.vocabulary import EXPRESSIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Which = Literal["generated", "truth", "source", "gallery", "reference"]
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class MetricCard:
+    """What a reader must know to read a figure.
+
+    Attributes:
+        name: Column name, such as "FSS".
+        title: Full name.
+        direction: Which way is better.
+        low, high: Range of the figure (may be infinite).
+        unit: Unit, "" for a plain number; "fraction" lies in [0, 1].
+        extractor: Name of the feature extractor, "" where pixels are compared.
+        needs: Which parts of the evidence it reads: truth, source, gallery, reference.
+        source: Citation.
+        per_sample: Whether it yields one value a request.
+    """
+
+    name: str
+    title: str
+    direction: Literal["higher", "lower"]
+    low: float
+    high: float
+    unit: str
+    extractor: str
+    needs: frozenset[str]
+    source: str
+    per_sample: bool
+
+
+class FeatureSet(Protocol):
+    """Features as the extractors give them: values (N, D) float32, valid (N,) bool, signature."""
+
+    @property
+    def values(self) -> npt.NDArray[np.float32]:
+        """(N, D) features."""
+
+    @property
+    def valid(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether the picture could be read (a face was found)."""
+
+    @property
+    def signature(self) -> str:
+        """Weights, input size, resize filter and range of the extractor."""
+
+
+@dataclass
+class Evidence:
+    """One group of requests of one cell: one task in one domain.
+
+    Attributes:
+        requests: (N rows) the request table; ``target`` < 0 marks a request without a true image.
+        generated: (N, S, S, 3) uint8.
+        truth: Same shape, or None where no true images exist.
+        source: Same shape, the pictures the method was given.
+        clusters: (N,) int identity code, stable across cells.
+        seed: Of all resampling.
+        protocol: Such as "avatars@1+size=64:8c1f2a3b".
+        features: (extractor, which) -> features of that set of pictures; generated, truth and source have N
+            rows.
+        labels: (N,) int index of the requested expression into EXPRESSIONS, -1 where it has no single label.
+        gallery_identity: (G,) int identity code of each gallery picture.
+        gallery_take: (G,) int take of each gallery picture; a probe (``requests.take``) meets other takes
+            alone. None: every gallery picture is already from another take.
+        reference_name: Name of the reference set, such as "test-real".
+        reference_identity: (M,) int identity code, for the jackknife; None: no shared identities.
+        reference_labels: (M,) int label, so that one expression is held against its own reference; None:
+            pooled.
+        judge_classes: Expression names in the order of the judge's outputs.
+        alignment: Of the pictures, such as "dlib68-128-gray".
+    """
+
+    requests: pd.DataFrame
+    generated: npt.NDArray[np.uint8]
+    truth: npt.NDArray[np.uint8] | None
+    source: npt.NDArray[np.uint8]
+    clusters: npt.NDArray[np.int64]
+    seed: int
+    protocol: str
+    features: Callable[[str, Which], FeatureSet]
+    labels: npt.NDArray[np.int64]
+    gallery_identity: npt.NDArray[np.int64]
+    reference_name: str
+    gallery_take: npt.NDArray[np.int64] | None = None
+    reference_identity: npt.NDArray[np.int64] | None = None
+    reference_labels: npt.NDArray[np.int64] | None = None
+    judge_classes: tuple[str, ...] = EXPRESSIONS
+    alignment: str = ""
+    _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def memo(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Compute once per evidence what several measurements share."""
+        if key not in self._memo:
+            self._memo[key] = compute()
+        found: T = self._memo[key]
+        return found
+
+    def feature_set(self, extractor: str, which: Which) -> FeatureSet:
+        """Features of one set of pictures, checked once.
+
+        Raises:
+            DataError: wrong number of rows, or a value that is not finite under a valid row.
+        """
+        return self.memo(("features", extractor, which), lambda: self._checked(extractor, which))
+
+    def _checked(self, extractor: str, which: Which) -> FeatureSet:
+        found = self.features(extractor, which)
+        expected = len(self.gallery_identity) if which == "gallery" else len(self)
+        values, valid = found.values, found.valid
+        if (
+            values.ndim != 2
+            or valid.shape != values.shape[:1]
+            or (which != "reference" and len(values) != expected)
+        ):
+            raise DataError(
+                f"{extractor} features of the {which} images have shapes {values.shape} and {valid.shape}, "
+                f"expected {expected} rows"
+            )
+        if not np.isfinite(values[valid]).all():
+            raise DataError(f"{extractor} features of the {which} images hold values that are not finite")
+        return found
+
+
+@dataclass
+class Measurement:
+    """What a metric found on some rows.
+
+    Attributes:
+        per_sample: (rows,) value of each request, NaN where the metric is not defined for it; None: no such
+            values.
+        value: The figure; None with a ``reason``.
+        low, high: 95 % interval; None where too few identities allow none.
+        n_requested: Rows asked for.
+        n_valid: Rows whose pictures could be read by the extractor (a face found); the others count as
+            failures.
+        identities: Number of identities (clusters) behind the figure.
+        signature: How the figure was made.
+        interval_method: How the interval was made.
+    """
+
+    card: MetricCard
+    per_sample: Floats | None
+    value: float | None
+    low: float | None
+    high: float | None
+    n_requested: int
+    n_valid: int
+    identities: int
+    signature: Signature
+    reason: str = ""
+    interval_method: str = ""
+
+
+class Metric(ABC):
+    """A metric with its settings; two with equal signatures measure the same."""
+
+    card: MetricCard
+
+    @abstractmethod
+    def settings(self) -> dict[str, str]:
+        """Every setting that can change the value, for the signature."""
+
+    @abstractmethod
+    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+        """Measure the given rows of the evidence (indices into ``evidence.requests``)."""
+
+    def with_extractor(self, extractor: str) -> Metric:
+        """The same metric on another extractor.
+
+        Raises:
+            UsageError: the metric's name belongs to one extractor, or it uses none.
+        """
+        raise UsageError(f"metric '{self.card.name}' is defined on '{self.card.extractor or 'pixels'}' alone")
+
+    def signature(self, evidence: Evidence, n_valid: int, n_requested: int, **parts: str) -> Signature:
+        """The signature of a measurement; ``parts`` are extractor, resize, reference."""
+        return Signature.of(
+            self.card.name,
+            n_valid=n_valid,
+            n_requested=n_requested,
+            protocol=evidence.protocol,
+            alignment=evidence.alignment,
+            settings=self.settings(),
+            **parts,
+        )
+
+
+def checked_rows(evidence: Evidence, rows: npt.ArrayLike) -> Rows:
+    """Rows as indices.
+
+    Raises:
+        DataError: an index outside the evidence, or one given twice.
+    """
+    found = np.asarray(rows, dtype=np.int64)
+    if found.ndim != 1 or len(np.unique(found)) != len(found):
+        raise DataError("rows to measure must be a list of different indices")
+    if len(found) and (found.min() < 0 or found.max() >= len(evidence)):
+        raise DataError(f"rows to measure must lie in 0..{len(evidence) - 1}")
+    return found
+
+
+def mean_measurement(
+    metric: Metric,
+    evidence: Evidence,
+    rows: Rows,
+    values: Floats,
+    *,
+    n_valid: int,
+    signature: Signature,
+    bounds: tuple[float, float] | None = None,
+) -> Measurement:
+    """Mean of per-request values with its identity-clustered interval; NaN rows are left out."""
+    kept = np.isfinite(values)
+    clusters = evidence.clusters[rows]
+    if not kept.any():
+        return refusal(metric, values, rows, n_valid, signature, "no request has a value")
+    interval = cluster_mean(values[kept], clusters[kept], seed=evidence.seed, bounds=bounds)
+    return from_interval(metric, interval, values, rows, n_valid, signature)
+
+
+def from_interval(
+    metric: Metric, interval: Interval, values: Floats | None, rows: Rows, n_valid: int, signature: Signature
+) -> Measurement:
+    """A measurement from an interval; NaN bounds become None."""
+    low, high = (None if math.isnan(bound) else bound for bound in (interval.low, interval.high))
+    return Measurement(
+        card=metric.card,
+        per_sample=values,
+        value=interval.value,
+        low=low,
+        high=high,
+        n_requested=len(rows),
+        n_valid=n_valid,
+        identities=interval.clusters,
+        signature=signature,
+        interval_method=interval.method,
+    )
+
+
+def refusal(
+    metric: Metric, values: Floats | None, rows: Rows, n_valid: int, signature: Signature, reason: str
+) -> Measurement:
+    """A measurement without a figure, and why."""
+    return Measurement(metric.card, values, None, None, None, len(rows), n_valid, 0, signature, reason)
+
+
+def renamed(card: MetricCard, extractor: str, name: str | None = None) -> MetricCard:
+    """The card of the same metric on another extractor, under a name that says so."""
+    return replace(card, extractor=extractor, name=name or f"{card.name}[{extractor}]")

@@ -1,0 +1,229 @@
+"""What synthesis costs: parameters, operations, speed, latency and memory.
+
+Measured on ready request batches, without gradients and after a warm-up; reading, alignment and writing are
+not part of it. On a GPU times come from CUDA events; on a CPU from the wall clock, and only as many repeats
+are taken as fit the time limit. A batch size that would not fit is left out, never extrapolated.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fesbench.errors import MethodError
+from fesbench.metrics.base import MetricCard
+
+BATCH_SIZES = (1, 8, 32)
+REPEATS = 50
+WARM_UPS = 3
+
+RequestFactory = Callable[[int], Any]
+"""Number of requests -> a RequestBatch of that many."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of one method's synthesis.
+
+    Attributes:
+        parameters: All parameters of the method, discriminators included.
+        parameters_synthesis: Those of the modules that synthesis calls.
+        flops: Floating-point operations for one image, two per multiply-add, of the operations that torch's
+            counter knows (convolutions, matrix products, attention); element-wise work is not counted.
+        images_per_second: By batch size, from the median step; sizes beyond the time limit are left out.
+        latency_p50_ms, latency_p95_ms: One image at a time.
+        latency_repeats: Steps behind the two.
+        memory_mb: Peak, in MiB (2**20 bytes).
+        memory_kind: "cuda-allocated-peak", or "rss-peak-growth": how far the process's resident peak rose,
+            0 when an earlier peak of the same process was higher.
+        device: Name of the device.
+        threads: CPU threads of torch.
+    """
+
+    parameters: int
+    parameters_synthesis: int
+    flops: int
+    images_per_second: dict[int, float]
+    latency_p50_ms: float
+    latency_p95_ms: float
+    latency_repeats: int
+    memory_mb: float
+    memory_kind: str
+    device: str
+    threads: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: batch sizes become text keys."""
+        found = asdict(self)
+        found["images_per_second"] = {str(size): rate for size, rate in self.images_per_second.items()}
+        return found
+
+
+def _card(name: str, title: str, direction: str, unit: str, source: str) -> MetricCard:
+    return MetricCard(
+        name=name,
+        title=title,
+        direction="higher" if direction == "higher" else "lower",
+        low=0.0,
+        high=float("inf"),
+        unit=unit,
+        extractor="",
+        needs=frozenset(),
+        source=source,
+        per_sample=False,
+    )
+
+
+_COSTS = (
+    ("parameters", "parameters of the method", "lower", "", "count"),
+    ("parameters_synthesis", "parameters used in synthesis", "lower", "", "count"),
+    ("flops", "operations for one image", "lower", "FLOP", "torch.utils.flop_counter"),
+    ("images_per_second", "throughput by batch size", "higher", "images/s", "median step"),
+    ("latency_p50_ms", "median latency of one image", "lower", "ms", "batch size 1"),
+    ("latency_p95_ms", "95th percentile latency of one image", "lower", "ms", "batch size 1"),
+    ("memory_mb", "peak memory of synthesis", "lower", "MiB", "see memory_kind"),
+)
+
+COST_CARDS = {row[0]: _card(*row) for row in _COSTS}
+"""Cards of the figures in a :class:`Cost`, by field name."""
+
+
+def measure_cost(
+    method: Any,
+    make_requests: RequestFactory,
+    *,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
+    time_limit: float = 3.0,
+) -> Cost:
+    """Measure a method's synthesis where its parameters lie.
+
+    Args:
+        method: An ``nn.Module`` with ``synthesize(requests)``; an optional ``max_batch`` caps the batch
+            sizes.
+        make_requests: Gives a request batch of any size.
+        batch_sizes: For throughput.
+        time_limit: Seconds of timed steps in all (a first untimed step and the count of operations come on
+            top).
+
+    Raises:
+        MethodError: the method returned another number of images than requested.
+    """
+    device = _device(method)
+    largest = getattr(method, "max_batch", None) or max(batch_sizes)
+    sizes = sorted({1} | {min(size, largest) for size in batch_sizes})
+    clock = _Clock(method, make_requests, device)
+    with torch.no_grad(), _peak_memory(device) as memory:
+        flops, used = _operations(method, clock.requests(1))
+        ends = time.perf_counter() + time_limit
+        steps = clock.steps(1, time_limit / 2)
+        latency = float(np.median(steps))
+        rates = {1: 1 / latency}
+        for size in sizes[1:]:
+            left = (ends - time.perf_counter()) / max(1, sum(s >= size for s in sizes))
+            # Work grows at most linearly with the batch, so this foretells from above what a step takes.
+            if 2 * size * latency <= max(left, 0):
+                rates[size] = size / float(np.median(clock.steps(size, left)))
+    return Cost(
+        parameters=sum(p.numel() for p in method.parameters()),
+        parameters_synthesis=used,
+        flops=flops,
+        images_per_second=rates,
+        latency_p50_ms=1e3 * latency,
+        latency_p95_ms=1e3 * float(np.quantile(steps, 0.95)),
+        latency_repeats=len(steps),
+        memory_mb=memory["mb"],
+        memory_kind="cuda-allocated-peak" if device.type == "cuda" else "rss-peak-growth",
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        threads=torch.get_num_threads(),
+    )
+
+
+class _Clock:
+    """Times synthesis steps on one device."""
+
+    def __init__(self, method: Any, make_requests: RequestFactory, device: torch.device) -> None:
+        self.method, self.make_requests, self.device = method, make_requests, device
+
+    def requests(self, size: int) -> Any:
+        batch = self.make_requests(size)
+        return batch.to(self.device) if hasattr(batch, "to") else batch
+
+    def steps(self, size: int, seconds: float) -> list[float]:
+        """Seconds of each of at most REPEATS steps, warm-ups left out; at least one."""
+        requests = self.requests(size)
+        ends = time.perf_counter() + seconds
+        for _ in range(WARM_UPS):
+            self._step(requests, size)
+            if time.perf_counter() > ends - seconds / 2:
+                break
+        found = [self._step(requests, size)]
+        while len(found) < REPEATS and time.perf_counter() + found[-1] < ends:
+            found.append(self._step(requests, size))
+        return found
+
+    def _step(self, requests: Any, size: int) -> float:
+        if self.device.type != "cuda":
+            start = time.perf_counter()
+            images = self.method.synthesize(requests)
+            seconds = time.perf_counter() - start
+        else:
+            first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            first.record()
+            images = self.method.synthesize(requests)
+            last.record()
+            torch.cuda.synchronize(self.device)
+            seconds = first.elapsed_time(last) / 1e3
+        if len(images) != size:
+            raise MethodError(f"synthesize returned {len(images)} images for {size} requests")
+        return max(seconds, 1e-9)
+
+
+def _operations(method: nn.Module, requests: Any) -> tuple[int, int]:
+    """Counted operations of one step, and the parameters of the modules that it calls."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    called: set[nn.Module] = {method}
+
+    def remember(module: nn.Module, _: object) -> None:
+        called.add(module)
+
+    hooks = [module.register_forward_pre_hook(remember) for module in method.modules()]
+    try:
+        with FlopCounterMode(display=False) as counter:
+            method.synthesize(requests)  # type: ignore[operator]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    used = {id(p): p.numel() for module in called for p in module.parameters(recurse=False)}
+    return int(counter.get_total_flops()), sum(used.values())
+
+
+@contextmanager
+def _peak_memory(device: torch.device) -> Iterator[dict[str, float]]:
+    """Fill ``mb`` on leaving: peak allocated memory on a GPU, growth of the resident peak on a CPU."""
+    found = {"mb": 0.0}
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        yield found
+        torch.cuda.synchronize(device)
+        found["mb"] = torch.cuda.max_memory_allocated(device) / 2**20
+        return
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB on Linux
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield found
+    found["mb"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit / 2**20
+
+
+def _device(method: nn.Module) -> torch.device:
+    for tensor in (*method.parameters(), *method.buffers()):
+        return tensor.device
+    return torch.device("cpu")

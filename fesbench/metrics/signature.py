@@ -1,0 +1,110 @@
+"""The line that travels with every figure and says how it was made.
+
+Example::
+
+    FID|x:inception-tf-2015:6726825d|ref:test-real|n:1964/1964|p:ckplus@1:8c1f|a:dlib68-128-gray|v:0.3.0
+
+After the metric's name come ``key:value`` fields in one fixed order: ``x`` extractor, ``r`` resize, ``ref``
+reference set, then the metric's own settings (``far``, ``gallery``, ``window`` ...), ``n`` valid/requested,
+``p`` protocol, ``a`` alignment, ``v`` code version. Two figures may stand in one column only if their keys
+are equal; the key leaves out the code version and the valid n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fesbench import __version__
+from fesbench.errors import UsageError
+
+_FIRST = ("x", "r", "ref")
+_LAST = ("n", "p", "a", "v")
+_ESCAPES = (("%", "%25"), ("|", "%7C"), ("\n", "%0A"))
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Metric name and ordered fields; build with :meth:`of`, read back with :meth:`parse`."""
+
+    name: str
+    fields: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        *,
+        n_valid: int,
+        n_requested: int,
+        protocol: str,
+        extractor: str = "",
+        resize: str = "",
+        reference: str = "",
+        alignment: str = "",
+        settings: Mapping[str, str] | None = None,
+        version: str = __version__,
+    ) -> Signature:
+        """Build a signature; empty parts are left out.
+
+        Raises:
+            UsageError: a setting uses a reserved or malformed key.
+        """
+        own = dict(settings or {})
+        for key in own:
+            if key in (*_FIRST, *_LAST) or not key.replace("-", "").isalnum():
+                raise UsageError(f"metric '{name}': '{key}' cannot be the name of a signature setting")
+        parts = {"x": extractor, "r": resize, "ref": reference, **dict(sorted(own.items()))}
+        parts |= {"n": f"{n_valid}/{n_requested}", "p": protocol, "a": alignment, "v": version}
+        return cls(name, tuple((key, value) for key, value in parts.items() if value))
+
+    def __str__(self) -> str:
+        return "|".join([_escape(self.name), *(f"{key}:{_escape(value)}" for key, value in self.fields)])
+
+    @classmethod
+    def parse(cls, text: str) -> Signature:
+        """Read a signature back from its line.
+
+        Raises:
+            UsageError: the text is no signature.
+        """
+        name, *rest = text.split("|")
+        pairs = [part.split(":", 1) for part in rest]
+        if not name or not rest or any(len(pair) != 2 for pair in pairs):
+            raise UsageError(f"not a score signature: '{text}'; expected 'NAME|key:value|...'")
+        if len({pair[0] for pair in pairs}) != len(pairs):
+            raise UsageError(f"not a score signature: '{text}' holds a field twice")
+        return cls(_unescape(name), tuple((key, _unescape(value)) for key, value in pairs))
+
+    def comparable(self) -> dict[str, str]:
+        """The fields that must agree before two figures are compared; ``n`` is the requested number alone."""
+        kept = {"metric": self.name, **dict(self.fields)}
+        kept.pop("v", None)
+        if "n" in kept:
+            kept["n"] = kept["n"].rpartition("/")[2]
+        return kept
+
+    def key(self) -> str:
+        """Comparison key: the signature without code version and valid n."""
+        fields = self.comparable()
+        name = fields.pop("metric")
+        return "|".join([_escape(name), *(f"{key}:{_escape(value)}" for key, value in fields.items())])
+
+    @staticmethod
+    def difference(a: Signature | str, b: Signature | str) -> tuple[str, ...]:
+        """Names of the fields in which two signatures are not comparable; empty when their keys agree."""
+        first, second = (Signature.parse(s) if isinstance(s, str) else s for s in (a, b))
+        left, right = first.comparable(), second.comparable()
+        return tuple(name for name in {**left, **right} if left.get(name) != right.get(name))
+
+
+def _escape(value: str) -> str:
+    for plain, code in _ESCAPES:
+        value = value.replace(plain, code)
+    return value
+
+
+def _unescape(value: str) -> str:
+    for plain, code in reversed(_ESCAPES):
+        value = value.replace(code, plain)
+    return value

@@ -1,0 +1,288 @@
+"""Intervals, paired tests and rank groups that treat a person, not a picture, as the unit.
+
+Pictures of one identity share a face, a light and the faults of a method on them, so resampling pictures
+makes intervals too short. Everything here works on *clusters* (identities): per-cluster sums are formed
+once, and a resample is a draw of clusters, so thousands of replicates cost one small matrix product.
+
+Every function takes its own seed and builds its own generator; global random state is neither read nor
+changed. Results do not depend on the order of the rows.
+
+Sources: Efron & Tibshirani, *An Introduction to the Bootstrap* (1993), chapters 11 and 14; Cameron & Miller,
+"A Practitioner's Guide to Cluster-Robust Inference" (2015); Holm (1979).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fesbench.errors import DataError
+
+FEW_CLUSTERS = 20
+"""Below this number of identities a bootstrap interval is too short; Student's t is used instead."""
+
+EXACT_SIGN_FLIPS = 20
+"""Up to this number of identities all sign patterns are enumerated (2**19 after symmetry)."""
+
+SIGN_FLIPS = 20_000
+"""Monte Carlo sign patterns beyond that; the smallest possible p-value is 1 / (SIGN_FLIPS + 1)."""
+
+_CHUNK = 4_000_000  # resampled entries held at once (32 MB)
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its confidence interval; ``low`` and ``high`` are NaN where one cluster allows none."""
+
+    value: float
+    low: float
+    high: float
+    method: str
+    clusters: int
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """``a - b`` on the same requests.
+
+    Attributes:
+        value, low, high: Mean difference with its interval.
+        p: Two-sided sign-flip p-value over clusters.
+        improved: Share of clusters whose mean is higher under ``a`` (ties count one half), in [0, 1].
+        clusters: Number of clusters.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    improved: float
+    clusters: int
+
+
+def cluster_sums(values: npt.ArrayLike, clusters: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Sum and count of the values of each cluster, in ascending cluster order.
+
+    Rows are summed in sorted order, so that the result is bit-equal for any order of the rows.
+
+    Raises:
+        DataError: no values, a NaN or infinity, or as many clusters as values are not given.
+    """
+    v, c = np.asarray(values, dtype=np.float64), np.asarray(clusters)
+    if v.ndim != 1 or v.shape != c.shape or v.size == 0:
+        raise DataError(f"expected as many clusters as values, at least one; got {v.shape} and {c.shape}")
+    if not np.isfinite(v).all():
+        raise DataError(
+            f"{int((~np.isfinite(v)).sum())} of {v.size} values are not finite; drop and count them first"
+        )
+    codes = np.unique(c, return_inverse=True)[1]
+    order = np.lexsort((v, codes))
+    sums: Floats = np.bincount(codes[order], weights=v[order]).astype(np.float64)
+    return sums, np.bincount(codes).astype(np.float64)
+
+
+def cluster_mean(
+    values: npt.ArrayLike,
+    clusters: npt.ArrayLike,
+    *,
+    seed: int,
+    replicates: int = 2000,
+    level: float = 0.95,
+    bounds: tuple[float, float] | None = None,
+) -> Interval:
+    """Mean over all values, with an interval that resamples clusters.
+
+    BCa cluster bootstrap from 20 clusters on; below, Student's t with K-1 degrees of freedom and the
+    cluster-robust standard error. With ``bounds`` (the range of a 0/1 score) values that all sit on one
+    bound get the Clopper-Pearson bound for K trials: a resample of equal values has no spread, but 40
+    successes of 40 people do not prove certainty.
+    """
+    sums, counts = cluster_sums(values, clusters)
+    k, value = len(sums), float(sums.sum() / counts.sum())
+    if k == 1:
+        return Interval(value, math.nan, math.nan, "none: one identity", 1)
+    v = np.asarray(values, dtype=np.float64)
+    if bounds is not None and v.min() == v.max() and v[0] in bounds:
+        width = (bounds[1] - bounds[0]) * (1 - ((1 - level) / 2) ** (1 / k))
+        low, high = (value, value + width) if value == bounds[0] else (value - width, value)
+        return Interval(value, low, high, "clopper-pearson over identities", k)
+    if k < FEW_CLUSTERS:
+        residual = sums - value * counts
+        error = math.sqrt(k / (k - 1) * float(residual @ residual)) / float(counts.sum())
+        return _t_interval(value, error, k, level, "t over identities", bounds)
+    draws = _resampled_means(sums, counts, np.random.default_rng(seed), replicates)
+    deleted = (sums.sum() - sums) / (counts.sum() - counts)
+    low, high = bca(value, draws, deleted, level)
+    return Interval(value, low, high, f"bca cluster bootstrap, {replicates} replicates", k)
+
+
+def _resampled_means(sums: Floats, counts: Floats, rng: np.random.Generator, replicates: int) -> Floats:
+    k, rows = len(sums), max(1, _CHUNK // len(sums))
+    means = []
+    for start in range(0, replicates, rows):
+        drawn = rng.integers(0, k, (min(rows, replicates - start), k))
+        means.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+    return np.concatenate(means)
+
+
+def bca(value: float, draws: Floats, deleted: Floats, level: float = 0.95) -> tuple[float, float]:
+    """Bias-corrected and accelerated bounds (Efron & Tibshirani 1993, eq. 14.9 to 14.15).
+
+    Args:
+        value: The statistic on all data.
+        draws: The statistic on each resample.
+        deleted: The statistic without each cluster (jackknife), for the acceleration.
+        level: Coverage in (0, 1).
+    """
+    from scipy.special import ndtr, ndtri
+
+    if draws.min() == draws.max():
+        return float(draws[0]), float(draws[0])
+    # Half the ties count as below; the clip keeps z0 finite when the value lies outside all draws.
+    share = ((draws < value).mean() + (draws <= value).mean()) / 2
+    z0 = ndtri(np.clip(share, 0.5 / len(draws), 1 - 0.5 / len(draws)))
+    lean = deleted.mean() - deleted
+    spread = float((lean**2).sum()) ** 1.5
+    acceleration = float((lean**3).sum()) / (6 * spread) if spread > 0 else 0.0
+    z = z0 + ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
+    low, high = np.quantile(draws, ndtr(z0 + z / (1 - acceleration * z)))
+    return float(low), float(high)
+
+
+def _t_interval(
+    value: float, error: float, k: int, level: float, method: str, bounds: tuple[float, float] | None = None
+) -> Interval:
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(k - 1, (1 + level) / 2)) * error
+    low, high = bounds or (-math.inf, math.inf)
+    return Interval(value, max(low, value - half), min(high, value + half), method, k)
+
+
+def jackknife(
+    statistic: Callable[[npt.NDArray[np.bool_]], float],
+    clusters: npt.ArrayLike,
+    *,
+    level: float = 0.95,
+    groups: int | None = None,
+) -> Interval:
+    """Delete-one-identity jackknife interval, for statistics that duplicates would bias (Fréchet distances).
+
+    Args:
+        statistic: Maps a mask of kept rows (N,) to the figure.
+        clusters: (N,) identity of each row.
+        level: Coverage.
+        groups: Delete identities in this many groups instead of one by one, where the statistic is dear.
+    """
+    codes = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    k = int(codes.max()) + 1
+    blocks = codes if groups is None or groups >= k else codes % groups
+    value = statistic(np.ones(len(codes), dtype=bool))
+    if k == 1:
+        return Interval(value, math.nan, math.nan, "none: one identity", 1)
+    deleted = np.array([statistic(blocks != block) for block in range(int(blocks.max()) + 1)])
+    return jackknife_interval(value, deleted, clusters=k, level=level)
+
+
+def jackknife_interval(value: float, deleted: Floats, *, clusters: int, level: float = 0.95) -> Interval:
+    """Student's t interval from the leave-one-out values, with (groups - 1) degrees of freedom."""
+    g = len(deleted)
+    error = math.sqrt((g - 1) / g * float(((deleted - deleted.mean()) ** 2).sum()))
+    what = "identity" if g == clusters else f"of {g} identity groups"
+    interval = _t_interval(value, error, g, level, f"jackknife, delete one {what}")
+    return Interval(interval.value, interval.low, interval.high, interval.method, clusters)
+
+
+def sign_flip_p(sums: Floats, *, seed: int, flips: int = SIGN_FLIPS) -> float:
+    """Two-sided p-value of the total when, under the null hypothesis, each cluster's sign is arbitrary.
+
+    Exact for up to 20 clusters, else Monte Carlo with the observed pattern counted in (never 0).
+    """
+    observed = abs(float(sums.sum()))
+    tolerance = 1e-12 * float(np.abs(sums).sum())  # patterns equal up to rounding count as reached
+    if len(sums) <= EXACT_SIGN_FLIPS:
+        totals = sums[:1].copy()  # the first sign is fixed: |total| is symmetric
+        for s in sums[1:]:
+            totals = np.concatenate((totals + s, totals - s))
+        return float((np.abs(totals) >= observed - tolerance).mean())
+    rng, reached, rows = np.random.default_rng(seed), 0, max(1, _CHUNK // len(sums))
+    for start in range(0, flips, rows):
+        signs = rng.integers(0, 2, (min(rows, flips - start), len(sums)), dtype=np.int8) * 2.0 - 1.0
+        reached += int((np.abs(signs @ sums) >= observed - tolerance).sum())
+    return (1 + reached) / (1 + flips)
+
+
+def paired_difference(
+    a: npt.ArrayLike, b: npt.ArrayLike, clusters: npt.ArrayLike, *, seed: int, level: float = 0.95
+) -> PairedDifference:
+    """Mean of ``a - b`` over the same requests, its interval, and the sign-flip p-value.
+
+    Raises:
+        DataError: the two are not given on the same requests, or hold NaN.
+    """
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if x.shape != y.shape:
+        raise DataError(
+            f"a paired difference needs the same requests on both sides; got {x.shape} and {y.shape}"
+        )
+    interval = cluster_mean(x - y, clusters, seed=seed, level=level)
+    sums, _ = cluster_sums(x - y, clusters)
+    improved = float((sums > 0).mean() + (sums == 0).mean() / 2)
+    p = sign_flip_p(sums, seed=seed)
+    return PairedDifference(interval.value, interval.low, interval.high, p, improved, interval.clusters)
+
+
+def holm(p_values: Sequence[float] | Floats) -> Floats:
+    """Holm's step-down adjusted p-values, in the order given; valid under any dependence."""
+    p = np.asarray(p_values, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise DataError("p-values must lie in [0, 1]")
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def rank_groups(
+    names: Sequence[str],
+    per_request_values: Mapping[str, npt.ArrayLike],
+    clusters: npt.ArrayLike,
+    higher_is_better: bool,
+    seed: int,
+    *,
+    level: float = 0.95,
+) -> dict[str, int]:
+    """Groups 1, 2, ...: a new one starts where a row is significantly worse than its group's first row.
+
+    All pairs are tested by sign flips over clusters and Holm-corrected together, so two rows in different
+    adjacent groups differ from their group's leader at the family-wise level; rows within a group are ties.
+
+    Args:
+        names: Rows to rank.
+        per_request_values: One value a request for each name, all on the same requests.
+        clusters: (N,) identity of each request.
+        higher_is_better: Direction of the metric.
+        seed: Of the Monte Carlo sign flips.
+        level: 1 - family-wise error.
+    """
+    if not names:
+        return {}
+    sums = {name: cluster_sums(per_request_values[name], clusters)[0] for name in names}
+    sign = -1.0 if higher_is_better else 1.0
+    order = sorted(names, key=lambda name: (sign * float(sums[name].sum()), name))
+    pairs = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
+    adjusted = holm([sign_flip_p(sums[a] - sums[b], seed=seed) for a, b in pairs])
+    differs = {pair: bool(p < 1 - level) for pair, p in zip(pairs, adjusted, strict=True)}
+    groups, leader, group = {}, order[0], 1
+    for name in order:
+        if name != leader and differs[leader, name]:
+            leader, group = name, group + 1
+        groups[name] = group
+    return groups

@@ -1,0 +1,65 @@
+"""A small evidence whose features are written by hand."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fesbench.metrics.base import Evidence
+
+
+@dataclass(frozen=True)
+class FakeFeatures:
+    values: np.ndarray
+    valid: np.ndarray
+    signature: str
+
+
+@pytest.fixture
+def make_evidence():
+    """Factory: ``make_evidence(identities=[0, 0, 1], features={("dlib", "source"): values, ...}, ...)``.
+
+    A feature entry is an array, or a pair (array, valid). All fields of Evidence can be overridden.
+    """
+
+    def make(identities, *, features=None, signature="sig:1", takes=0, size=16, **fields):
+        clusters = np.asarray(identities)
+        n, rng = len(clusters), np.random.default_rng(0)
+        table = pd.DataFrame(
+            {
+                "request": [f"r{i}" for i in range(n)],
+                "take": np.broadcast_to(takes, n),
+                "target": np.arange(n),
+            }
+        )
+
+        def lookup(extractor, which):
+            found = features[extractor, which]
+            values, valid = found if isinstance(found, tuple) else (found, np.ones(len(found), dtype=bool))
+            return FakeFeatures(
+                np.asarray(values, dtype=np.float32), np.asarray(valid), f"{extractor}:{signature}"
+            )
+
+        images = rng.integers(0, 256, (n, size, size, 3), dtype=np.uint8)
+        given = {
+            "requests": table,
+            "generated": images,
+            "truth": images.copy(),
+            "source": images.copy(),
+            "clusters": clusters,
+            "seed": 7,
+            "protocol": "p@1:abcd",
+            "features": lookup,
+            "labels": np.zeros(n, dtype=np.int64),
+            "gallery_identity": np.unique(clusters),
+            "reference_name": "test-real",
+        }
+        return Evidence(**(given | fields))
+
+    return make
+
+
+@pytest.fixture
+def all_rows():
+    return lambda evidence: np.arange(len(evidence))

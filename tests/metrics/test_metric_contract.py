@@ -1,0 +1,232 @@
+"""What holds for every metric: its card, its counts, its signature, and its indifference to order."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fesbench.metrics
+from fesbench.errors import DataError, UnknownNameError, UsageError
+from fesbench.metrics import METRICS, metric
+from fesbench.metrics.base import Metric
+from fesbench.metrics.distribution import FrechetDistance, KernelDistance
+from fesbench.metrics.fidelity import SSIM
+from fesbench.metrics.identity import Verification
+from fesbench.metrics.signature import Signature
+
+NAMES = ("ECS", "FSS", "TAR@FAR=1%", "TAR@FAR=0.1%", "Rank-1", "SSIM", "PSNR", "FID", "KID", "FD-dlib")
+PEOPLE, PER = 40, 7
+
+
+@pytest.fixture
+def group(make_evidence):
+    """A full group of requests; ``order`` permutes the requests."""
+
+    def make(order=None, **fields):
+        n, rng = PEOPLE * PER, np.random.default_rng(3)
+        order = np.arange(n) if order is None else order
+        who = np.repeat(np.arange(PEOPLE), PER)
+        labels = np.tile(np.arange(1, PER + 1), PEOPLE)
+        face, judged = rng.normal(size=(PEOPLE, 16)), rng.dirichlet(np.ones(8), n)
+        own = face[who] + 0.9 * rng.normal(size=(n, 16))
+        truth = rng.integers(0, 256, (n, 12, 12, 3)).astype(np.uint8)
+        generated = np.clip(truth + rng.integers(-20, 21, truth.shape), 0, 255).astype(np.uint8)
+        given = {("judge", "generated"): judged[order]}
+        for name in ("dlib", "inception-tf-2015"):
+            given |= {
+                (name, "generated"): own[order],
+                (name, "source"): face[who][order],
+                (name, "gallery"): face,
+                (name, "reference"): face[who] + 0.7 * rng.normal(size=(n, 16)),
+            }
+        own_fields = {
+            "labels": labels[order],
+            "truth": truth[order],
+            "generated": generated[order],
+            "reference_identity": who,
+            "reference_labels": labels,
+            "alignment": "dlib68-128",
+        }
+        return make_evidence(who[order], features=given, **(own_fields | fields))
+
+    return make
+
+
+def test_registry_holds_the_known_metrics():
+    assert tuple(METRICS) == NAMES
+    assert all(name == found.card.name for name, found in METRICS.items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestEveryMetric:
+    def test_card_says_what_the_metric_does(self, name, group):
+        card, evidence = METRICS[name].card, group()
+        found = METRICS[name].measure(evidence, np.arange(len(evidence)))
+        assert card.title
+        assert card.source
+        assert card.needs <= {"truth", "source", "gallery", "reference"}
+        assert card.low <= found.low <= found.value <= found.high <= card.high
+        assert (found.per_sample is not None) == card.per_sample
+        if card.per_sample:
+            assert found.per_sample.shape == (len(evidence),)
+        assert (found.n_requested, found.n_valid, found.identities) == (280, 280, PEOPLE)
+        assert found.interval_method
+
+    def test_signature_holds_settings_protocol_and_counts(self, name, group):
+        evidence = group()
+        found = METRICS[name].measure(evidence, np.arange(len(evidence))).signature
+        fields = dict(found.fields)
+        assert found.name == name
+        assert fields["n"] == "280/280"
+        assert fields["p"] == "p@1:abcd"
+        assert fields["a"] == "dlib68-128"
+        assert METRICS[name].settings().items() <= fields.items()
+        assert ("x" in fields) == bool(METRICS[name].card.extractor)
+        assert Signature.parse(str(found)) == found
+
+    def test_equal_signature_means_equal_value_in_any_order(self, name, group):
+        order = np.random.default_rng(9).permutation(PEOPLE * PER)
+        plain, mixed = (METRICS[name].measure(e, np.arange(280)) for e in (group(), group(order)))
+        assert str(plain.signature) == str(mixed.signature)
+        assert mixed.value == pytest.approx(plain.value, rel=1e-9)
+        assert (mixed.low, mixed.high) == pytest.approx((plain.low, plain.high), rel=1e-7)
+        if plain.per_sample is not None:
+            assert (mixed.per_sample == plain.per_sample[order]).all()
+
+    def test_protocol_alignment_and_number_of_requests_part_signatures(self, name, group):
+        measure, rows = METRICS[name].measure, np.arange(280)
+        base = measure(group(), rows).signature
+        difference = Signature.difference
+        assert difference(base, measure(group(protocol="p@2:ffff"), rows).signature) == ("p",)
+        assert difference(base, measure(group(alignment="none"), rows).signature) == ("a",)
+        assert difference(base, measure(group(), rows[:-7]).signature) == ("n",)
+        assert difference(base, measure(group(seed=8), rows).signature) == ()
+
+    def test_the_extractors_signature_parts_signatures(self, name, group):
+        if not METRICS[name].card.extractor:
+            pytest.skip("compares pixels")
+        one, two = (
+            METRICS[name].measure(group(signature=s), np.arange(280)).signature for s in ("w:1", "w:2")
+        )
+        assert Signature.difference(one, two) == ("x",)
+
+    def test_no_rows_give_a_reason(self, name, group):
+        found = METRICS[name].measure(group(), np.arange(0))
+        assert (found.value, found.n_requested) == (None, 0)
+        assert found.reason
+
+    def test_one_person_has_a_figure_or_a_reason_but_no_interval(self, name, group):
+        found = METRICS[name].measure(group(), np.arange(PER))
+        assert (found.low, found.high) == (None, None)
+        assert (found.value is None) == bool(found.reason)
+
+    @pytest.mark.parametrize("rows", [[0, 0], [-1], [280], [[0, 1]]])
+    def test_wrong_rows_are_refused(self, name, rows, group):
+        with pytest.raises(DataError, match="rows to measure"):
+            METRICS[name].measure(group(), np.array(rows))
+
+    def test_features_of_the_wrong_number_are_refused(self, name, group):
+        if not METRICS[name].card.extractor:
+            pytest.skip("compares pixels")
+        evidence = group()
+        found = evidence.features
+        evidence.features = lambda x, w: type(f := found(x, w))(f.values[1:], f.valid[1:], f.signature)
+        with pytest.raises(DataError, match="expected 280 rows"):
+            METRICS[name].measure(evidence, np.arange(280))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "name", "field", "moves"),
+    [
+        ("fesbench.metrics.fidelity.WINDOW", 7, "SSIM", "window", True),
+        ("fesbench.metrics.fidelity.SIGMA", 1.0, "SSIM", "window", True),
+        ("fesbench.metrics.distribution.KID_SCALE", 1.0, "KID", "scale", True),
+    ],
+)
+def test_a_changed_setting_changes_value_and_signature(path, value, name, field, moves, group, monkeypatch):
+    before = METRICS[name].measure(group(), np.arange(280))
+    monkeypatch.setattr(path, value)
+    after = METRICS[name].measure(group(), np.arange(280))
+    assert Signature.difference(before.signature, after.signature) == (field,)
+    assert (before.value != after.value) == moves
+
+
+def test_the_false_accept_rate_is_in_the_signature(group):
+    one, two = (Verification(far).measure(group(), np.arange(280)).signature for far in (0.01, 0.02))
+    assert Signature.difference(one, two) == ("metric", "far")
+
+
+@pytest.mark.parametrize("name", ["FID", "KID", "FD-dlib"])
+def test_the_reference_is_in_the_signature(name, group):
+    one, two = (
+        METRICS[name].measure(group(reference_name=r), np.arange(280)).signature for r in ("test-real", "x")
+    )
+    assert Signature.difference(one, two) == ("ref",)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_that_is_overridden_shows(name, group, monkeypatch):
+    base = METRICS[name].measure(group(), np.arange(280)).signature
+    settings = METRICS[name].settings()
+    for key in settings:
+        monkeypatch.setattr(type(METRICS[name]), "settings", lambda self, k=key: settings | {k: "other"})
+        assert Signature.difference(base, METRICS[name].measure(group(), np.arange(280)).signature) == (key,)
+        monkeypatch.undo()
+
+
+def test_metrics_by_name():
+    assert metric("FD-arcface").card.extractor == "arcface"
+    assert metric("FSS", "arcface").card.name == "FSS[arcface]"
+    assert metric("FSS", "dlib") is METRICS["FSS"]
+    assert metric("TAR@FAR=1%", "arcface").card.name == "TAR@FAR=1%[arcface]"
+    assert metric("FID", "dlib").card.name == "FD-dlib"
+    with pytest.raises(UnknownNameError, match="Did you mean SSIM"):
+        metric("SSIMM")
+    for own in (SSIM(), KernelDistance()):
+        with pytest.raises(UsageError, match="alone"):
+            own.with_extractor("dlib")
+
+
+class _Point:
+    def __init__(self, name, made):
+        self.name, self._made = name, made
+
+    def load(self):
+        if isinstance(self._made, Exception):
+            raise self._made
+        return self._made
+
+
+def test_plugins_add_metrics_and_broken_ones_are_named(monkeypatch):
+    class Mine(FrechetDistance):
+        def __init__(self):
+            super().__init__("mine")
+
+    points = [_Point("mine", Mine), _Point("broken", ImportError("no such module")), _Point("odd", 3)]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
+    with pytest.warns(UserWarning, match="metric plug-in") as caught:
+        found = fesbench.metrics._plugins()
+    assert list(found) == ["FD-mine"]
+    assert isinstance(found["FD-mine"], Metric)
+    messages = " ".join(str(w.message) for w in caught)
+    assert "'broken' cannot be loaded: no such module" in messages
+    assert "'odd' is no fesbench Metric" in messages
+
+
+def test_importing_the_metrics_is_light():
+    code = (
+        "import sys, fesbench.statistics; from fesbench.metrics import METRICS;"
+        "heavy = ('torch', 'piq', 'scipy', 'sklearn', 'pandas', 'torch_fidelity');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_ranges_are_proper():
+    for found in METRICS.values():
+        assert found.card.low < found.card.high
+        assert found.card.direction in ("higher", "lower")
+        assert not math.isnan(found.card.low)
