@@ -1,0 +1,121 @@
+"""What an extractor is: a network that turns images into features, and the name of all it depends on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fesbench.errors import DataError
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an extractor says about N images.
+
+    Attributes:
+        values: float32 (N, D); rows of invalid images are zero.
+        valid: bool (N,); False where there was no usable face. Such images are counted, never dropped.
+        signature: the extractor's signature at the time.
+    """
+
+    values: np.ndarray
+    valid: np.ndarray
+    signature: str
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class Extractor(ABC):
+    """Images to features, independent of how images are batched.
+
+    Attributes:
+        name: the name in the registry and in protocols.
+        needs_landmarks: whether the crop comes from the image's known landmarks.
+    """
+
+    name: str
+    needs_landmarks: bool = False
+
+    @property
+    @abstractmethod
+    def signature(self) -> str:
+        """``name:sha256[:8] of the weights:input and crop:filter:range``; equal ones are comparable."""
+
+    @property
+    def cache_key(self) -> str:
+        """What the feature cache files values under; finer than a signature that names a recipe only."""
+        return self.signature
+
+    def available(self) -> str | None:
+        """None when it can run here; else the reason and the one command that mends it."""
+        return None
+
+    @abstractmethod
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Features of images.
+
+        Args:
+            images: uint8 (N, H, W, 3), RGB.
+            landmarks: float (N, 68, 2) pixels in iBUG order (NaN = unknown); required where needs_landmarks.
+
+        Returns:
+            values float32 (N, D), zero where invalid, and valid bool (N,).
+
+        Raises:
+            DataError: images or landmarks of a wrong shape or type.
+            WeightsError: the weights are missing or not the ones that were asked for.
+        """
+
+    def features(self, images: np.ndarray, landmarks: np.ndarray | None = None) -> Features:
+        """:meth:`extract` with the signature attached."""
+        values, valid = self.extract(images, landmarks)
+        return Features(values, valid, self.signature)
+
+    def close(self) -> None:
+        """Give back processes and memory; the extractor may be used again afterwards."""
+        return
+
+
+def check_inputs(
+    name: str, images: np.ndarray, landmarks: np.ndarray | None, *, needs_landmarks: bool
+) -> None:
+    """Refuse what no extractor can read.
+
+    Raises:
+        DataError: not uint8 (N, H, W, 3), or landmarks that are missing or do not fit.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise DataError(
+            f"extractor '{name}' takes uint8 RGB images (N, H, W, 3), not {images.dtype} {images.shape}"
+        )
+    if not needs_landmarks:
+        return
+    if landmarks is None:
+        raise DataError(f"extractor '{name}' crops by known landmarks: give landmarks of shape (N, 68, 2)")
+    if landmarks.shape != (len(images), 68, 2):
+        raise DataError(
+            f"extractor '{name}' takes landmarks of shape ({len(images)}, 68, 2), not {landmarks.shape}"
+        )
+
+
+def fixed_chunks(array: np.ndarray, size: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Slices of exactly ``size`` rows, the last one padded with its own last row.
+
+    A convolution may round differently for another batch size; a constant one keeps an image's features
+    the same whatever it was asked together with.
+
+    Yields:
+        the slice of rows, and the (size, ...) chunk, whose rows beyond the slice are padding.
+    """
+    for start in range(0, len(array), size):
+        rows = slice(start, min(start + size, len(array)))
+        chunk = np.ascontiguousarray(array[rows])
+        if len(chunk) < size:
+            chunk = np.concatenate([chunk, np.repeat(chunk[-1:], size - len(chunk), axis=0)])
+        yield rows, chunk

@@ -1,0 +1,79 @@
+"""The one place where deepface is imported: its model clients, on its PyTorch engine, with checked files.
+
+deepface downloads what it does not find, without a checksum, and takes whatever lies under the right name.
+Here its home is a folder of links to checked files, so that neither happens.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from fesbench.errors import WeightsError
+from fesbench.extractors.weights import link_checked
+
+ENGINE = "pytorch"
+INSTALL = "pip install 'fesbench[faces]'"
+_LOCK = threading.Lock()
+
+
+def missing_package() -> str | None:
+    """None when deepface and dlib are installed; else ``package: <name>`` and the command that gets it."""
+    for package in ("deepface", "dlib"):
+        if find_spec(package) is None:
+            return f"package: {package} ({INSTALL})"
+    return None
+
+
+def load_client(model: str, weights: Path, home: Path) -> Any:
+    """A deepface face-recognition client.
+
+    Args:
+        model: deepface's name: "Dlib", "ArcFace", "Facenet512", "VGG-Face".
+        weights: the checked file, under deepface's own file name.
+        home: a folder that becomes ``DEEPFACE_HOME`` while the model is built.
+
+    Raises:
+        WeightsError: deepface is missing, runs on another engine, or cannot read the file.
+    """
+    with _LOCK, _environment(DEEPFACE_HOME=str(home), DEEPFACE_BACKEND_ENGINE=ENGINE):
+        link_checked(weights, home / ".deepface" / "weights" / weights.name)
+        try:
+            # Not `from deepface import DeepFace`: that silences every warning of the process.
+            from deepface.commons import backend_utils
+            from deepface.modules.modeling import get_model_class
+        except ImportError as error:
+            raise WeightsError(f"deepface cannot be imported ({error}); {INSTALL}") from None
+        engine = backend_utils.get_backend_engine()
+        if engine != ENGINE:
+            raise WeightsError(
+                f"deepface already runs on its {engine} engine in this process; "
+                "use fesbench in a fresh one, or set DEEPFACE_BACKEND_ENGINE=pytorch"
+            )
+        try:
+            return get_model_class("facial_recognition", model)()
+        except (ValueError, RuntimeError, ImportError) as error:
+            first = " ".join(str(error).split())[:300]
+            raise WeightsError(
+                f"deepface cannot load {weights.name} for its model {model} ({first})"
+            ) from error
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Set environment variables, and put back what was there."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

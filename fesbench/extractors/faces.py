@@ -1,0 +1,229 @@
+"""Face embeddings through deepface's model clients, cropped by known landmarks; and dlib's HOG detector."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fesbench.extractors import crops
+from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
+from fesbench.extractors.deepface_adapter import INSTALL, load_client, missing_package
+from fesbench.extractors.dlib_pool import DlibPool, default_processes, describe
+from fesbench.extractors.weights import WeightsManager
+
+_IN_PROCESS = 8
+"""Up to this many faces are done here: starting the workers takes about a second."""
+
+_BATCH = 16
+
+
+class DlibFaces(Extractor):
+    """dlib's 128-d face descriptor, by deepface's model Dlib.
+
+    Distances of this model are Euclidean; the customary threshold is 0.6.
+
+    Source: D. E. King, dlib's ``dlib_face_recognition_resnet_model_v1``.
+    """
+
+    name = "dlib"
+    needs_landmarks = True
+    dimension = 128
+
+    def __init__(self, manager: WeightsManager, processes: int | None = None) -> None:
+        self._manager = manager
+        self._processes = default_processes() if processes is None else processes
+        self._client: Any = None
+        self._pool: DlibPool | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def signature(self) -> str:
+        """Names the weights, the chip and the range."""
+        return f"dlib:{_short(self._manager, 'dlib')}:chip150-68pt:bilinear:rgb-0-255"
+
+    def available(self) -> str | None:
+        """None, or the missing package or weights."""
+        return missing_package() or self._manager.available("dlib")
+
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Descriptors float32 (N, 128), not normalized; see :meth:`Extractor.extract`."""
+        check_inputs(self.name, images, landmarks, needs_landmarks=True)
+        assert landmarks is not None
+        valid = crops.usable(landmarks, *images.shape[1:3])
+        values = np.zeros((len(images), self.dimension), dtype=np.float32)
+        rows = np.flatnonzero(valid)
+        if len(rows):
+            chips = np.stack([crops.dlib_chip(images[row], landmarks[row]) for row in rows])
+            values[rows] = self.describe_chips(chips)
+        return values, valid
+
+    def describe_chips(self, chips: np.ndarray) -> np.ndarray:
+        """Descriptors of ready chips, uint8 (N, 150, 150, 3) RGB -> float64 (N, 128).
+
+        Few are done in this process, many in workers; the values are the same bits.
+        """
+        weights, home = self._manager.path("dlib"), self._manager.home / "deepface"
+        with self._lock:
+            if self._processes > 1 and (len(chips) > _IN_PROCESS or self._pool is not None):
+                self._pool = self._pool or DlibPool(weights, home, self._processes)
+                return self._pool.describe(chips)
+            self._client = self._client or load_client("Dlib", weights, home)
+            return describe(self._client, chips)
+
+    def close(self) -> None:
+        """End the workers and forget the model."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.close()
+            self._pool = self._client = None
+
+
+@dataclass(frozen=True)
+class FaceModel:
+    """How one of deepface's torch models wants its faces.
+
+    Attributes:
+        name: in the registry and in the weights table.
+        model: deepface's name.
+        size: of the square input, pixels.
+        zoom: of the crop around ArcFace's template; 1 is its tight framing.
+        dimension: of the embedding.
+    """
+
+    name: str
+    model: str
+    size: int
+    zoom: float
+    dimension: int
+
+
+# FaceNet was trained on detector boxes with a margin, VGG-Face on looser ones still. Pixels are in [0, 1],
+# deepface's "base" normalization, on which its thresholds were tuned.
+FACE_MODELS = (
+    FaceModel("arcface", "ArcFace", 112, 1.0, 512),
+    FaceModel("facenet512", "Facenet512", 160, 0.85, 512),
+    FaceModel("vgg-face", "VGG-Face", 224, 0.75, 4096),
+)
+
+
+class TorchFaces(Extractor):
+    """ArcFace, Facenet512 or VGG-Face by deepface, on aligned crops. Compare embeddings by cosine."""
+
+    needs_landmarks = True
+
+    def __init__(self, manager: WeightsManager, model: FaceModel) -> None:
+        self._manager = manager
+        self._model = model
+        self._client: Any = None
+        self._lock = threading.Lock()
+        self.name = model.name
+        self.dimension = model.dimension
+
+    @property
+    def signature(self) -> str:
+        """Names the weights, the crop, the filter and the range."""
+        model = self._model
+        crop = f"similarity{model.size}z{model.zoom:g}"
+        return f"{self.name}:{_short(self._manager, self.name)}:{crop}:bilinear-area:bgr-0-1"
+
+    def available(self) -> str | None:
+        """None, or the missing package or weights."""
+        return missing_package() or self._manager.available(self.name)
+
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings float32 (N, D); see :meth:`Extractor.extract`."""
+        import torch
+
+        check_inputs(self.name, images, landmarks, needs_landmarks=True)
+        assert landmarks is not None
+        valid = crops.usable(landmarks, *images.shape[1:3])
+        values = np.zeros((len(images), self.dimension), dtype=np.float32)
+        rows = np.flatnonzero(valid)
+        client = self._load()
+        # Crops are cut batch by batch: memory does not grow with the number of images.
+        for start in range(0, len(rows), _BATCH):
+            part = rows[start : start + _BATCH]
+            cut = [self._crop(images[row], landmarks[row]) for row in part]
+            for within, chunk in fixed_chunks(np.stack(cut), _BATCH):
+                bgr = np.ascontiguousarray(chunk[..., ::-1]) / np.float32(255)
+                # TF32 would round the embeddings to three digits on a GPU.
+                with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                    values[part[within]] = np.asarray(client.forward(bgr))[: len(part)]
+        return values, valid
+
+    def _crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        return crops.aligned_crop(image, landmarks, self._model.size, self._model.zoom)
+
+    def _load(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                weights = self._manager.path(self.name)
+                self._client = load_client(self._model.model, weights, self._manager.home / "deepface")
+            return self._client
+
+    def close(self) -> None:
+        """Forget the model."""
+        self._client = None
+
+
+class DlibDetector(Extractor):
+    """dlib's HOG frontal face detector, on the whole picture: is there a face at all?
+
+    ``values`` (N, 1) is 1 where it found one, else 0; ``valid`` says the same, so that faces that were not
+    found are counted like every other invalid image.
+    """
+
+    name = "dlib-hog"
+    dimension = 1
+
+    def __init__(self) -> None:
+        self._detector: Any = None
+
+    @property
+    def signature(self) -> str:
+        """Names the detector and its upsampling rule."""
+        return "dlib-hog:19.24:upsample1-below-128::rgb-0-255"
+
+    def available(self) -> str | None:
+        """None, or the missing package."""
+        from importlib.util import find_spec
+
+        return None if find_spec("dlib") else f"package: dlib ({INSTALL})"
+
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Found or not; landmarks are not used."""
+        found = self.detected(images)
+        return found[:, None].astype(np.float32), found
+
+    def detected(self, images: np.ndarray) -> np.ndarray:
+        """Whether at least one frontal face is found: uint8 (N, H, W, 3) RGB -> bool (N,).
+
+        The picture is upsampled once below 128 px, since the detector's window is 80 px.
+        """
+        check_inputs(self.name, images, None, needs_landmarks=False)
+        if self._detector is None:
+            import dlib
+
+            self._detector = dlib.get_frontal_face_detector()
+        upsample = 1 if min(images.shape[1:3]) < 128 else 0
+        found = [len(self._detector(np.ascontiguousarray(image), upsample)) > 0 for image in images]
+        return np.array(found, dtype=bool)
+
+
+def detected(images: np.ndarray) -> np.ndarray:
+    """:meth:`DlibDetector.detected` with a detector of its own."""
+    return DlibDetector().detected(images)
+
+
+def _short(manager: WeightsManager, name: str) -> str:
+    """First 8 digits of the digest that the weights must have; ``unpinned`` where none is known yet."""
+    return (manager.sha256(name) or "unpinned")[:8]

@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from face_pictures import face_images, face_landmarks
+
+from fesbench.errors import DataError, WeightsError
+from fesbench.extractors.crops import dlib_chip
+from fesbench.extractors.dlib_pool import DlibPool, WorkerError, describe
+from fesbench.extractors.faces import FACE_MODELS, DlibDetector, DlibFaces, TorchFaces
+from fesbench.extractors.weights import TABLE, WeightsEntry, WeightsManager
+
+pytest.importorskip("dlib", reason="dlib is not installed")
+pytest.importorskip("deepface", reason="deepface is not installed")
+
+
+@pytest.fixture
+def chips() -> np.ndarray:
+    return np.ascontiguousarray(face_images(6, 160, seed=9)[:, :150, :150])
+
+
+def test_descriptor_equals_deepface_represent(
+    manager: WeightsManager, chips: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = DlibFaces(manager, processes=1)
+    ours = faces.describe_chips(chips[:2])
+    monkeypatch.setenv("DEEPFACE_HOME", str(manager.home / "deepface"))
+    monkeypatch.setenv("DEEPFACE_BACKEND_ENGINE", "pytorch")
+    with warnings.catch_warnings():
+        from deepface import DeepFace
+
+        for chip, mine in zip(chips, ours, strict=False):
+            # deepface takes arrays as BGR.
+            (answer,) = DeepFace.represent(
+                np.ascontiguousarray(chip[..., ::-1]), model_name="Dlib", detector_backend="skip"
+            )
+            assert answer["embedding"] == mine.tolist()
+
+
+def test_descriptor_equals_dlibs_own(manager: WeightsManager, chips: np.ndarray) -> None:
+    import dlib
+
+    network = dlib.face_recognition_model_v1(str(manager.path("dlib")))
+    ours = DlibFaces(manager, processes=1).describe_chips(chips[:1])
+    assert np.array(network.compute_face_descriptor(chips[0])).tolist() == ours[0].tolist()
+
+
+def test_dark_chips_are_not_stretched(manager: WeightsManager) -> None:
+    import dlib
+
+    # deepface's client multiplies by 255 whatever is at most 1; a chip of zeros and ones must stay dark.
+    chip = (np.indices((150, 150)).sum(axis=0) % 2).astype(np.uint8)[..., None].repeat(3, axis=2)
+    network = dlib.face_recognition_model_v1(str(manager.path("dlib")))
+    ours = DlibFaces(manager, processes=1).describe_chips(chip[None])
+    assert np.array(network.compute_face_descriptor(chip)).tolist() == ours[0].tolist()
+
+
+def test_workers_give_the_same_bits_in_any_batch(
+    manager: WeightsManager, faces: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, landmarks = faces
+    pooled, alone = DlibFaces(manager, processes=2), DlibFaces(manager, processes=1)
+    many, valid = pooled.extract(images, landmarks)
+    pooled.close()
+    assert valid.all()
+    assert many.dtype == np.float32
+    for rows in (slice(0, 1), slice(4, 7)):
+        few, _ = alone.extract(images[rows], landmarks[rows])
+        assert np.array_equal(few, many[rows])
+
+
+def test_rows_without_usable_landmarks_are_invalid_and_zero(
+    manager: WeightsManager, faces: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, landmarks = faces[0][:2], faces[1][:2].copy()
+    landmarks[0] = np.nan
+    values, valid = DlibFaces(manager, processes=1).extract(images, landmarks)
+    assert valid.tolist() == [False, True]
+    assert not values[0].any()
+    assert values[1].any()
+
+
+def test_inputs_are_refused_with_words(manager: WeightsManager) -> None:
+    extractor = DlibFaces(manager, processes=1)
+    images = face_images(2, 64)
+    with pytest.raises(DataError, match="give landmarks"):
+        extractor.extract(images)
+    with pytest.raises(DataError, match=r"\(2, 68, 2\), not \(1, 68, 2\)"):
+        extractor.extract(images, face_landmarks(64)[None])
+    with pytest.raises(DataError, match="uint8 RGB"):
+        extractor.extract(images.astype(np.float32), np.stack([face_landmarks(64)] * 2))
+
+
+def test_empty_input_gives_empty_output(manager: WeightsManager) -> None:
+    values, valid = DlibFaces(manager, processes=2).extract(
+        np.zeros((0, 64, 64, 3), np.uint8), np.zeros((0, 68, 2), np.float32)
+    )
+    assert values.shape == (0, 128)
+    assert valid.shape == (0,)
+
+
+def test_a_dying_worker_is_a_clear_error_and_the_next_call_works(
+    manager: WeightsManager, chips: np.ndarray
+) -> None:
+    pool = DlibPool(manager.path("dlib"), manager.home / "deepface", processes=1)
+    first = pool.describe(chips[:1])
+    os.kill(pool.pids[0], signal.SIGKILL)
+    with pytest.raises(WorkerError, match=r"ended by signal 9.*run the same command again"):
+        pool.describe(chips[:1])
+    assert pool.pids == []
+    assert np.array_equal(pool.describe(chips[:1]), first)
+    pool.close()
+
+
+def test_a_worker_that_cannot_load_says_why(tmp_path: Path, chips: np.ndarray) -> None:
+    broken = tmp_path / "dlib_face_recognition_resnet_model_v1.dat"
+    broken.write_bytes(b"nothing")
+    pool = DlibPool(broken, tmp_path / "deepface", processes=1)
+    with pytest.raises(WorkerError, match=r"cannot load|Error deserializing|ended with code 1"):
+        pool.describe(chips[:1])
+
+
+def test_workers_end_when_their_parent_is_killed(manager: WeightsManager, tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    # No main guard on purpose: workers must not import the parent's script again.
+    script.write_text(
+        "import sys, time\nimport numpy as np\nfrom pathlib import Path\n"
+        "from fesbench.extractors.dlib_pool import DlibPool\n"
+        f"pool = DlibPool(Path({str(manager.path('dlib'))!r}), Path({str(tmp_path / 'df')!r}), 1)\n"
+        "pool.describe(np.zeros((1, 150, 150, 3), np.uint8))\n"
+        "print(pool.pids[0], flush=True)\ntime.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while _alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(worker)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def test_an_interrupt_ends_the_workers(
+    manager: WeightsManager, chips: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = DlibPool(manager.path("dlib"), manager.home / "deepface", processes=1)
+
+    def interrupted(chips: np.ndarray, on_done: object) -> np.ndarray:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pool, "_share_out", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pool.describe(chips[:1])
+    assert pool.pids == []
+
+
+def test_detector_finds_nothing_in_noise() -> None:
+    detector = DlibDetector()
+    values, valid = detector.extract(face_images(3, 64))
+    assert values.shape == (3, 1)
+    assert not valid.any()
+    assert np.array_equal(values[:, 0] > 0, valid)
+
+
+def test_detector_finds_a_photograph() -> None:
+    data = pytest.importorskip("skimage.data", reason="scikit-image is not installed")
+    from PIL import Image
+
+    # NASA's portrait of Eileen Collins, public domain, from scikit-image's wheel.
+    face = Image.fromarray(data.astronaut()).crop((150, 0, 300, 150))
+    at_128 = np.asarray(face.resize((128, 128), Image.Resampling.LANCZOS))
+    at_64 = np.asarray(face.resize((64, 64), Image.Resampling.LANCZOS))
+    detector = DlibDetector()
+    assert detector.detected(at_128[None]).tolist() == [True]
+    assert detector.detected(at_64[None]).tolist() == [True]
+
+
+def test_chip_of_a_photograph_is_recognized_across_sizes(manager: WeightsManager) -> None:
+    dlib = pytest.importorskip("dlib")
+    data = pytest.importorskip("skimage.data", reason="scikit-image is not installed")
+    from PIL import Image
+
+    face = Image.fromarray(data.astronaut()).crop((120, 0, 320, 200))
+    large = np.asarray(face.resize((256, 256), Image.Resampling.LANCZOS))
+    small = np.asarray(face.resize((128, 128), Image.Resampling.LANCZOS))
+    predictor = dlib.shape_predictor(str(manager.path("dlib-landmarks")))
+    box = dlib.get_frontal_face_detector()(large, 0)[0]
+    points = np.array([(p.x, p.y) for p in predictor(large, box).parts()], dtype=np.float32)
+    client = DlibFaces(manager, processes=1)
+    halved = (points + 0.5) / 2 - 0.5
+    values = client.describe_chips(np.stack([dlib_chip(large, points), dlib_chip(small, halved)]))
+    # 0.6 is dlib's threshold for one person; the same photograph at half the size must be far below.
+    assert np.linalg.norm(values[0] - values[1]) < 0.2
+
+
+@pytest.fixture
+def arcface(tmp_path: Path) -> TorchFaces:
+    """ArcFace with seeded random weights, brought in as a file without a known sha256."""
+    import torch
+    from deepface.models.facial_recognition.pytorch.ArcFace import base_model
+
+    torch.manual_seed(0)
+    network = base_model()
+    file = tmp_path / "arcface_weights.pth"
+    torch.save(network.state_dict(), file)
+    manager = WeightsManager(tmp_path / "home")
+    model = next(model for model in FACE_MODELS if model.name == "arcface")
+    assert "weights: arcface" in str(TorchFaces(manager, model).available())
+    assert manager.add(file).pinned
+    return TorchFaces(manager, model)
+
+
+def test_torch_model_is_the_same_in_any_batch_and_marks_invalid_rows(
+    arcface: TorchFaces, faces: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fesbench.extractors.faces._BATCH", 4)
+    images, landmarks = faces[0][:4], faces[1][:4].copy()
+    landmarks[2] = np.nan
+    values, valid = arcface.extract(images, landmarks)
+    assert arcface.available() is None
+    assert valid.tolist() == [True, True, False, True]
+    assert values.shape == (4, 512)
+    assert not values[2].any()
+    assert np.isfinite(values).all()
+    alone, _ = arcface.extract(images[3:], landmarks[3:])
+    assert np.array_equal(alone[0], values[3])
+    assert np.abs(values[0] - values[1]).max() > 0
+
+
+def test_signatures_name_weights_and_crop(manager: WeightsManager, tmp_path: Path) -> None:
+    model = next(model for model in FACE_MODELS if model.name == "facenet512")
+    faces = TorchFaces(manager, model)
+    assert faces.signature == "facenet512:unpinned:similarity160z0.85:bilinear-area:bgr-0-1"
+    file = tmp_path / "facenet512_weights.pth"
+    file.write_bytes(b"PK weights")
+    digest = manager.add(file).sha256
+    assert digest is not None
+    assert faces.signature == f"facenet512:{digest[:8]}:similarity160z0.85:bilinear-area:bgr-0-1"
+    assert DlibFaces(manager).signature == "dlib:55533b28:chip150-68pt:bilinear:rgb-0-255"
+
+
+def test_a_file_that_the_model_cannot_read_is_a_clear_error(
+    manager: WeightsManager, tmp_path: Path, faces: tuple[np.ndarray, np.ndarray]
+) -> None:
+    file = tmp_path / "arcface_weights.pth"
+    file.write_bytes(b"PK weights")
+    manager.add(file)
+    with pytest.raises(
+        WeightsError, match=r"deepface cannot load arcface_weights\.pth for its model ArcFace"
+    ):
+        TorchFaces(manager, FACE_MODELS[0]).extract(faces[0][:1], faces[1][:1])
+
+
+def test_planted_dlib_file_is_refused(tmp_path: Path, chips: np.ndarray) -> None:
+    known = TABLE["dlib"]
+    manager = WeightsManager(tmp_path / "home", {"dlib": known})
+    manager.folder.mkdir(parents=True)
+    (manager.folder / known.file).write_bytes(b"planted")
+    faces = DlibFaces(manager, processes=1)
+    assert faces.available() is not None
+    with pytest.raises(WeightsError, match="sha256"):
+        faces.describe_chips(chips[:1])
+
+
+def test_missing_weights_name_the_command(tmp_path: Path, chips: np.ndarray) -> None:
+    entry = TABLE["dlib"]
+    gone = WeightsEntry(**{**entry.__dict__, "package": ("no_such_package", "x")})
+    faces = DlibFaces(WeightsManager(tmp_path, {"dlib": gone}), processes=1)
+    assert faces.available() == "weights: dlib (pip install 'fesbench[faces]')"
+
+
+def test_describe_of_nothing_has_the_right_shape() -> None:
+    assert describe(None, np.zeros((0, 150, 150, 3), np.uint8)).shape == (0, 128)

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from face_pictures import face_images, face_landmarks
+
+from fesbench.errors import DataError
+from fesbench.extractors.base import Extractor, fixed_chunks
+from fesbench.extractors.cache import FeatureCache, content_key
+
+
+class Means(Extractor):
+    """Mean color of each picture; counts what it was asked for."""
+
+    def __init__(self, signature: str = "means:1", needs_landmarks: bool = False) -> None:
+        self.name = "means"
+        self.needs_landmarks = needs_landmarks
+        self._signature = signature
+        self.asked = 0
+
+    @property
+    def signature(self) -> str:
+        return self._signature
+
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self.asked += len(images)
+        values = images.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
+        return values, values[:, 0] < 200
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "features" / "features.sqlite"
+
+
+def test_second_asking_computes_nothing_and_gives_the_same_bits(path: Path) -> None:
+    images = face_images(150, 16)
+    images[3] = 255
+    first = Means()
+    made = FeatureCache(path).get(first, images)
+    again = Means()
+    seen: list[tuple[int, int]] = []
+    kept = FeatureCache(path).get(again, images, on_progress=lambda done, total: seen.append((done, total)))
+    assert (first.asked, again.asked) == (150, 0)
+    assert np.array_equal(made.values, kept.values)
+    assert np.array_equal(made.valid, kept.valid)
+    assert not kept.valid[3]
+    assert kept.values.dtype == np.float32
+    assert kept.values.flags.writeable
+    assert kept.signature == "means:1"
+    assert seen == [(150, 150)]
+
+
+def test_equal_pictures_are_computed_once_and_order_is_kept(path: Path) -> None:
+    images = face_images(5, 16)[[0, 1, 0, 2, 1, 0]]
+    extractor = Means()
+    features = FeatureCache(path).get(extractor, images)
+    assert extractor.asked == 3
+    assert np.array_equal(features.values, Means().extract(images)[0])
+
+
+def test_one_changed_pixel_is_another_picture(path: Path) -> None:
+    images = face_images(1, 16)
+    FeatureCache(path).get(Means(), images)
+    images[0, 5, 5, 1] ^= 1
+    extractor = Means()
+    features = FeatureCache(path).get(extractor, images)
+    assert extractor.asked == 1
+    assert np.array_equal(features.values, extractor.extract(images)[0])
+
+
+def test_another_signature_is_another_feature(path: Path) -> None:
+    images = face_images(2, 16)
+    FeatureCache(path).get(Means("means:1"), images)
+    other = Means("means:2")
+    FeatureCache(path).get(other, images)
+    assert other.asked == 2
+
+
+def test_landmarks_count_only_where_they_are_used(path: Path) -> None:
+    images, landmarks = face_images(2, 16), np.stack([face_landmarks(16)] * 2)
+    moved = landmarks + np.float32(0.25)
+    plain, cropping = Means("plain"), Means("cropping", needs_landmarks=True)
+    cache = FeatureCache(path)
+    for points in (landmarks, moved, landmarks):
+        cache.get(plain, images, points)
+        cache.get(cropping, images, points)
+    assert plain.asked == 2
+    assert cropping.asked == 4
+
+
+def test_shape_is_part_of_the_content() -> None:
+    wide = np.zeros((2, 8, 3), np.uint8)
+    assert content_key(wide) != content_key(wide.reshape(8, 2, 3))
+
+
+def test_a_memory_map_gives_the_same_keys(path: Path, tmp_path: Path) -> None:
+    images = face_images(3, 16)
+    np.save(tmp_path / "images.npy", images)
+    cache = FeatureCache(path)
+    cache.get(Means(), images)
+    extractor = Means()
+    cache.get(extractor, np.load(tmp_path / "images.npy", mmap_mode="r"))
+    assert extractor.asked == 0
+
+
+def test_nothing_asked_nothing_given(path: Path) -> None:
+    features = FeatureCache(path).get(Means(), np.zeros((0, 16, 16, 3), np.uint8))
+    assert features.values.shape == (0, 3)
+
+
+def test_what_was_done_before_a_failure_is_kept(path: Path) -> None:
+    images = face_images(130, 16)
+
+    class Failing(Means):
+        def extract(
+            self, images: np.ndarray, landmarks: np.ndarray | None = None
+        ) -> tuple[np.ndarray, np.ndarray]:
+            if self.asked >= 64:
+                raise RuntimeError("power cut")
+            return super().extract(images, landmarks)
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        FeatureCache(path).get(Failing(), images)
+    extractor = Means()
+    FeatureCache(path).get(extractor, images)
+    assert extractor.asked == 130 - 64
+
+
+@pytest.mark.parametrize("damage", ["noise", "cut", "other schema"])
+def test_a_damaged_file_is_set_aside_with_a_warning(path: Path, damage: str) -> None:
+    images = face_images(40, 16)
+    FeatureCache(path).get(Means(), images)
+    if damage == "noise":
+        path.write_bytes(b"not a database at all" * 100)
+    elif damage == "cut":
+        raw = path.read_bytes()
+        path.write_bytes(raw[: len(raw) // 2])
+    else:
+        path.unlink()
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE features (a)")
+        connection.close()
+    extractor = Means()
+    with pytest.warns(UserWarning, match=r"is damaged .* set aside"):
+        features = FeatureCache(path).get(extractor, images)
+    assert np.array_equal(features.values, extractor.extract(images)[0])
+    assert path.with_name(path.name + ".damaged").exists()
+    after = Means()
+    FeatureCache(path).get(after, images)
+    assert after.asked == 0
+
+
+def test_a_flipped_bit_in_a_row_is_noticed(path: Path) -> None:
+    images = face_images(2, 16)
+    truth = FeatureCache(path).get(Means(), images).values
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE features SET vector = zeroblob(12) WHERE content = ?", (content_key(images[0]),)
+        )
+    connection.close()
+    extractor = Means()
+    assert np.array_equal(FeatureCache(path).get(extractor, images).values, truth)
+    assert extractor.asked == 1
+
+
+def test_an_unusable_place_warns_once_and_still_answers(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    cache = FeatureCache(tmp_path / "file" / "features.sqlite")
+    images = face_images(2, 16)
+    with pytest.warns(UserWarning, match=r"cannot be used .* FESBENCH_HOME") as caught:
+        first = cache.get(Means(), images)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(cache.get(Means(), images).values, first.values)
+
+
+def test_features_that_are_not_finite_are_refused(path: Path) -> None:
+    class Broken(Means):
+        def extract(
+            self, images: np.ndarray, landmarks: np.ndarray | None = None
+        ) -> tuple[np.ndarray, np.ndarray]:
+            return np.full((len(images), 3), np.nan, np.float32), np.ones(len(images), bool)
+
+    with pytest.raises(DataError, match="extractor 'means'"):
+        FeatureCache(path).get(Broken(), face_images(1, 16))
+
+
+def _fill(path: str, start: int) -> None:
+    images = face_images(120, 16, seed=5)[start : start + 80]
+    FeatureCache(Path(path)).get(Means(), images)
+
+
+def test_processes_share_one_file(path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_fill, args=(str(path), start)) for start in (0, 20, 40)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    extractor = Means()
+    FeatureCache(path).get(extractor, face_images(120, 16, seed=5))
+    assert extractor.asked == 0
+
+
+def test_fixed_chunks_pad_the_last_one() -> None:
+    parts = list(fixed_chunks(np.arange(5), 2))
+    assert [(rows.start, rows.stop, chunk.tolist()) for rows, chunk in parts] == [
+        (0, 2, [0, 1]),
+        (2, 4, [2, 3]),
+        (4, 5, [4, 4]),
+    ]
