@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from factories import fake_store
 
 from fesbench.data.views import TrainingSet, derive_seed, image_tensor
 from fesbench.errors import DataError
 from fesbench.method import Problem, methods
 from fesbench.request_batches import label_requests
 from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
+from tests.factories import fake_store
 
 
 def _view(store, rows=None, units=(6, 12), **options) -> TrainingSet:

@@ -1,0 +1,119 @@
+"""Networks that two or more methods share: the StarGAN family's trunk and critic, and label planes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+def norm(width: int) -> nn.InstanceNorm2d:
+    """Affine instance norm on the image's own statistics, in training and in synthesis alike.
+
+    The family's releases track running statistics and never use them, since they never call ``eval()``.
+    """
+    return nn.InstanceNorm2d(width, affine=True, track_running_stats=False)
+
+
+class Residual(nn.Module):
+    """Conv - IN - ReLU - conv - IN, plus its input; no activation after the sum."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(width, width, 3, 1, 1, bias=False),
+            norm(width),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, 1, 1, bias=False),
+            norm(width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, width, H, W) -> the same shape."""
+        return x + self.body(x)
+
+
+def trunk(channels: int, width: int, middle: list[nn.Module]) -> nn.Sequential:
+    """Conv7, two strided convs, ``middle``, two transposed convs: (N, channels, H, W) -> (N, width, H, W).
+
+    Zero padding: with reflected borders a constant label plane would only shift the first convolution's
+    output, and instance norm takes a shift away (StarGAN's own comment).
+    """
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 7, 1, 3, bias=False),
+        norm(width),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False),
+        norm(2 * width),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(2 * width, 4 * width, 4, 2, 1, bias=False),
+        norm(4 * width),
+        nn.ReLU(inplace=True),
+        *middle,
+        nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1, bias=False),
+        norm(2 * width),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False),
+        norm(width),
+        nn.ReLU(inplace=True),
+    )
+
+
+def head(width: int, channels: int) -> nn.Conv2d:
+    """The last 7x7 convolution, without bias."""
+    return nn.Conv2d(width, channels, 7, 1, 3, bias=False)
+
+
+class Critic(nn.Module):
+    """StarGAN's discriminator: six strided convolutions, a realism map and a condition head.
+
+    Args:
+        size: side of the images, a multiple of 64; the condition head's kernel is what remains of it.
+        width: channels of the first layer, doubled in each following one.
+        outputs: classes (logits) or action units (values) of the condition head.
+    """
+
+    def __init__(self, size: int, width: int, outputs: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for depth in range(6):
+            layers += [nn.Conv2d(channels, width << depth, 4, 2, 1), nn.LeakyReLU(0.01, inplace=True)]
+            channels = width << depth
+        self.body = nn.Sequential(*layers)
+        self.realism = nn.Conv2d(channels, 1, 3, 1, 1, bias=False)
+        self.condition = nn.Conv2d(channels, outputs, size // 64, bias=False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) -> realism (N, 1, H/64, W/64) and condition (N, outputs)."""
+        hidden = self.body(image)
+        return self.realism(hidden), self.condition(hidden).flatten(1)
+
+
+def with_planes(image: Tensor, condition: Tensor) -> Tensor:
+    """Tile a condition (N, K) to constant planes behind the image: (N, 3 + K, H, W)."""
+    planes = condition.to(image.dtype)[:, :, None, None].expand(-1, -1, *image.shape[2:])
+    return torch.cat([image, planes], dim=1)
+
+
+def one_hot(label: Tensor, classes: int, second: Tensor | None = None) -> Tensor:
+    """(N,) indices -> (N, classes) float; a second label (>= 0) is added to the first (a compound)."""
+    found = nn.functional.one_hot(label.clamp(min=0), classes).float() * (label >= 0)[:, None]
+    if second is not None:
+        found = found + one_hot(second, classes)
+    return found.clamp(max=1)
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Spare the gradients of a network's parameters while a loss goes back through it."""
+    wanted = [p for p in network.parameters() if p.requires_grad]
+    for parameter in wanted:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)

@@ -1,0 +1,36 @@
+"""Reference row: the source, unchanged; what identity scores look like when nothing is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from fesbench.batches import RequestBatch
+from fesbench.method import Method, MethodCard
+
+
+@dataclass(frozen=True)
+class CopyHyper:
+    """Nothing to set."""
+
+
+class CopySource(Method):
+    """Returns its source."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="copy",
+        title="copy",
+        citation="The source, unchanged",
+        year=0,
+        needs=frozenset(),
+        controls=frozenset({"expression", "transfer", "intensity", "action-unit", "compound", "sequence"}),
+        reference=True,
+        notes="keeps the person and shows no expression",
+    )
+    presets: ClassVar[dict[str, Any]] = {"paper": CopyHyper(), "tiny": CopyHyper()}
+
+    def synthesize(self, requests: RequestBatch) -> Tensor:
+        """The sources."""
+        return requests.source.clone()

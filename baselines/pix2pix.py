@@ -1,0 +1,234 @@
+"""pix2pix (CVPR 2017) guided by drawn target landmarks: 6 input channels, one model for all expressions.
+Choices: the authors' Torch code (constant rate, dropout in the three innermost decoders), without its biases,
+which never act.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fesbench.batches import PairBatch, RequestBatch
+from fesbench.errors import MethodError
+from fesbench.method import Method, MethodCard, Phase
+
+from .blocks import frozen
+from .planes import landmark_planes
+
+
+@dataclass(frozen=True)
+class Pix2PixHyper:
+    """The code's values; 200 epochs of the 400 facades make 80,000 steps of one pair."""
+
+    width: int = 64
+    batch_size: int = 1
+    learning_rate: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    target_weight: float = 100.0
+    jitter: float = 286 / 256
+    dropout: float = 0.5
+    steps: int = 80_000
+    smoke_steps: int = 1500
+
+
+class BatchOfOneNorm(nn.Module):
+    """Batch norm as this method uses it: in training mode, on a batch of one, also at test.
+
+    Each image is normalized by its own statistics, so larger batches are only a faster way of doing the same,
+    and no output depends on its neighbors in a batch.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.empty(width)), nn.Parameter(torch.zeros(width))
+        nn.init.normal_(self.weight, 1.0, 0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, width, H, W) -> the same shape."""
+        return F.instance_norm(x, weight=self.weight, bias=self.bias)
+
+
+class UNet(nn.Module):
+    """The U-Net generator, down to 1x1.
+
+    Args:
+        size: side of the images, a power of two, at least 32.
+        channels: of the input.
+        width: of the first level, doubled up to eight times itself.
+        dropout: probability in the three innermost decoders.
+    """
+
+    def __init__(self, size: int, channels: int, width: int, dropout: float) -> None:
+        super().__init__()
+        depth = size.bit_length() - 1
+        if size != 1 << depth or depth < 5:
+            raise MethodError(f"pix2pix needs a power of two of at least 32 as image size, not {size}")
+        widths = [width * min(8, 1 << level) for level in range(depth)]
+        ins = [channels, *widths[:-1]]
+        self.encoders = nn.ModuleList(
+            nn.Conv2d(i, o, 4, 2, 1, bias=False) for i, o in zip(ins, widths, strict=True)
+        )
+        self.encoder_norms = nn.ModuleList(BatchOfOneNorm(w) for w in widths[1:-1])
+        outs = [3, *widths[:-1]]
+        self.decoders = nn.ModuleList(
+            nn.ConvTranspose2d(w if level == depth - 1 else 2 * w, o, 4, 2, 1, bias=level == 0)
+            for level, (w, o) in enumerate(zip(widths, outs, strict=True))
+        )
+        self.decoder_norms = nn.ModuleList(BatchOfOneNorm(o) for o in outs[1:])
+        self.depth, self.dropout = depth, dropout
+
+    def forward(self, x: Tensor, noise: list[torch.Generator] | None = None) -> Tensor:
+        """(N, channels, S, S) -> (N, 3, S, S) in [-1, 1].
+
+        Args:
+            x: input planes.
+            noise: one CPU generator per image for its dropout; default: torch's global generator.
+        """
+        skips = []
+        for level, encoder in enumerate(self.encoders):
+            x = encoder(F.leaky_relu(x, 0.2) if level else x)
+            if 0 < level < self.depth - 1:
+                x = self.encoder_norms[level - 1](x)
+            skips.append(x)
+        for level in range(self.depth - 1, 0, -1):
+            wide = x if level == self.depth - 1 else torch.cat([skips[level], x], dim=1)
+            x = self.decoder_norms[level - 1](self.decoders[level](F.relu(wide)))
+            if level >= self.depth - 3:
+                x = self._drop(x, noise)
+        return torch.tanh(self.decoders[0](F.relu(torch.cat([skips[0], x], dim=1))))
+
+    def _drop(self, x: Tensor, noise: list[torch.Generator] | None) -> Tensor:
+        if noise is None:
+            return F.dropout(x, self.dropout, training=True)
+        kept = torch.stack([torch.rand(x.shape[1:], generator=generator) for generator in noise])
+        return x * (kept >= self.dropout).to(x) / (1 - self.dropout)
+
+
+class PatchCritic(nn.Module):
+    """The 70x70 PatchGAN on input and output together; logits."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+        for level, stride in ((1, 2), (2, 2), (3, 1)):
+            layers += [
+                nn.Conv2d(width << (level - 1), width << level, 4, stride, 1, bias=False),
+                BatchOfOneNorm(width << level),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        self.body = nn.Sequential(*layers, nn.Conv2d(width << 3, 1, 4, 1, 1))
+
+    def forward(self, planes: Tensor, image: Tensor) -> Tensor:
+        """(N, channels - 3, S, S) and (N, 3, S, S) -> logits (N, 1, S/8 - 2, S/8 - 2)."""
+        found: Tensor = self.body(torch.cat([planes, image], dim=1))
+        return found
+
+
+class Pix2Pix(Method):
+    """Supervised translation of a neutral face and a drawing of the wanted landmarks."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="pix2pix",
+        title="pix2pix",
+        citation="Isola et al., CVPR 2017, arXiv 1611.07004: "
+        "Image-to-Image Translation with Conditional Adversarial Networks",
+        year=2017,
+        needs=frozenset({"pairs", "neutral", "landmarks"}),
+        controls=frozenset({"expression", "transfer"}),
+        notes="input: face and drawn target landmarks; norm and dropout per image, in test as in training",
+    )
+    presets: ClassVar[dict[str, Any]] = {
+        "paper": Pix2PixHyper(),
+        "tiny": Pix2PixHyper(width=16, batch_size=4, learning_rate=5e-4),
+    }
+    hyper: Pix2PixHyper
+
+    def build(self) -> None:
+        """Create generator and discriminator with the code's initial weights."""
+        self.generator = UNet(self.problem.size, 6, self.hyper.width, self.hyper.dropout)
+        self.critic = PatchCritic(9, self.hyper.width)
+        self.apply(_initialize)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One adversarial phase at a constant rate."""
+        return (
+            Phase(
+                "adversarial",
+                "pair",
+                self.hyper.batch_size,
+                paper_steps=self.hyper.steps,
+                smoke_steps=self.hyper.smoke_steps,
+            ),
+        )
+
+    def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
+        """Adam for each network."""
+        rate, betas = self.hyper.learning_rate, self.hyper.betas
+        return {
+            "generator": torch.optim.Adam(self.generator.parameters(), rate, betas),
+            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
+        }
+
+    def training_step(self, phase: Phase, batch: PairBatch, step: int) -> dict[str, Tensor]:
+        """One discriminator step, then one generator step."""
+        source, target, landmarks = jitter(
+            batch.source.image, batch.target.image, batch.target.landmarks, self.hyper.jitter
+        )
+        planes = torch.cat([source, landmark_planes(landmarks, source.shape[-1])], dim=1)
+        fake = self.generator(planes)
+        losses = self._critic_step(planes, target, fake.detach())
+        with frozen(self.critic):
+            logits = self.critic(planes, fake)
+            realism = F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
+            distance = (target - fake).abs().mean()
+            self.descend("generator", realism + self.hyper.target_weight * distance)
+        return {**losses, "generator_realism": realism.detach(), "generator_target": distance.detach()}
+
+    def _critic_step(self, planes: Tensor, target: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        real, made = self.critic(torch.cat([planes, planes]), torch.cat([target, fake])).chunk(2)
+        right = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
+        wrong = F.binary_cross_entropy_with_logits(made, torch.zeros_like(made))
+        self.descend("critic", (right + wrong) / 2)
+        gap = real.sigmoid().mean() - made.sigmoid().mean()
+        return {"critic_loss": (right + wrong).detach() / 2, "probability_gap": gap.detach()}
+
+    @torch.inference_mode()
+    def synthesize(self, requests: RequestBatch) -> Tensor:
+        """Images with the target landmarks; dropout follows each request's seed."""
+        landmarks = requests.target_landmarks
+        if not bool(torch.isfinite(landmarks).all()):
+            raise MethodError("pix2pix was asked for an image whose landmarks are not known")
+        planes = torch.cat([requests.source, landmark_planes(landmarks, self.problem.size)], dim=1)
+        noise = [torch.Generator().manual_seed(int(seed)) for seed in requests.noise_seed]
+        found: Tensor = self.generator(planes, noise)
+        return found
+
+
+def jitter(source: Tensor, target: Tensor, landmarks: Tensor, factor: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Enlarge a pair by ``factor`` and cut the same random window of the old size from both.
+
+    Args:
+        source, target: (N, 3, S, S).
+        landmarks: (N, 68, 2) pixels; moved along.
+        factor: >= 1.
+    """
+    size = source.shape[-1]
+    large = round(size * factor)
+    both = F.interpolate(torch.cat([source, target], dim=1), size=(large, large), mode="bicubic").clamp(-1, 1)
+    offsets = torch.randint(0, large - size + 1, (len(source), 2))
+    cut = torch.stack(
+        [image[:, y : y + size, x : x + size] for image, (x, y) in zip(both, offsets.tolist(), strict=True)]
+    )
+    moved = (landmarks + 0.5) * (large / size) - 0.5 - offsets[:, None].to(landmarks)
+    return cut[:, :3], cut[:, 3:], moved
+
+
+def _initialize(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,41 @@
+"""Reference row: the true target images, what a perfect method would make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from fesbench.batches import RequestBatch
+from fesbench.errors import MethodError
+from fesbench.method import Method, MethodCard
+
+
+@dataclass(frozen=True)
+class RealHyper:
+    """Nothing to set."""
+
+
+class Real(Method):
+    """Never sees a request: synthesis writes the true images of this row itself."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="real",
+        title="real",
+        citation="The true target images",
+        year=0,
+        needs=frozenset(),
+        controls=frozenset({"expression", "transfer", "intensity", "action-unit", "compound", "sequence"}),
+        reference=True,
+        notes="the upper frame of every score",
+    )
+    presets: ClassVar[dict[str, Any]] = {"paper": RealHyper(), "tiny": RealHyper()}
+
+    def synthesize(self, requests: RequestBatch) -> Tensor:
+        """Requests never hold the truth, so this cannot be answered from them.
+
+        Raises:
+            MethodError: always.
+        """
+        raise MethodError("the row 'real' is written from the true images; it cannot synthesize any")

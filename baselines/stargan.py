@@ -1,0 +1,149 @@
+"""StarGAN (CVPR 2018). Choices: the paper's learning rate (constant for half, then linear to zero), since the
+released decay is a plain defect (it falls by 0.1 % in all); losses, weights and wiring of the released code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fesbench.batches import ImageBatch, RequestBatch
+from fesbench.method import Method, MethodCard, Phase, decay_after
+
+from .blocks import Critic, Residual, frozen, head, one_hot, trunk, with_planes
+from .losses import gradient_penalty
+
+
+@dataclass(frozen=True)
+class StarGANHyper:
+    """The paper's and its code's values."""
+
+    width: int = 64
+    blocks: int = 6
+    batch_size: int = 16
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    n_critic: int = 5
+    class_weight: float = 1.0
+    cycle_weight: float = 10.0
+    penalty_weight: float = 10.0
+    steps: int = 200_000
+    smoke_steps: int = 600
+
+
+class StarGenerator(nn.Module):
+    """Image and label planes -> image."""
+
+    def __init__(self, classes: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.body = trunk(3 + classes, width, [Residual(4 * width) for _ in range(blocks)])
+        self.last = head(width, 3)
+
+    def forward(self, image: Tensor, condition: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] and (N, K) -> (N, 3, H, W) in [-1, 1]."""
+        return torch.tanh(self.last(self.body(with_planes(image, condition))))
+
+
+class StarGAN(Method):
+    """One generator for all labels; the critic also classifies, and a cycle keeps the person."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="stargan",
+        title="StarGAN",
+        citation="Choi et al., CVPR 2018, arXiv 1711.09020: "
+        "StarGAN: Unified Generative Adversarial Networks for Multi-Domain Image-to-Image Translation",
+        year=2018,
+        needs=frozenset({"labels"}),
+        controls=frozenset({"expression", "compound"}),
+        notes="compound: both labels' planes set, untrained",
+    )
+    presets: ClassVar[dict[str, Any]] = {
+        "paper": StarGANHyper(),
+        "tiny": StarGANHyper(width=16, batch_size=8, learning_rate=5e-4),
+    }
+    hyper: Any
+
+    def build(self) -> None:
+        """Create generator and critic; framework's default initial weights, as in the code."""
+        self.classes = len(self.problem.labels)
+        self.generator = self.make_generator()
+        self.critic = Critic(self.problem.size, self.hyper.width, self.classes)
+
+    def make_generator(self) -> nn.Module:
+        """The generator: (image, condition) -> image."""
+        return StarGenerator(self.classes, self.hyper.width, self.hyper.blocks)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One adversarial phase, counted in critic steps."""
+        return (
+            Phase(
+                "adversarial",
+                "image",
+                self.hyper.batch_size,
+                paper_steps=self.hyper.steps,
+                smoke_steps=self.hyper.smoke_steps,
+                learning_rate=decay_after(0.5),
+            ),
+        )
+
+    def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
+        """Adam for each network."""
+        rate, betas = self.hyper.learning_rate, self.hyper.betas
+        return {
+            "generator": torch.optim.Adam(self.generator.parameters(), rate, betas),
+            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
+        }
+
+    def training_step(self, phase: Phase, batch: ImageBatch, step: int) -> dict[str, Tensor]:
+        """One critic step, and after every ``n_critic``-th of them a generator step on the same images.
+
+        Target labels are the batch's own in a random order.
+        """
+        target = batch.label[torch.randperm(len(batch), device=batch.label.device)]
+        wanted = one_hot(target, self.classes)
+        losses = self._critic_step(batch, wanted)
+        if (step + 1) % self.hyper.n_critic == 0:
+            losses |= self._generator_step(batch, target, wanted)
+        return losses
+
+    def _critic_step(self, batch: ImageBatch, wanted: Tensor) -> dict[str, Tensor]:
+        with torch.no_grad():
+            fake = self.generator(batch.image, wanted)
+        real_score, logits = self.critic(batch.image)
+        fake_score, _ = self.critic(fake)
+        gap = real_score.mean() - fake_score.mean()
+        classes = F.cross_entropy(logits, batch.label)
+        penalty = gradient_penalty(lambda image: self.critic(image)[0], batch.image, fake)
+        loss = -gap + self.hyper.class_weight * classes + self.hyper.penalty_weight * penalty
+        self.descend("critic", loss)
+        return {
+            "critic_gap": gap.detach(),
+            "critic_class": classes.detach(),
+            "critic_penalty": penalty.detach(),
+        }
+
+    def _generator_step(self, batch: ImageBatch, target: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        own = one_hot(batch.label, self.classes)
+        with frozen(self.critic):
+            fake = self.generator(batch.image, wanted)
+            score, logits = self.critic(fake)
+            realism, classes = -score.mean(), F.cross_entropy(logits, target)
+            cycle = (batch.image - self.generator(fake, own)).abs().mean()
+            loss = realism + self.hyper.class_weight * classes + self.hyper.cycle_weight * cycle
+            self.descend("generator", loss)
+        return {
+            "generator_realism": realism.detach(),
+            "generator_class": classes.detach(),
+            "generator_cycle": cycle.detach(),
+        }
+
+    @torch.inference_mode()
+    def synthesize(self, requests: RequestBatch) -> Tensor:
+        """Images with the target label; a compound sets both labels' planes."""
+        wanted = one_hot(requests.target_label, self.classes, requests.second_label)
+        found: Tensor = self.generator(requests.source, wanted)
+        return found.clamp(-1, 1)

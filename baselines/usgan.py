@@ -1,0 +1,68 @@
+"""US-GAN (MTAP 2023). Choices: the announced schedule (constant for half, then linear to zero), since the
+released decay moves the rate by 0.02 % in all; the rest as released, with instance norm per image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from fesbench.method import MethodCard
+
+from .blocks import Residual, head, trunk, with_planes
+from .stargan import StarGAN
+
+
+@dataclass(frozen=True)
+class USGANHyper:
+    """The release's values."""
+
+    width: int = 64
+    batch_size: int = 8
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    n_critic: int = 5
+    class_weight: float = 1.0
+    cycle_weight: float = 1.0
+    penalty_weight: float = 10.0
+    steps: int = 200_000
+    smoke_steps: int = 650
+
+
+class SkipGenerator(nn.Module):
+    """A change image from one residual block's trunk, added to the input."""
+
+    def __init__(self, classes: int, width: int, middle: list[nn.Module] | None = None) -> None:
+        super().__init__()
+        self.body = trunk(3 + classes, width, middle or [Residual(4 * width)])
+        self.last = head(width, 3)
+
+    def forward(self, image: Tensor, condition: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] and (N, K) -> (N, 3, H, W) in [-2, 2], not clamped."""
+        return image + torch.tanh(self.last(self.body(with_planes(image, condition))))
+
+
+class USGAN(StarGAN):
+    """StarGAN's training, with one residual block and the ultimate skip connection."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        id="usgan",
+        title="US-GAN",
+        citation="Akram and Khan, MTAP 2023, arXiv 2112.13002: "
+        "US-GAN: On the importance of Ultimate Skip Connection for Facial Expression Synthesis",
+        year=2023,
+        needs=frozenset({"labels"}),
+        controls=frozenset({"expression", "compound"}),
+        notes="compound: both labels' planes set, untrained",
+    )
+    presets: ClassVar[dict[str, Any]] = {
+        "paper": USGANHyper(),
+        "tiny": USGANHyper(width=16, learning_rate=5e-4),
+    }
+
+    def make_generator(self) -> nn.Module:
+        """The generator with the skip."""
+        return SkipGenerator(self.classes, self.hyper.width)

@@ -1,0 +1,127 @@
+"""What methods receive: batches of training images or pairs, and batches of requests.
+
+Images are float32 (N, 3, H, W) in [-1, 1]; a request batch never holds the true image, nor anything made from
+it that the task does not grant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from fesbench.vocabulary import LANDMARK_MIRROR
+
+
+class _Batch:
+    """Moves and cuts every tensor field alike."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same batch with its tensors on ``device``."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def __getitem__(self, rows: slice | Tensor) -> Self:
+        return self._each(lambda tensor: tensor[rows])
+
+    def _each(self, change) -> Self:  # type: ignore[no-untyped-def]
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return replace(  # type: ignore[type-var]
+            self,
+            **{
+                name: change(value)
+                for name, value in values.items()
+                if isinstance(value, Tensor | ImageBatch)
+            },
+        )
+
+
+@dataclass(frozen=True)
+class ImageBatch(_Batch):
+    """Labelled training images.
+
+    Attributes:
+        image: float32 (B, 3, H, W) in [-1, 1].
+        label: int64 (B,), index into ``problem.labels``.
+        action_units: float32 (B, A) in [0, 1], the columns of ``problem.action_units``; NaN = not coded.
+        landmarks: float32 (B, 68, 2) x, y in pixels; NaN = unknown.
+        identity: int64 (B,), a code that is the same for all images of one person.
+    """
+
+    image: Tensor
+    label: Tensor
+    action_units: Tensor
+    landmarks: Tensor
+    identity: Tensor
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def flip(self, mask: Tensor) -> ImageBatch:
+        """Mirror the images where ``mask`` (bool (B,)) is true, and their landmarks with them."""
+        width = self.image.shape[-1]
+        mirrored = self.landmarks[:, LANDMARK_MIRROR] * self.landmarks.new_tensor([-1.0, 1.0])
+        mirrored = mirrored + mirrored.new_tensor([width - 1.0, 0.0])
+        return replace(
+            self,
+            image=torch.where(mask[:, None, None, None], self.image.flip(-1), self.image),
+            landmarks=torch.where(mask[:, None, None], mirrored, self.landmarks),
+        )
+
+
+@dataclass(frozen=True)
+class PairBatch(_Batch):
+    """Neutral ``source`` and expressive ``target`` of one person in one take or sequence, row by row."""
+
+    source: ImageBatch
+    target: ImageBatch
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def to(self, device: torch.device | str) -> PairBatch:
+        """The same pairs with their tensors on ``device``."""
+        return PairBatch(self.source.to(device), self.target.to(device))
+
+    def flip(self, mask: Tensor) -> PairBatch:
+        """Mirror both images of the pairs where ``mask`` (bool (B,)) is true."""
+        return PairBatch(self.source.flip(mask), self.target.flip(mask))
+
+
+@dataclass(frozen=True)
+class RequestBatch(_Batch):
+    """What a method is asked to make.
+
+    Attributes:
+        source: float32 (N, 3, H, W) in [-1, 1].
+        source_label: int64 (N,), index into ``problem.labels``; -1 = unknown.
+        source_landmarks: float32 (N, 68, 2) pixels.
+        source_action_units: float32 (N, A); NaN = not coded.
+        target_label: int64 (N,), -1 where the task does not grant a label.
+        second_label: int64 (N,), the other half of a compound expression; -1 = none.
+        target_action_units: float32 (N, A): the label's mean vector, scaled by ``intensity`` from the
+            source's; NaN where the training data has no action units.
+        target_landmarks: float32 (N, 68, 2): under ``transfer`` the driver's; else the source's plus
+            ``intensity`` times the label's mean displacement.
+        intensity: float32 (N,) in [0, 1].
+        noise_seed: int64 (N,): all the randomness that a method may use.
+        given: "label", "landmarks" or "action_units".
+        task: kind of the task.
+    """
+
+    source: Tensor
+    source_label: Tensor
+    source_landmarks: Tensor
+    source_action_units: Tensor
+    target_label: Tensor
+    second_label: Tensor
+    target_action_units: Tensor
+    target_landmarks: Tensor
+    intensity: Tensor
+    noise_seed: Tensor
+    given: str = "label"
+    task: str = "expression"
+
+    def __len__(self) -> int:
+        return len(self.source)

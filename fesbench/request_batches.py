@@ -1,0 +1,151 @@
+"""From request rows to what a method receives: source, and the target as far as the task grants it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from fesbench.batches import RequestBatch
+from fesbench.data.views import image_tensor
+from fesbench.errors import MethodError
+from fesbench.vocabulary import ACTION_UNITS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fesbench.data.store import AlignedStore
+    from fesbench.data.views import TrainingSet
+    from fesbench.method import Problem
+
+
+def request_batch(
+    requests: pd.DataFrame, store: AlignedStore, training: TrainingSet, problem: Problem
+) -> RequestBatch:
+    """The batch of some rows of a request table, all of one task and one ``given``.
+
+    The column ``target`` is never read. ``target_landmarks`` and ``target_action_units`` come from the driver
+    where the task grants them; else they are made from the label: the source's landmarks plus the label's
+    mean displacement over the training people, and the label's mean action units, both scaled by intensity.
+    A compound takes the mean of its labels' displacements and the stronger of their action units.
+
+    Raises:
+        MethodError: a label that the problem does not have, or a granted driver that is missing.
+    """
+    given, task = str(requests["given"].iloc[0]), str(requests["task"].iloc[0])
+    batch = _from_labels(
+        store,
+        training,
+        problem,
+        sources=requests["source"].to_numpy(dtype=np.int64),
+        source_labels=[_index(problem, name, "") for name in requests["source_expression"]],
+        labels=[
+            _index(problem, name, request)
+            for name, request in zip(requests["target_expression"], requests["request"], strict=True)
+        ],
+        second=[_index(problem, name, "") for name in requests["second_expression"]],
+        intensity=requests["intensity"].to_numpy(dtype=np.float32),
+        noise_seed=requests["noise_seed"].to_numpy(dtype=np.int64),
+        given=given,
+        task=task,
+    )
+    if given == "label":
+        return batch
+    drivers = requests["driver"].to_numpy(dtype=np.int64)
+    if (drivers < 0).any():
+        name = requests["request"].iloc[int(np.flatnonzero(drivers < 0)[0])]
+        raise MethodError(f"request '{name}' grants {given} but names no driver image")
+    return _from_drivers(batch, store, problem, drivers)
+
+
+def label_requests(training: TrainingSet, sources: np.ndarray, labels: Sequence[int]) -> RequestBatch:
+    """Requests for every label from each source row of the training set's store, source by source."""
+    count = len(labels)
+    rows = np.repeat(np.asarray(sources, dtype=np.int64), count)
+    return _from_labels(
+        training.store,
+        training,
+        training.problem,
+        sources=rows,
+        source_labels=[training.problem.neutral] * len(rows),
+        labels=list(labels) * len(sources),
+        second=[-1] * len(rows),
+        intensity=np.ones(len(rows), dtype=np.float32),
+        noise_seed=np.arange(len(rows), dtype=np.int64),
+        given="label",
+        task="expression",
+    )
+
+
+def _from_labels(
+    store: AlignedStore,
+    training: TrainingSet,
+    problem: Problem,
+    *,
+    sources: np.ndarray,
+    source_labels: Sequence[int],
+    labels: Sequence[int],
+    second: Sequence[int],
+    intensity: np.ndarray,
+    noise_seed: np.ndarray,
+    given: str,
+    task: str,
+) -> RequestBatch:
+    first, other = np.array(labels, dtype=np.int64), np.array(second, dtype=np.int64)
+    columns = [ACTION_UNITS.index(unit) for unit in problem.action_units]
+    landmarks = np.asarray(store.manifest.landmarks[sources], dtype=np.float32)
+    units = np.asarray(store.manifest.action_units[sources][:, columns], dtype=np.float32)
+    moved = training.mean_landmark_displacement[first]
+    wanted = training.mean_action_units[first]
+    mixed = other >= 0
+    if mixed.any():
+        moved[mixed] = (moved[mixed] + training.mean_landmark_displacement[other[mixed]]) / 2
+        wanted[mixed] = np.maximum(wanted[mixed], training.mean_action_units[other[mixed]])
+    present = np.nan_to_num(units)
+    return RequestBatch(
+        source=image_tensor(store.images[sources]),
+        source_label=torch.tensor(source_labels, dtype=torch.int64),
+        source_landmarks=torch.from_numpy(landmarks),
+        source_action_units=torch.from_numpy(units),
+        target_label=torch.from_numpy(first),
+        second_label=torch.from_numpy(other),
+        target_action_units=torch.from_numpy(present + intensity[:, None] * (wanted - present)),
+        target_landmarks=torch.from_numpy(landmarks + intensity[:, None, None] * moved),
+        intensity=torch.tensor(intensity),
+        noise_seed=torch.tensor(noise_seed),
+        given=given,
+        task=task,
+    )
+
+
+def _from_drivers(
+    batch: RequestBatch, store: AlignedStore, problem: Problem, drivers: np.ndarray
+) -> RequestBatch:
+    """Take the granted landmarks or action units from the drivers, and the label away."""
+    from dataclasses import replace
+
+    columns = [ACTION_UNITS.index(unit) for unit in problem.action_units]
+    nothing = torch.full_like(batch.target_label, -1)
+    unknown_units = torch.full_like(batch.target_action_units, torch.nan)
+    unknown_landmarks = torch.full_like(batch.target_landmarks, torch.nan)
+    landmarks = torch.from_numpy(np.asarray(store.manifest.landmarks[drivers], dtype=np.float32))
+    units = torch.from_numpy(np.asarray(store.manifest.action_units[drivers][:, columns], dtype=np.float32))
+    return replace(
+        batch,
+        target_label=nothing,
+        second_label=nothing,
+        target_landmarks=landmarks if batch.given == "landmarks" else unknown_landmarks,
+        target_action_units=units if batch.given == "action_units" else unknown_units,
+    )
+
+
+def _index(problem: Problem, name: str, request: str) -> int:
+    if name in problem.labels:
+        return problem.labels.index(name)
+    if request:
+        raise MethodError(
+            f"request '{request}' asks for '{name}', which is not among {', '.join(problem.labels)}"
+        )
+    return -1

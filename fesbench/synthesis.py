@@ -1,0 +1,178 @@
+"""Requests through a method to images on disk; resumable, checked, and the same however it is batched."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fesbench.checkpoints import load_checkpoint
+from fesbench.data.files import atomic_write_bytes, writing
+from fesbench.errors import MethodError
+from fesbench.request_batches import request_batch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fesbench.data.store import AlignedStore
+    from fesbench.data.views import TrainingSet
+    from fesbench.method import Method
+
+__all__ = ["SynthesisResult", "load_checkpoint", "request_batch", "synthesize"]
+
+MARK = "synthesis.json"
+_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class SynthesisResult:
+    """What was done: images made now, images found from an earlier try, seconds."""
+
+    made: int
+    found: int
+    seconds: float
+
+
+def synthesize(
+    method: Method,
+    requests: pd.DataFrame,
+    store: AlignedStore,
+    training: TrainingSet,
+    folder: Path,
+    *,
+    batch_size: int = 16,
+    device: str = "auto",
+    inputs: str = "",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> SynthesisResult:
+    """Write ``folder/images/<request>.png`` (RGB, 8 bit) for every request.
+
+    Batches are cut at fixed places of the table, and one that lacks an image is made whole: a run that was
+    killed ends with the same files as one that was not.
+
+    Args:
+        method: trained.
+        requests: the request table; its column ``target`` is read for the row ``real`` alone.
+        store: holds the images.
+        training: gives mean displacements and action units.
+        folder: the cell's.
+        batch_size: requests at a time; the method's ``max_batch`` may lower it.
+        device: "auto", "cpu" or "cuda".
+        inputs: hash of what the images depend on; images of another one are deleted first.
+        on_progress: (done, total), after every batch.
+
+    Raises:
+        MethodError: an output of the wrong shape or type, not finite or out of [-1, 1]; names the request.
+        DataError: the disk is full or the folder not writable.
+    """
+    started = time.monotonic()
+    images = _prepare(folder, inputs, list(requests["request"]))
+    method.to(
+        "cuda" if device == "auto" and torch.cuda.is_available() else "cpu" if device == "auto" else device
+    )
+    made = found = 0
+    for rows in _batches(requests, min(batch_size, method.max_batch or batch_size)):
+        names = list(rows["request"])
+        if all((images / f"{name}.png").exists() for name in names):
+            found += len(names)
+        else:
+            for name, picture in zip(names, _make(method, rows, store, training), strict=True):
+                _write_png(images / f"{name}.png", picture)
+            made += len(names)
+        if on_progress is not None:
+            on_progress(made + found, len(requests))
+    return SynthesisResult(made, found, time.monotonic() - started)
+
+
+def _prepare(folder: Path, inputs: str, names: list[str]) -> Path:
+    """The images folder, empty unless it holds images of the same inputs."""
+    unsafe = [name for name in names if Path(name).name != name or name.startswith(".")]
+    if unsafe or len(set(names)) != len(names):
+        raise MethodError(
+            f"request names must be unique and safe as file names; not so: {(unsafe or names)[:3]}"
+        )
+    images, mark = folder / "images", folder / MARK
+    with writing(images):
+        known = json.loads(mark.read_text(encoding="utf-8")) if mark.exists() else None
+        if known != {"inputs": inputs}:
+            shutil.rmtree(images, ignore_errors=True)
+        images.mkdir(parents=True, exist_ok=True)
+        for left in images.glob(".*.tmp"):
+            left.unlink()
+    atomic_write_bytes(mark, json.dumps({"inputs": inputs}).encode())
+    return images
+
+
+def _batches(requests: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
+    """Pieces of the table that are alike in task and given."""
+    kinds = requests["task"].astype(str) + "/" + requests["given"].astype(str)
+    for _, group in requests.groupby(kinds, sort=False):
+        for start in range(0, len(group), size):
+            yield group.iloc[start : start + size]
+
+
+def _make(method: Method, rows: pd.DataFrame, store: AlignedStore, training: TrainingSet) -> np.ndarray:
+    """Uint8 (n, S, S, 3) of some requests."""
+    if method.card.id == "real":
+        targets = rows["target"].to_numpy()
+        if (targets < 0).any():
+            name = rows["request"].iloc[int(np.flatnonzero(targets < 0)[0])]
+            raise MethodError(f"request '{name}' has no true image, so the row 'real' cannot answer it")
+        return np.asarray(store.images[targets])
+    batch = request_batch(rows, store, training, method.problem).to(method.device)
+    output = method.synthesize(batch)
+    _check(method, output, list(rows["request"]), store.size)
+    return to_pixels(output)
+
+
+def to_pixels(images: Tensor) -> np.ndarray:
+    """Float (N, 3, H, W) in [-1, 1] -> uint8 (N, H, W, 3), rounded to the nearest."""
+    scaled = ((images.detach().float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def _check(method: Method, output: object, names: list[str], size: int) -> None:
+    who, first = f"method '{method.card.id}'", names[0]
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        kind = output.dtype if isinstance(output, Tensor) else type(output).__name__
+        raise MethodError(f"{who} returned {kind} for request '{first}'; it must return a float tensor")
+    wanted = (len(names), 3, size, size)
+    if tuple(output.shape) != wanted:
+        raise MethodError(
+            f"{who} returned shape {tuple(output.shape)} for the {len(names)} requests from '{first}' on; "
+            f"expected {wanted}"
+        )
+    finite = torch.isfinite(output).flatten(1).all(1)
+    if not bool(finite.all()):
+        name = names[int((~finite).nonzero()[0])]
+        raise MethodError(
+            f"{who} returned NaN or infinite pixels for request '{name}'; its training diverged"
+        )
+    beyond = output.abs().flatten(1).amax(1) > 1 + _TOLERANCE
+    if bool(beyond.any()):
+        name = names[int(beyond.nonzero()[0])]
+        raise MethodError(
+            f"{who} returned pixels outside [-1, 1] for request '{name}'; clamp them in synthesize"
+        )
+
+
+def _write_png(path: Path, picture: np.ndarray) -> None:
+    """Lossless, lightly compressed; a kill leaves the whole file or none."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, format="PNG", compress_level=1)
+    with writing(path):
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_bytes(stream.getvalue())
+        os.replace(temporary, path)

@@ -1,0 +1,118 @@
+"""StarGAN, US-GAN and GANimation: published sizes and the behavior on their cards."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from fesbench.baselines.blocks import Critic, one_hot
+from fesbench.baselines.losses import gradient_penalty
+
+from fesbench.method import Problem
+from fesbench.vocabulary import EXPRESSIONS
+from tests.factories import steps
+
+AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
+
+
+@pytest.mark.parametrize(
+    ("labels", "generator", "critic"),
+    [(8, 8_439_936, 44_786_624), (5, 8_430_528, 44_762_048), (7, 8_436_800, 44_778_432)],
+)
+def test_stargan_has_the_published_size(labels, generator, critic, build, count) -> None:
+    method = build("stargan", "paper", Problem(128, EXPRESSIONS[:labels], (), 0))
+    assert (count(method.generator), count(method.critic)) == (generator, critic)
+
+
+def test_the_critic_at_256_px_has_the_published_size(count) -> None:
+    assert count(Critic(256, 64, 8)) == 44_983_232
+
+
+@pytest.mark.parametrize(("labels", "generator"), [(7, 2_533_440), (5, 2_527_168)])
+def test_usgan_has_the_published_size(labels, generator, build, count) -> None:
+    method = build("usgan", "paper", Problem(128, EXPRESSIONS[:labels], (), 0))
+    assert count(method.generator) == generator
+    if labels == 7:
+        assert count(method.critic) == 44_778_432
+
+
+@pytest.mark.parametrize(
+    ("units", "generator", "critic"), [(17, 8_471_296, 44_860_352), (12, 8_455_616, 44_819_392)]
+)
+def test_ganimation_has_the_published_size(units, generator, critic, build, count) -> None:
+    method = build("ganimation", "paper", Problem(128, EXPRESSIONS, AUS[:units], 0))
+    assert (count(method.generator), count(method.critic)) == (generator, critic)
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_the_critic_reads_any_size_that_64_divides(size) -> None:
+    realism, condition = Critic(size, 4, 8)(torch.zeros(2, 3, size, size))
+    assert realism.shape == (2, 1, size // 64, size // 64)
+    assert condition.shape == (2, 8)
+
+
+def test_usgan_without_a_change_image_is_the_input_to_the_bit(build, requests) -> None:
+    method = build("usgan")
+    torch.nn.init.zeros_(method.generator.last.weight)
+    assert torch.equal(method.synthesize(requests), requests.source)
+
+
+def test_a_gradient_penalty_of_a_linear_critic_is_known() -> None:
+    weight = torch.randn(3, 4, 4)
+    real, fake = torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4)
+    found = gradient_penalty(lambda x: (x * weight).sum(dim=(1, 2, 3)), real, fake)
+    torch.testing.assert_close(found, (weight.norm() - 1) ** 2)
+
+
+def test_one_hot_takes_no_label_and_two() -> None:
+    found = one_hot(torch.tensor([1, -1, 0]), 3, torch.tensor([-1, 2, 0]))
+    assert found.tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
+
+
+def test_the_generator_moves_once_in_n_critic_steps(build, view) -> None:
+    method = build("stargan")
+    weight = method.generator.last.weight.clone()
+    losses = steps(method, view, 4)
+    assert torch.equal(weight, method.generator.last.weight)
+    assert "generator_class" not in losses
+    losses = steps(method, view, 5)
+    assert not torch.equal(weight, method.generator.last.weight)
+    assert "generator_class" in losses
+
+
+def test_attention_one_keeps_the_input_and_zero_paints_all(build, requests) -> None:
+    method = build("ganimation")
+    _, attention = method.generator(requests.source, requests.target_action_units)
+    assert attention.shape == (len(requests), 1, 64, 64)
+    assert 0 < attention.min() < attention.max() < 1
+
+    class Constant(torch.nn.Module):
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.value = value
+
+        def forward(self, hidden):
+            return torch.full_like(hidden[:, :1], self.value)
+
+    method.generator.attention = Constant(1e4)
+    assert torch.equal(method.synthesize(requests), requests.source)
+    method.generator.attention = Constant(-1e4)
+    method.generator.color = torch.nn.Sequential(Constant(0.3), torch.nn.Conv2d(1, 3, 1, bias=False))
+    torch.nn.init.ones_(method.generator.color[1].weight)
+    painted = method.synthesize(requests)
+    torch.testing.assert_close(painted, torch.full_like(painted, 0.3).tanh())
+
+
+def test_ganimation_follows_the_action_units_not_the_label(build, requests) -> None:
+    from dataclasses import replace
+
+    method = build("ganimation")
+    same = replace(requests, target_label=requests.target_label.flip(0))
+    assert torch.equal(method.synthesize(requests), method.synthesize(same))
+    weaker = replace(requests, target_action_units=requests.target_action_units * 0.5)
+    assert not torch.equal(method.synthesize(requests), method.synthesize(weaker))
+
+
+def test_ganimation_tiny_keeps_the_papers_effective_condition_weight(build) -> None:
+    paper, tiny = build("ganimation", "paper").hyper, build("ganimation").hyper
+    assert paper.condition_weight / paper.batch_size == 160
+    assert tiny.condition_weight / tiny.batch_size == 160
