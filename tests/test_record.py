@@ -1,0 +1,102 @@
+"""Records: written whole or not at all, read strictly, and a full disk is told in words."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fesbench.data.files import atomic_write_bytes
+from fesbench.errors import DataError, RecordError
+from fesbench.record import RECORD_NAME, Cell, Health, Record, find_records, load_record
+
+
+def make_cell(**changes: Any) -> Cell:
+    values = {
+        "method": "mr",
+        "protocol": "avatars@1",
+        "protocol_hash": "0123456789abcdef",
+        "data": "avatars",
+        "data_fingerprint": "fedcba9876543210",
+        "preset": "tiny",
+        "budget": "smoke",
+        "seed": 0,
+    }
+    return Cell.model_validate({**values, **changes})
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    record = Record(
+        cell=make_cell(), health=[Health(kind="mode-collapse", step=7, message="one face for all")]
+    )
+    record.finish("train", seconds=1.5, inputs="abc")
+    record.save(tmp_path)
+    assert load_record(tmp_path) == record
+    assert record.collapsed
+
+
+def test_a_stage_is_done_only_on_its_own_inputs() -> None:
+    record = Record(cell=make_cell())
+    record.finish("train", seconds=1, inputs="abc")
+    assert record.done("train", "abc")
+    assert not record.done("train", "abd")
+    assert not record.done("score", "abc")
+
+
+def test_folder_names_everything_that_separates_cells() -> None:
+    folders = {
+        make_cell(**change).folder
+        for change in (
+            {},
+            {"seed": 1},
+            {"preset": "paper"},
+            {"budget": "paper"},
+            {"protocol": "avatars@1+size=64"},
+        )
+    }
+    assert len(folders) == 5
+    assert str(make_cell().folder) == "avatars@1-01234567/avatars-fedcba98/mr-tiny-smoke/0"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 2}'])
+def test_a_damaged_or_foreign_record_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / RECORD_NAME).write_text(content)
+    with pytest.raises(RecordError, match=str(tmp_path)):
+        load_record(tmp_path)
+
+
+def test_an_unknown_field_is_refused(tmp_path: Path) -> None:
+    Record(cell=make_cell()).save(tmp_path)
+    raw = json.loads((tmp_path / RECORD_NAME).read_text())
+    (tmp_path / RECORD_NAME).write_text(json.dumps({**raw, "surprise": 1}))
+    with pytest.raises(RecordError, match="surprise"):
+        load_record(tmp_path)
+
+
+def test_no_records_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="no records"):
+        list(find_records(tmp_path / "nowhere"))
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    atomic_write_bytes(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match=r"disk is full.*--out"):
+        atomic_write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_unwritable_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DataError, match="cannot write"):
+        Record(cell=make_cell()).save(tmp_path / "file")
