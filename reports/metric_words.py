@@ -1,0 +1,78 @@
+"""How each metric is shown: order, decimals, direction, and what it says in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Style:
+    """A metric's face in tables."""
+
+    name: str
+    direction: Literal["higher", "lower", ""]
+    decimals: int
+    words: str
+    percent: bool = False
+    quality: bool = True
+    """Whether it enters the average rank."""
+
+    def text(self, value: float) -> str:
+        """A value as shown, with a real minus sign."""
+        shown = f"{value * 100 if self.percent else value:.{self.decimals}f}"
+        if float(shown) == 0:
+            shown = shown.lstrip("-")
+        return shown.replace("-", "−")
+
+    @property
+    def unit(self) -> str:
+        """The unit as printed in the header."""
+        return "%" if self.percent else ("dB" if self.name == "PSNR" else "")
+
+
+_WORDS: dict[str, tuple[Literal["higher", "lower", ""], int, bool, str]] = {
+    "ECS": ("higher", 1, True, "share of pictures on which the judge sees the expression that was asked for"),
+    "FSS": ("higher", 3, False, "cosine between the face embeddings of the source and of the result"),
+    "TAR@FAR=1%": ("higher", 1, True, "share of results accepted as the person when 1 % of impostors are"),
+    "TAR@FAR=0.1%": (
+        "higher",
+        1,
+        True,
+        "share of results accepted as the person when 0.1 % of impostors are",
+    ),
+    "Rank-1": (
+        "higher",
+        1,
+        True,
+        "share of results whose nearest gallery picture (another take) is the person",
+    ),
+    "SSIM": ("higher", 3, False, "structural similarity to the true picture"),
+    "PSNR": ("higher", 2, False, "peak signal-to-noise ratio against the true picture"),
+    "FID": ("lower", 1, False, "Fréchet distance between Inception features of real and generated pictures"),
+    "KID": ("lower", 2, False, "kernel distance between Inception features, real and generated, × 1000"),
+    "FD-dlib": ("lower", 4, False, "Fréchet distance between dlib face descriptors, real and generated"),
+}
+STYLES = {name: Style(name, way, n, words, percent) for name, (way, n, percent, words) in _WORDS.items()}
+_ORDER = list(STYLES)
+
+
+def style_of(metric: str) -> Style:
+    """A metric's style; one from an outside package is taken from its card, or shown without direction."""
+    if metric in STYLES:
+        return STYLES[metric]
+    if metric.startswith(("FD-", "FID", "KID")):
+        return Style(metric, "lower", 3, "distance between the features of real and generated pictures")
+    from fesbench.metrics import METRICS
+
+    known = METRICS.get(metric)
+    if known is None:
+        return Style(
+            metric, "", 3, "a metric that is not installed here; it is shown and not ranked", quality=False
+        )
+    return Style(metric, known.card.direction, 3, known.card.title)
+
+
+def ordered(metrics: set[str]) -> list[str]:
+    """Metrics in the order of the leaderboard; unknown ones last, by name."""
+    return sorted(metrics, key=lambda m: (_ORDER.index(m) if m in _ORDER else len(_ORDER), m))

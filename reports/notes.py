@@ -1,0 +1,112 @@
+"""What a reader must know before reading a leaderboard, said first and plainly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .records import Board, Run
+from .tables import Table
+
+REFERENCE_ROWS = ("real", "copy", "mean-shift", "warp")
+
+
+@dataclass(frozen=True)
+class Note:
+    """One sentence; ``alert`` ones question a figure, the others limit what it means."""
+
+    head: str
+    text: str
+    alert: bool = False
+
+
+def notes(board: Board, table: Table, unreadable: list[str]) -> list[Note]:
+    """All notes of a board, alerts first."""
+    found = [*_rows(table), *_records(board), *_size(board)]
+    present = set(board.methods)
+    absent = [name for name in REFERENCE_ROWS if name not in present]
+    if absent:
+        command = f"--methods {','.join(absent)}"
+        text = f"{', '.join(absent)}: without them the scale has no frame; run them with {command}."
+        found.append(Note("Reference rows missing", text, alert=True))
+    found += [Note("Unreadable record", text, alert=True) for text in unreadable]
+    return sorted(found, key=lambda note: not note.alert)
+
+
+def _rows(table: Table) -> list[Note]:
+    heads = {
+        "suspicious": "Suspicious",
+        "collapsed": "Collapsed",
+        "failed": "Failed",
+        "unfinished": "Unfinished",
+    }
+    found = [
+        Note(f"{heads[word]}: {row.title}", f"{text[0].upper()}{text[1:].rstrip('.')}.", alert=True)
+        for word in heads
+        for row in table.rows
+        for kind, text in row.marks
+        if kind == word
+    ]
+    for row in table.rows:
+        odd = [f"{m} ({c.reason})" for m, c in row.cells.items() if c.reason.startswith("not comparable")]
+        if odd:
+            found.append(
+                Note(
+                    f"Not comparable: {row.title}",
+                    f"{'; '.join(odd)}. Not shown beside the others.",
+                    alert=True,
+                )
+            )
+    return found
+
+
+def _records(board: Board) -> list[Note]:
+    found = []
+    for runs in board.methods.values():
+        run = runs[0]
+        title = str(run.record.card.get("title") or run.method)
+        if run.outside:
+            text = f"Pictures made outside fesbench; what it was trained on is {run.record.trained_on}."
+            found.append(Note(f"Outside row: {title}", text))
+        if run.record.saw_unlabelled_test_domain:
+            found.append(
+                Note(f"Saw the test domain: {title}", "It was given unlabelled pictures of the test styles.")
+            )
+        if any(r.record.status == "scored" and r.samples is None for r in runs):
+            text = "samples.parquet is missing, so it is ranked by intervals alone and shown in no picture."
+            found.append(Note(f"No values per picture: {title}", text, alert=True))
+        alike = _identical(run)
+        if alike:
+            found.append(
+                Note(
+                    f"Identical pictures: {title}",
+                    f"{alike} pictures equal another one under a different request.",
+                    alert=not run.reference,
+                )
+            )
+    return found
+
+
+def _identical(run: Run) -> int:
+    # `copy` answers every expression with the same source, as it must.
+    if run.reference:
+        return 0
+    return run.record.counts.get("identical", 0)
+
+
+def _size(board: Board) -> list[Note]:
+    found = []
+    if board.key.budget == "smoke":
+        text = "About a minute of training a method: it shows that all works; the figures are not for papers."
+        found.append(Note("Smoke budget", text))
+    elif board.key.budget.startswith("minutes="):
+        found.append(
+            Note(
+                "Budget by the clock",
+                "Training length depends on the machine; the figures do not repeat exactly.",
+            )
+        )
+    if board.key.preset == "tiny":
+        found.append(
+            Note("Preset tiny", "Narrow networks with the published wiring, not the published size.")
+        )
+    return found

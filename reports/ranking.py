@@ -1,0 +1,175 @@
+"""Rank groups, average ranks, the test against ``real``, and the drop out of distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fesbench import statistics
+
+from .records import HEADLINE, Board
+from .tables import Column, Row, Table
+
+SEED = 0
+MINIMUM_VALID = 0.5
+"""A row with fewer valid pictures than this is left out of a metric's ranking; the others' requests stay."""
+PAIRED = (
+    "groups by paired sign-flip tests over people, Holm-corrected, on the pictures that are valid for every "
+    "ranked row; rows with fewer than half of their pictures valid are not ranked"
+)
+BY_INTERVAL = "no values per picture: a group ends where an interval no longer meets its leader's"
+
+
+def rank_table(board: Board, table: Table) -> None:
+    """Write ranks, best groups, average ranks and suspicion marks into the table.
+
+    Reference rows are never ranked; each ``given`` group is ranked by itself.
+    """
+    for _, rows in table.groups:
+        for column in table.columns:
+            if not column.style.direction:
+                continue
+            metric = column.style.name
+            contestants = [r for r in rows if not r.reference and r.cells[metric].value is not None]
+            if len(contestants) < 2:
+                continue
+            _rank_column(board, table, column, contestants)
+        _average(rows, table.columns)
+    if (table.task, table.domain) == HEADLINE:
+        flag_suspicious(board, table)
+
+
+def _rank_column(board: Board, table: Table, column: Column, rows: Sequence[Row]) -> None:
+    metric = column.style.name
+    values, people = common_values(board, [row.id for row in rows], metric, table.task, table.domain)
+    if len(values) >= 2:
+        groups = statistics.rank_groups(
+            list(values), values, people, higher_is_better=column.style.direction == "higher", seed=SEED
+        )
+        column.rank_rule = PAIRED
+    else:
+        groups = _ranks_by_interval(rows, column)
+        column.rank_rule = BY_INTERVAL
+    best = min(groups.values(), default=0)
+    for row in rows:
+        if row.id in groups:
+            row.cells[metric].rank = int(groups[row.id])
+            row.cells[metric].best = groups[row.id] == best
+
+
+def common_values(
+    board: Board, methods: Sequence[str], metric: str, task: str, domain: str
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Values of several methods on the requests that are valid for all of them, and whose requests they are.
+
+    Returns:
+        float64 arrays (N,) by method, and the identities (N,); methods without per-request values or with
+        fewer than half of them valid are left out.
+    """
+    found = {m: board.values(m, metric, task, domain) for m in methods}
+    kept = {m: v for m, v in found.items() if v is not None and v.notna().mean() >= MINIMUM_VALID}
+    if not kept:
+        return {}, np.array([])
+    frame = pd.DataFrame(kept).dropna()
+    if frame.empty:
+        return {}, np.array([])
+    people = board.requests.loc[frame.index, "identity"].to_numpy()
+    return {str(m): frame[m].to_numpy(dtype=np.float64) for m in frame}, people
+
+
+def _ranks_by_interval(rows: Sequence[Row], column: Column) -> dict[str, int]:
+    """Groups for metrics of whole sets: conservative, because the intervals of two rows are not paired."""
+    metric, sign = column.style.name, -1.0 if column.style.direction == "higher" else 1.0
+    usable = [r for r in rows if r.cells[metric].low is not None and r.cells[metric].high is not None]
+    usable.sort(key=lambda r: sign * float(r.cells[metric].value or 0.0))
+    ranks: dict[str, int] = {}
+    leader: Row | None = None
+    group = 0
+    for row in usable:
+        if leader is None or not _meet(leader, row, metric):
+            leader, group = row, group + 1
+        ranks[row.id] = group
+    return ranks
+
+
+def _meet(a: Row, b: Row, metric: str) -> bool:
+    x, y = a.cells[metric], b.cells[metric]
+    if x.low is None or x.high is None or y.low is None or y.high is None:
+        return True
+    return x.low <= y.high and y.low <= x.high
+
+
+def _average(rows: Sequence[Row], columns: Sequence[Column]) -> None:
+    """Mean rank over the metrics on which every ranked row stands, so that nobody is spared a column."""
+    contestants = [r for r in rows if not r.reference and any(c.rank for c in r.cells.values())]
+    shared = [
+        c.style.name
+        for c in columns
+        if c.style.quality and contestants and all(r.cells[c.style.name].rank for r in contestants)
+    ]
+    if len(contestants) < 2 or not shared:
+        return
+    for row in contestants:
+        ranks = [int(row.cells[m].rank or 0) for m in shared]
+        row.average_rank = float(np.mean(ranks))
+        row.rank_spread = (min(ranks), max(ranks))
+
+
+def flag_suspicious(board: Board, table: Table) -> None:
+    """Mark every row whose ECS lies significantly above that of the real pictures."""
+    real = next((r for r in table.rows if r.id == "real"), None)
+    if real is None or "ECS" not in real.cells or real.cells["ECS"].value is None:
+        return
+    others = [r for r in table.rows if r.id != "real" and r.cells["ECS"].value is not None]
+    found: list[tuple[Row, statistics.PairedDifference]] = []
+    for row in others:
+        values, people = common_values(board, [row.id, "real"], "ECS", table.task, table.domain)
+        if len(values) == 2:
+            test = statistics.paired_difference(values[row.id], values["real"], people, seed=SEED)
+            found.append((row, test))
+    if not found:
+        return
+    adjusted = statistics.holm([test.p for _, test in found])
+    for (row, test), p in zip(found, adjusted, strict=True):
+        if test.low > 0 and p < 0.05:
+            text = (
+                f"ECS lies {100 * test.value:.1f} points above the real pictures "
+                f"({100 * test.low:.1f} to {100 * test.high:.1f}): it may please the judge, not the eye"
+            )
+            row.marks.append(("suspicious", text))
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A metric in one style, beside the same people and expressions in distribution."""
+
+    inside: float
+    outside: float
+    change: float
+    low: float
+    high: float
+    n: int
+
+
+def drop(board: Board, method: str, metric: str, domain: str) -> Drop | None:
+    """Style minus in-distribution on matched requests, with its interval over people.
+
+    Matching matters: a style may be asked for fewer expressions, and the easier ones at that.
+    """
+    inside = board.values(method, metric, *HEADLINE)
+    outside = board.values(method, metric, "expression", domain)
+    if inside is None or outside is None:
+        return None
+    table = board.requests
+    keys = ["identity", "target_expression"]
+    left = table.loc[inside.index, keys].assign(inside=inside).dropna().drop_duplicates(keys)
+    right = table.loc[outside.index, keys].assign(outside=outside).dropna().drop_duplicates(keys)
+    both = left.merge(right, on=keys)
+    if both["identity"].nunique() < 2:
+        return None
+    a, b = both["outside"].to_numpy(float), both["inside"].to_numpy(float)
+    test = statistics.paired_difference(a, b, both["identity"].to_numpy(), seed=SEED)
+    return Drop(float(b.mean()), float(a.mean()), test.value, test.low, test.high, len(both))

@@ -1,0 +1,178 @@
+"""The HTML report: one folder that opens from disk, without a network, in any browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+import fesbench
+from fesbench.data.files import atomic_write_bytes
+from fesbench.errors import DataError
+
+from . import views, writers
+from .cost import cost_table
+from .grid import Gallery, build_gallery
+from .notes import notes
+from .records import HEADLINE, Board, make_boards, read_runs
+from .tables import Table, build_table, domains_of
+
+IMAGES = "images"
+JUDGE_ACCURACY = "accuracy_on_real_test_images"
+
+
+def build(runs: Path, out: Path) -> Path:
+    """Write the report of every record below ``runs`` into ``out``; returns the page to open.
+
+    One board (protocol, data, preset, budget) is one page; several get an index before them. What an earlier
+    report left in ``out/images`` is removed; nothing else there is touched.
+
+    Raises:
+        RecordError: no readable record, or a damaged file beside one.
+        DataError: ``out`` cannot be written.
+    """
+    found, unreadable = read_runs(runs)
+    boards = make_boards(found)
+    images = out / IMAGES
+    _fresh(images)
+    pages = [board.key.slug + ".html" for board in boards] if len(boards) > 1 else ["index.html"]
+    environment = _environment()
+    summaries = []
+    for number, (board, page) in enumerate(zip(boards, pages, strict=True)):
+        context = _context(board, images, f"b{number}", unreadable)
+        stem = "leaderboard" if len(boards) == 1 else board.key.slug
+        context["downloads"] = _write_tables(context["tables"], out, stem)
+        context["siblings"] = [(b.key, p, b is board) for b, p in zip(boards, pages, strict=True)]
+        html = environment.get_template("board.html.j2").render(context)
+        atomic_write_bytes(out / page, html.encode())
+        summaries.append(
+            {"key": board.key, "page": page, "table": context["table"], "title": context["title"]}
+        )
+    table = [s.model_dump(mode="json") for run in found for s in run.record.scores]
+    atomic_write_bytes(out / "scores.json", json.dumps(table, indent=1, ensure_ascii=False).encode())
+    if len(boards) > 1:
+        html = environment.get_template("index.html.j2").render(
+            boards=summaries,
+            unreadable=unreadable,
+            version=fesbench.__version__,
+            title="fesbench leaderboards",
+        )
+        atomic_write_bytes(out / "index.html", html.encode())
+    return out / "index.html"
+
+
+def _fresh(images: Path) -> None:
+    try:
+        if images.is_dir():
+            shutil.rmtree(images)
+        images.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot write {images} ({error.strerror or error}); choose another folder with --out"
+        ) from None
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("fesbench.reports", "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    here = files("fesbench.reports") / "templates"
+    environment.globals["style_sheet"] = (here / "style.css").read_text(encoding="utf-8")
+    environment.globals["script"] = (here / "app.js").read_text(encoding="utf-8")
+    return environment
+
+
+def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> dict[str, Any]:
+    pairs = domains_of(board)
+    if HEADLINE not in pairs:
+        pairs = [HEADLINE, *pairs]
+    tables = [build_table(board, task, domain) for task, domain in pairs]
+    table = tables[0]
+    order = [row.id for row in table.rows]
+    styles = [d for t, d in pairs if t == "expression" and d != "in"]
+    galleries = [
+        build_gallery(board, task, domain, order, images, f"{prefix}-{number}")
+        for number, (task, domain) in enumerate(pairs)
+    ]
+    rules, why_no_rules = board.protocol
+    common, differing = views.environments(board)
+    return {
+        "key": board.key,
+        "rules": rules,
+        "why_no_rules": why_no_rules,
+        "title": rules.title if rules else board.key.protocol,
+        "version": fesbench.__version__,
+        "facts": _facts(board, table),
+        "notes": notes(board, table, unreadable),
+        "table": table,
+        "tables": tables,
+        "marks": {t.id: views.marks(t) for t in tables},
+        "heat_maps": views.heat_maps(board, table),
+        "galleries": _shown(galleries),
+        "trade_off": views.trade_off(table),
+        "drops": views.drops(board, table, styles) if styles else [],
+        "not_run": views.not_run(board),
+        "training": [
+            (row, [(run, views.curves(run)) for run in board.methods[row.id]]) for row in table.rows
+        ],
+        "costs": cost_table(board, order),
+        "common": common,
+        "differing": differing,
+        "cards": [(row, board.methods[row.id][0].record.card) for row in table.rows],
+    }
+
+
+def _shown(galleries: list[Gallery]) -> dict[str, list[Gallery]]:
+    kinds: dict[str, list[Gallery]] = {"headline": [], "styles": [], "tasks": []}
+    for gallery in galleries:
+        if (gallery.task, gallery.domain) == HEADLINE:
+            kinds["headline"].append(gallery)
+        elif gallery.panels:
+            kinds["styles" if gallery.task == "expression" else "tasks"].append(gallery)
+    return kinds
+
+
+def _facts(board: Board, table: Table) -> list[tuple[str, str]]:
+    """The short list beside the title."""
+    key, records = board.key, [run.record for run in board.runs]
+    finished = sorted(stage.finished_at for record in records for stage in record.stages.values())
+    versions = sorted({str(r.environment["fesbench"]) for r in records if "fesbench" in r.environment})
+    judged = {float(r.judge[JUDGE_ACCURACY]) for r in records if r.judge.get(JUDGE_ACCURACY) is not None}
+    rules, _ = board.protocol
+    facts = [
+        ("Data", f"{key.data}, fingerprint {key.data_fingerprint[:8]}"),
+        ("Protocol", f"{key.protocol}, hash {key.protocol_hash[:8]}"),
+        ("Test people", f"{table.identities}"),
+        ("Pictures a row", f"{table.n_requests} in the headline task"),
+        ("Budget, preset", f"{key.budget}, {key.preset}"),
+        ("Seeds", ", ".join(str(s) for s in sorted({r.cell.seed for r in records}))),
+    ]
+    if rules is not None:
+        facts.insert(2, ("Picture size", f"{rules.data.size} × {rules.data.size} px"))
+    if judged:
+        shown = " to ".join(f"{100 * accuracy:.1f} %" for accuracy in sorted(judged))
+        facts.append(("Judge on real pictures", f"{shown} right"))
+    if finished:
+        facts.append(("Records finished", finished[-1][:10]))
+    facts.append(("Made with", f"fesbench {', '.join(versions) or 'of unknown version'}"))
+    return facts
+
+
+def _write_tables(tables: list[Table], out: Path, stem: str) -> list[tuple[str, str]]:
+    files_written = []
+    for label, suffix, text in (
+        ("CSV", "csv", writers.to_csv(tables)),
+        ("Markdown", "md", writers.to_markdown(tables)),
+        ("LaTeX", "tex", writers.to_latex(tables[0])),
+    ):
+        atomic_write_bytes(out / f"{stem}.{suffix}", text.encode())
+        files_written.append((label, f"{stem}.{suffix}"))
+    return [*files_written, ("JSON, every score", "scores.json")]

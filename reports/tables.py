@@ -1,0 +1,299 @@
+"""The leaderboard as data: one table object from which every writer (HTML, Markdown, LaTeX, CSV) works."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fesbench.metrics.signature import Signature
+from fesbench.record import Score
+from fesbench.vocabulary import EXPRESSIONS
+
+from .metric_words import Style, ordered, style_of
+from .records import Board, Run
+
+
+@dataclass
+class Cell:
+    """One figure of one row, or the reason why there is none."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n_requested: int = 0
+    n_valid: int = 0
+    identities: int = 0
+    signature: str = ""
+    reason: str = ""
+    judge: str = ""
+    rank: int | None = None
+    best: bool = False
+    seeds: tuple[float, ...] = ()
+
+    @property
+    def partly_valid(self) -> bool:
+        """Whether fewer pictures were valid than were asked for."""
+        return self.value is not None and self.n_valid < self.n_requested
+
+
+@dataclass
+class Column:
+    """One metric, with the one comparison key that its figures share."""
+
+    style: Style
+    signature: str = ""
+    others: list[tuple[str, str]] = field(default_factory=list)
+    """Rows whose full signature differs (valid n, code version) though their comparison key does not."""
+    chance: float | None = None
+    rank_rule: str = ""
+
+
+@dataclass
+class Row:
+    """One method, or one reference row."""
+
+    id: str
+    title: str
+    year: int
+    reference: bool
+    outside: bool
+    given: str
+    cells: dict[str, Cell]
+    marks: list[tuple[str, str]] = field(default_factory=list)
+    """(short word, full sentence) of what a reader must know: collapsed, failed, suspicious."""
+    n_seeds: int = 1
+    average_rank: float | None = None
+    rank_spread: tuple[int, int] | None = None
+
+
+@dataclass
+class Table:
+    """One task in one domain."""
+
+    id: str
+    task: str
+    domain: str
+    columns: list[Column]
+    groups: list[tuple[str, list[Row]]]
+    """(what was given, rows), label first; each group is ranked by itself."""
+    unavailable: list[tuple[str, str]] = field(default_factory=list)
+    """Metrics for which no row has a figure, with the reasons."""
+    n_requests: int = 0
+    identities: int = 0
+
+    @property
+    def rows(self) -> list[Row]:
+        """Every row, group by group."""
+        return [row for _, rows in self.groups for row in rows]
+
+    def column(self, metric: str) -> Column | None:
+        """A metric's column, None where it has none."""
+        return next((c for c in self.columns if c.style.name == metric), None)
+
+
+def build_table(board: Board, task: str, domain: str) -> Table:
+    """The table of one task and domain, sorted by its first metric, with ranks.
+
+    Rows whose comparison key differs from the column's are shown as ``n/a (not comparable: field)``.
+    """
+    from .ranking import rank_table
+
+    found = {m: [_pooled(run, task, domain) for run in runs] for m, runs in board.methods.items()}
+    metrics = ordered({name for seeds in found.values() for by_name in seeds for name in by_name})
+    made = [_row(board, method, seeds, metrics, task, domain) for method, seeds in found.items()]
+    rows = [row for row in made if row is not None]
+    table = Table(f"table-{task}-{domain}", task, domain, [], _by_given(rows))
+    for metric in metrics:
+        cells = {row.id: row.cells[metric] for row in rows}
+        titles = {row.id: row.title for row in rows}
+        if any(cell.value is not None for cell in cells.values()):
+            column = _column(metric, cells, titles)
+            column.chance = chance_level(board) if metric == "ECS" else None
+            table.columns.append(column)
+        else:
+            reasons = Counter(cell.reason for cell in cells.values() if cell.signature or cell.n_requested)
+            table.unavailable.append((metric, "; ".join(reason for reason, _ in reasons.most_common())))
+    table.n_requests = max((c.n_requested for row in rows for c in row.cells.values()), default=0)
+    table.identities = max((c.identities for row in rows for c in row.cells.values()), default=0)
+    rank_table(board, table)
+    _sort(table)
+    return table
+
+
+def chance_level(board: Board) -> float | None:
+    """1 / number of the judge's classes, as the records, the protocol or the predictions say."""
+    stated = {float(run.record.judge["chance"]) for run in board.runs if "chance" in run.record.judge}
+    if len(stated) == 1:
+        return stated.pop()
+    rules, _ = board.protocol
+    if rules is not None:
+        return 1 / len(rules.labels)
+    seen: set[str] = set()
+    for run in board.runs:
+        table = run.samples
+        if table is not None and "predicted" in table:
+            seen |= set(table["predicted"].dropna()) | set(table["target_expression"].dropna())
+    known = [name for name in EXPRESSIONS if name in seen]
+    return 1 / len(known) if known else None
+
+
+def domains_of(board: Board) -> list[tuple[str, str]]:
+    """Every (task, domain) that some row was scored on, headline first."""
+    pairs = {(s.task, s.domain) for run in board.runs for s in run.record.scores}
+    tasks = ("expression", "transfer", "intensity", "action-unit", "compound", "sequence", "random")
+    rank = {name: i for i, name in enumerate(tasks)}
+    first = [d for run in board.runs for d in dict.fromkeys(s.domain for s in run.record.scores)]
+    return sorted(
+        pairs,
+        key=lambda p: (rank.get(p[0], 99), p[0], p[1] != "in", first.index(p[1]) if p[1] in first else 0),
+    )
+
+
+def _pooled(run: Run, task: str, domain: str) -> dict[str, Score]:
+    return {
+        s.metric: s for s in run.record.scores if (s.task, s.domain, s.expression) == (task, domain, "all")
+    }
+
+
+def _row(
+    board: Board,
+    method: str,
+    seeds: Sequence[dict[str, Score]],
+    metrics: Sequence[str],
+    task: str,
+    domain: str,
+) -> Row | None:
+    run = board.methods[method][0]
+    answered = [by_name for by_name in seeds if by_name]
+    if not answered and (task, domain) != ("expression", "in"):
+        return None
+    given = next(iter(answered[0].values())).given if answered else run.given
+    row = Row(
+        id=method,
+        title=str(run.record.card.get("title") or method),
+        year=int(run.record.card.get("year") or 0),
+        reference=run.reference,
+        outside=run.outside,
+        given=given,
+        cells={},
+        n_seeds=len(board.methods[method]),
+    )
+    for metric in metrics:
+        row.cells[metric] = _cell(board, method, [by_name.get(metric) for by_name in seeds], task, domain)
+    row.marks = _marks(board.methods[method])
+    return row
+
+
+def _marks(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    marks = []
+    for run in runs:
+        seed = f" (seed {run.record.cell.seed})" if len(runs) > 1 else ""
+        if run.record.status == "failed":
+            marks.append(("failed", f"failed{seed}: {run.record.error or 'no reason recorded'}"))
+        elif run.record.status != "scored":
+            marks.append(("unfinished", f"not scored yet{seed}: the cell stands at '{run.record.status}'"))
+        if run.record.collapsed:
+            told = "; ".join(f"{h.kind} at step {h.step}: {h.message}" for h in run.record.health)
+            marks.append(("collapsed", f"training collapsed{seed}: {told}"))
+        elif any(s.status == "collapsed" for s in run.record.scores):
+            marks.append(("collapsed", f"scored as collapsed{seed}"))
+    return marks
+
+
+def _cell(board: Board, method: str, seeds: Sequence[Score | None], task: str, domain: str) -> Cell:
+    scores = [score for score in seeds if score is not None]
+    if not scores:
+        runs = board.methods[method]
+        failed = next((run for run in runs if run.record.status == "failed"), None)
+        return Cell(reason="failed" if failed else "not scored")
+    first = scores[0]
+    cell = Cell(
+        value=first.value, low=first.low, high=first.high, n_requested=first.n_requested,
+        n_valid=min(s.n_valid for s in scores), identities=first.identities, signature=first.signature,
+        reason=first.reason or (first.status if first.value is None else ""), judge=first.judge,
+    )  # fmt: skip
+    if len(seeds) == 1:
+        return cell
+    keys = {Signature.parse(s.signature).key() for s in scores if s.value is not None}
+    if len(scores) < len(seeds) or len(keys) > 1 or any(s.value is None for s in scores):
+        missing = sum(s is None or s.value is None for s in seeds)
+        told = (
+            f"{missing} of {len(seeds)} seeds have no figure" if missing else "not comparable: seeds differ"
+        )
+        return Cell(reason=told, signature=first.signature, n_requested=first.n_requested)
+    cell.seeds = tuple(float(s.value) for s in scores if s.value is not None)
+    cell.value = float(np.mean(cell.seeds))
+    cell.low, cell.high = _interval_over_seeds(board, method, scores, task, domain)
+    return cell
+
+
+def _interval_over_seeds(
+    board: Board, method: str, scores: Sequence[Score], task: str, domain: str
+) -> tuple[float | None, float | None]:
+    """Interval over identities of the seeds' mean.
+
+    Where a metric has no per-request values: the mean of the seeds' bounds, which is never too short, because
+    the spread of a mean is at most the mean of the spreads.
+    """
+    from fesbench.statistics import cluster_mean
+
+    values = board.values(method, scores[0].metric, task, domain)
+    if values is None:
+        lows, highs = [s.low for s in scores], [s.high for s in scores]
+        if any(v is None for v in (*lows, *highs)):
+            return None, None
+        return float(np.mean([v for v in lows if v is not None])), float(
+            np.mean([v for v in highs if v is not None])
+        )
+    values = values.dropna()
+    who = board.requests.loc[values.index, "identity"].to_numpy()
+    bounds = (0.0, 1.0) if scores[0].metric == "ECS" else None
+    found = cluster_mean(values.to_numpy(dtype=np.float64), who, seed=0, bounds=bounds)
+    return (found.low, found.high) if np.isfinite(found.low) else (None, None)
+
+
+def _by_given(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    order = {"label": 0, "action_units": 1, "landmarks": 2, "driver": 3}
+    names = sorted({row.given for row in rows}, key=lambda g: (order.get(g, 9), g))
+    return [(name, [row for row in rows if row.given == name]) for name in names]
+
+
+def _column(metric: str, cells: dict[str, Cell], titles: dict[str, str]) -> Column:
+    """Settle the column's comparison key by majority, and put the odd ones out."""
+    keys = {
+        name: Signature.parse(cell.signature).key() for name, cell in cells.items() if cell.value is not None
+    }
+    count = Counter(keys.values())
+    # On a tie the `real` row decides, because every other figure is read against it.
+    chosen = max(count, key=lambda key: (count[key], key == keys.get("real"), key))
+    column = Column(style_of(metric))
+    kept = [name for name in keys if keys[name] == chosen]
+    column.signature = Counter(cells[name].signature for name in kept).most_common(1)[0][0]
+    for name, cell in cells.items():
+        if cell.value is None:
+            continue
+        if name not in kept:
+            fields = Signature.difference(column.signature, cell.signature)
+            cell.value = cell.low = cell.high = None
+            cell.seeds = ()
+            cell.reason = f"not comparable: {', '.join(fields)}"
+        if cell.signature != column.signature:
+            column.others.append((titles[name], cell.signature))
+    return column
+
+
+def _sort(table: Table) -> None:
+    """Best first by the first metric that has a direction; rows without a figure last, by title."""
+    column = next((c for c in table.columns if c.style.direction), None)
+
+    def place(row: Row) -> tuple[bool, float, str]:
+        value = row.cells[column.style.name].value if column else None
+        if value is None or column is None:
+            return True, 0.0, row.title
+        return False, -value if column.style.direction == "higher" else value, row.title
+
+    for _, rows in table.groups:
+        rows.sort(key=place)

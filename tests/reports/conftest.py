@@ -1,0 +1,33 @@
+"""A runs folder of ten rows and its built report, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fesbench.reports.site import build
+from synthetic_records import EVIL, PRIVATE, ROWS, Row, requests_table, write_cell, write_runs
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten rows, one of them with two seeds, one failed with a hostile title, one person not publishable."""
+    folder = tmp_path_factory.mktemp("runs")
+    write_runs(
+        folder,
+        identities=8,
+        private=[PRIVATE],
+        changes={"pix2pix": {"fid_signature": "ref:train-real"}, "ganimation": {"invalid": 0.08}},
+    )
+    requests = requests_table(8, private=[PRIVATE])
+    reggan = next(row for row in ROWS if row.id == "reggan")
+    write_cell(folder, reggan, requests, seed=1)
+    failed = Row("cdaae", EVIL, 2018, 0, 0, 0, None, 0, status="failed", error="loss is NaN at step 3 <b>")
+    write_cell(folder, failed, requests)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built folder."""
+    return build(runs, tmp_path_factory.mktemp("site")).parent
