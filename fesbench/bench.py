@@ -1,0 +1,209 @@
+"""What the cells of one run share: protocol, data, split, requests, judge, feature cache.
+
+Built once, before any method: the judge is trained on training identities alone and never by a cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fesbench.errors import DataError, UsageError
+from fesbench.progress import Reporter
+from fesbench.protocol import Protocol
+from fesbench.record import NotRun
+from fesbench.vocabulary import EXPRESSIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fesbench.data.splits import Split
+    from fesbench.data.store import AlignedStore
+    from fesbench.extractors.base import Extractor
+    from fesbench.extractors.cache import FeatureCache
+    from fesbench.extractors.judge import Judge
+
+
+@dataclass
+class Bench:
+    """Everything that the cells of one run share."""
+
+    protocol: Protocol
+    store: AlignedStore
+    split: Split
+    budget: str
+    requests: pd.DataFrame
+    not_run: list[NotRun]
+    judge: Judge
+    judge_card: dict[str, Any]
+    cache: FeatureCache
+    out: Path
+    _extractors: dict[str, Extractor] = field(default_factory=dict, repr=False)
+
+    def extractor(self, name: str) -> Extractor:
+        """An extractor, made once a run: some hold worker processes."""
+        from fesbench.extractors.registry import extractor
+
+        if name not in self._extractors:
+            self._extractors[name] = extractor(name, judge=self.judge)
+        return self._extractors[name]
+
+    def close(self) -> None:
+        """Give back what the extractors hold: worker processes, memory."""
+        for made in self._extractors.values():
+            made.close()
+        self._extractors.clear()
+
+    @property
+    def signature(self) -> str:
+        """Protocol name and hash as they enter every score's signature."""
+        return f"{self.protocol.name}:{self.protocol.hash[:8]}"
+
+
+def build_split(protocol: Protocol, store: AlignedStore) -> Split:
+    """The protocol's identity-disjoint split of a data set.
+
+    Raises:
+        DataError: a side would be empty.
+    """
+    from fesbench.data.splits import split_by_hash, split_by_index
+
+    people = sorted(set(store.manifest.table["identity"]))
+    rule = protocol.split
+    if rule.rule == "index":
+        split = split_by_index(
+            people, train=int(rule.train or 0), validation=int(rule.validation), test=int(rule.test)
+        )
+    else:
+        split = split_by_hash(people, seed=rule.seed, validation=rule.validation, test=rule.test)
+    for side in ("train", "validation", "test"):
+        if not getattr(split, side):
+            raise DataError(
+                f"{protocol.name}: the {side} side of '{store.data}' is empty with {len(people)} people; "
+                "prepare more of it"
+            )
+    return split
+
+
+def open_store(protocol: Protocol, source: Path | None, reporter: Reporter) -> AlignedStore:
+    """The protocol's data, prepared now or found prepared."""
+    from fesbench.data.prepare import prepare
+
+    rule = protocol.data
+    with reporter.stage(f"prepare {rule.set} at {rule.size} px") as stage:
+        return prepare(
+            rule.set,
+            size=rule.size,
+            alignment=rule.alignment,
+            source=source,
+            options=rule.options,
+            progress=stage.update_what,
+        )
+
+
+def build_bench(
+    protocol: Protocol,
+    *,
+    budget: str,
+    out: Path,
+    source: Path | None = None,
+    reporter: Reporter | None = None,
+) -> Bench:
+    """Prepare everything that is shared, in the order of the pipeline.
+
+    Raises:
+        FesbenchError: data that cannot be had, a leak between the sides, a judge that cannot be built.
+    """
+    from fesbench.data.home import fesbench_home
+    from fesbench.data.leakage import check_leakage
+    from fesbench.extractors.cache import FeatureCache
+    from fesbench.requests import build_requests
+
+    reporter = reporter or Reporter()
+    store = open_store(protocol, source, reporter)
+    split = build_split(protocol, store)
+    with reporter.stage("check that nobody is on two sides"):
+        check_leakage(store.manifest, store.images, split)
+    requests, not_run = build_requests(protocol, store, split, budget)
+    cache = FeatureCache(fesbench_home() / "features" / "features.sqlite")
+    folder = out / f"{protocol.name}-{protocol.hash[:8]}" / f"{store.data}-{store.fingerprint[:8]}"
+    judge, card = build_judge(protocol, store, split, folder / "judge", reporter)
+    return Bench(protocol, store, split, budget, requests, not_run, judge, card, cache, out)
+
+
+def labelled_rows(protocol: Protocol, store: AlignedStore, split: Split, side: str) -> np.ndarray:
+    """Rows of a side with a protocol label at its peak, in-distribution: the judge's material."""
+    table = store.manifest.table
+    rows = split.rows(store.manifest, side)
+    keep = (table["domain"] == "in") & table["expression"].isin(protocol.labels)
+    peak = (table["expression"] == "neutral") | (table["intensity"] >= 0.9)
+    return rows[(keep & peak).to_numpy()[rows]]
+
+
+def build_judge(
+    protocol: Protocol, store: AlignedStore, split: Split, folder: Path, reporter: Reporter
+) -> tuple[Judge, dict[str, Any]]:
+    """The protocol's expression classifier with its accuracy on the real images of the test people.
+
+    Shipped for ``avatars@1``; else trained once per protocol and data fingerprint on training people alone
+    and kept in ``folder``.
+
+    Raises:
+        UsageError: the protocol asks for a shipped judge that the package does not hold.
+    """
+    from fesbench.extractors.judge import Judge, shipped_judge, train_judge
+
+    names = store.manifest.table["expression"].to_numpy()
+
+    def material(side: str) -> tuple[np.ndarray, np.ndarray]:
+        rows = labelled_rows(protocol, store, split, side)
+        return store.images[rows], np.array([EXPRESSIONS.index(names[row]) for row in rows], dtype=np.int64)
+
+    path = folder / "judge.safetensors"
+    origin = "trained"
+    if protocol.metrics.judge == "shipped" and not protocol.data.stand_ins.get(store.data):
+        shipped = shipped_judge(protocol.id)
+        if shipped is None:
+            raise UsageError(f"protocol {protocol.name} needs a shipped judge, and this package holds none")
+        judge, origin = shipped, "shipped"
+    elif path.exists():
+        judge = Judge.load(path)
+    else:
+        images, labels = material("train")
+        held_out = material("validation")
+        started = time.monotonic()
+        with reporter.stage(f"train the judge on {len(images)} images of training people") as stage:
+            judge = train_judge(
+                images,
+                labels,
+                label_names=EXPRESSIONS,
+                seed=0,
+                validation=held_out,
+                fingerprint=store.fingerprint,
+                progress=lambda done, total: stage.update(done, total),
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        judge.save(path)
+        reporter.note(f"judge trained in {time.monotonic() - started:.0f} s")
+    images, labels = material("test")
+    predicted, _ = judge.extract(images, None)
+    accuracy = float((predicted.argmax(1) == labels).mean())
+    card = {
+        "origin": origin,
+        "signature": judge.signature,
+        "accuracy_on_real_test_images": accuracy,
+        "n": len(images),
+        "chance": 1 / len(judge.label_names),
+    }
+    reporter.note(f"judge ({origin}): {accuracy:.1%} on {len(images)} real images of test people")
+    return judge, card
+
+
+def hash_parts(*parts: object) -> str:
+    """Sha256 (hex, 16 characters) of the parts' text, for a stage's inputs."""
+    return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()[:16]

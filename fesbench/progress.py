@@ -1,0 +1,102 @@
+"""What a person sees while a run goes on: stage, cell, step, losses, time left.
+
+The engine talks to a ``Reporter``; the command line gives it a live one, Python callers a silent one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class Reporter:
+    """Silent; the base of the live one."""
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        """Say one line that stays."""
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
+        """Open one bar; it closes with the block."""
+        yield Stage()
+
+
+class Stage:
+    """One bar; the silent form ignores everything."""
+
+    def update(
+        self, done: int, total: int | None = None, losses: Mapping[str, float] | None = None, detail: str = ""
+    ) -> None:
+        """Show progress: steps done of total, the latest losses, a short detail."""
+
+    def update_what(self, done: int, total: int, what: str) -> None:
+        """:meth:`update` in the form of the data and scoring callbacks."""
+        self.update(done, total, detail=what)
+
+
+class LiveReporter(Reporter):
+    """Rich bars on standard error, and plain lines where that is no terminal."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", style="bold"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}", style="dim"),
+            console=self.console,
+            transient=True,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        """Say one line that stays."""
+        self.console.print(text, style="yellow" if warning else None, markup=False, highlight=False)
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
+        """Open one bar; it closes with the block."""
+        task = self._progress.add_task(name, total=total, detail="")
+        if not self.console.is_terminal:
+            self.note(name)
+        try:
+            yield _LiveStage(self._progress, task)
+        finally:
+            self._progress.remove_task(task)
+
+
+class _LiveStage(Stage):
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def update(
+        self, done: int, total: int | None = None, losses: Mapping[str, float] | None = None, detail: str = ""
+    ) -> None:
+        shown = " ".join(f"{name} {value:.3g}" for name, value in (losses or {}).items())
+        self._progress.update(self._task, completed=done, total=total, detail=f"{detail} {shown}".strip())

@@ -1,0 +1,174 @@
+"""Plan the cells of a run, check everything that it will need, run them, and build the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fesbench.bench import build_bench
+from fesbench.budget import parse_budget
+from fesbench.cell import REFERENCE, CellPlan
+from fesbench.errors import EXIT_CELLS_FAILED, EXIT_OK, UsageError, WeightsError
+from fesbench.progress import Reporter
+from fesbench.protocol import Protocol, load_protocol
+from fesbench.record import Record
+
+if TYPE_CHECKING:
+    from fesbench.method import Method
+
+AUTO = "auto"
+CPU_SIZE = 64
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What ``fesbench run`` was asked for."""
+
+    methods: str
+    protocol: str
+    data: str | None = None
+    source: Path | None = None
+    seeds: tuple[int, ...] = (0,)
+    preset: str = AUTO
+    budget: str = AUTO
+    size: int | None = None
+    out: Path = Path("runs")
+    device: str = AUTO
+    strict: bool = False
+    report: bool = True
+
+
+@dataclass
+class RunSummary:
+    """What came of a run."""
+
+    records: list[Record]
+    missing: dict[str, str] = field(default_factory=dict)
+    """Metrics that print ``n/a`` throughout, with the reason."""
+    page: Path | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 4 where some cells failed."""
+        failed = any(record.status == "failed" for record in self.records)
+        return EXIT_CELLS_FAILED if failed else EXIT_OK
+
+
+def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
+    """Run every method under a protocol and build the HTML report.
+
+    Raises:
+        FesbenchError: a wrong option, data that cannot be had, or (``strict``) a metric that could not run.
+    """
+    from fesbench.engines.local import run_cells
+    from fesbench.reports.site import build
+
+    reporter = reporter or Reporter()
+    options, protocol = _resolve(options, reporter)
+    chosen = select_methods(options.methods)
+    _check_writable(options.out)
+    missing = preflight(protocol, strict=options.strict)
+    for metric, reason in missing.items():
+        reporter.note(f"{metric}: n/a ({reason})", warning=True)
+    bench = build_bench(
+        protocol, budget=options.budget, out=options.out, source=options.source, reporter=reporter
+    )
+    plans = [
+        CellPlan(method, REFERENCE if method.card.reference else options.preset, options.budget, seed)
+        for seed in options.seeds
+        for method in chosen
+        if not (method.card.reference and seed != options.seeds[0])
+    ]
+    try:
+        records = run_cells(plans, bench, reporter, device=options.device)
+    finally:
+        bench.close()
+    page = None
+    if options.report:
+        with reporter.stage("report"):
+            page = build(options.out, options.out / "report")
+    return RunSummary(records, missing, page)
+
+
+def _resolve(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Protocol]:
+    """Settle what ``auto`` means on this machine, and say so."""
+    import torch
+
+    gpu = torch.cuda.is_available()
+    preset = options.preset if options.preset != AUTO else ("paper" if gpu else "tiny")
+    budget = options.budget if options.budget != AUTO else ("standard" if gpu else "smoke")
+    if preset not in ("paper", "tiny"):
+        raise UsageError(f"--preset '{preset}' is none of paper, tiny, auto")
+    protocol = load_protocol(options.protocol)
+    size = options.size
+    if size is None and AUTO in (options.preset, options.budget) and not gpu:
+        size = CPU_SIZE
+    protocol = protocol.with_overrides(size=size, data=options.data)
+    budget = parse_budget(budget).text
+    if AUTO in (options.preset, options.budget):
+        why = "a CUDA device is present" if gpu else "no CUDA device"
+        reporter.note(
+            f"{protocol.name}: preset {preset}, budget {budget}, {protocol.data.size} px ({why}; "
+            "--preset, --budget and --size choose otherwise)"
+        )
+    changed = {"preset": preset, "budget": budget, "size": size}
+    return RunOptions(**{**options.__dict__, **changed}), protocol
+
+
+def select_methods(text: str) -> list[type[Method]]:
+    """Parse ``all`` or ``a,b``; the reference rows always come along, since no leaderboard goes without them.
+
+    Raises:
+        UnknownNameError: a name that is neither registered nor a file.
+    """
+    from fesbench.method import load_method, methods
+
+    known = methods()
+    references = [method for method in known.values() if method.card.reference]
+    if text == "all":
+        return references + [method for method in known.values() if not method.card.reference]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--methods names no method; give 'all' or names from 'fesbench methods'")
+    named = [load_method(name) for name in dict.fromkeys(names)]
+    return references + [method for method in named if not method.card.reference]
+
+
+def preflight(protocol: Protocol, *, strict: bool) -> dict[str, str]:
+    """Which metrics cannot run here, and why; asked before anything long starts.
+
+    Raises:
+        WeightsError: ``strict``, and a metric cannot run.
+    """
+    from fesbench.evaluation import metric_reasons
+
+    reasons = metric_reasons(protocol)
+    if strict and reasons:
+        listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        raise WeightsError(f"--strict, and these metrics cannot run: {listed}")
+    return reasons
+
+
+def _check_writable(out: Path) -> None:
+    from fesbench.data.files import atomic_write_bytes
+
+    probe = out / ".fesbench-write-test"
+    atomic_write_bytes(probe, b"")
+    probe.unlink()
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Parse ``0,1,2``.
+
+    Raises:
+        UsageError: not a list of whole numbers >= 0.
+    """
+    try:
+        seeds: Sequence[int] = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--seeds '{text}' is not a list of whole numbers such as 0,1,2") from None
+    if any(seed < 0 for seed in seeds):
+        raise UsageError(f"--seeds '{text}' holds a negative number; seeds are >= 0")
+    return tuple(dict.fromkeys(seeds))

@@ -1,0 +1,62 @@
+"""Install the wheel that was built from the sdist into a clean environment and use it from an empty folder.
+
+Run by ``tox -e package`` with the folder that holds both distributions. The wheel must hold exactly the
+methods and protocols of the checkout: a file that setuptools forgot is an error here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+
+def main(dist: Path) -> None:
+    root = Path(__file__).resolve().parent.parent
+    (sdist,) = dist.glob("*.tar.gz")
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        with tarfile.open(sdist) as archive:
+            archive.extractall(place / "source", filter="data")
+        (source,) = (place / "source").iterdir()
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run(
+            [*uv, "build", "--quiet", "--wheel", "--out-dir", str(place / "wheel"), str(source)], check=True
+        )
+        (wheel,) = (place / "wheel").glob("*.whl")
+        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(place / "venv")], check=True)
+        python = place / "venv" / "bin" / "python"
+        subprocess.run([*uv, "pip", "install", "--quiet", "--python", str(python), str(wheel)], check=True)
+        empty = place / "empty"
+        empty.mkdir()
+        environment = {**os.environ, "FESBENCH_HOME": str(place / "home")}
+        for verb, folder, ending in (("methods", "baselines", ".py"), ("protocols", "protocols", ".toml")):
+            command = [str(place / "venv" / "bin" / "fesbench"), verb]
+            shown = subprocess.run(
+                command, cwd=empty, env=environment, capture_output=True, text=True, check=True
+            ).stdout
+            print(shown)
+            expected = {path.name for path in (root / folder).glob(f"*{ending}")}
+            listing = (
+                "import importlib.resources as r\n"
+                f"print(*[path.name for path in r.files('fesbench.{folder}').iterdir()])"
+            )
+            found = subprocess.run(
+                [str(python), "-c", listing],
+                cwd=empty,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.split()
+            missing = expected - set(found)
+            if missing:
+                raise SystemExit(f"the wheel lacks {sorted(missing)} of {folder}/")
+    print("the wheel built from the sdist holds every method and protocol of the checkout")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
