@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 import fesbench
-from fesbench.cli_catalog import data_app, methods_app, protocols_app, weights_app
+from fesbench.cli_catalog import data_app, methods_app, protocols_app, show_table, weights_app
 from fesbench.errors import EXIT_CRASH, EXIT_USAGE, FesbenchError
 
 app = typer.Typer(
@@ -189,14 +189,7 @@ def doctor(
     if json_:
         typer.echo(json.dumps([finding.__dict__ for finding in findings], indent=1))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("", "what", "detail", box=None, pad_edge=False)
-    for finding in findings:
-        sign = "[green]ok[/green]" if finding.present else "[yellow]--[/yellow]"
-        table.add_row(sign, finding.what, finding.detail)
-    Console().print(table)
+    show_table(("", "what", "detail"), (("ok" if f.present else "--", f.what, f.detail) for f in findings))
 
 
 def _print_scores(scores: list[dict[str, Any]]) -> None:

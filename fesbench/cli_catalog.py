@@ -19,13 +19,15 @@ data_app = typer.Typer(help="Data sets: list, make, prepare, measure.", invoke_w
 weights_app = typer.Typer(help="Weights of extractors: list, pull, add, verify.", invoke_without_command=True)
 
 
-def _table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+def show_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a plain table; outside text is never read as markup."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(escape(str(cell)) for cell in row))
     Console().print(table)
 
 
@@ -60,7 +62,7 @@ def methods_list(json_: JsonOption = False) -> None:
     if json_:
         _json(rows)
         return
-    _table(
+    show_table(
         ("id", "title", "year", "needs", "answers"),
         (
             (r["id"], r["title"], r["year"] or "", ", ".join(r["needs"]) or "-", ", ".join(r["controls"]))  # type: ignore[arg-type]
@@ -84,7 +86,7 @@ def protocols_list(json_: JsonOption = False) -> None:
     if json_:
         _json([{"name": p.name, "title": p.title, "data": p.data.set, "hash": p.hash} for p in rows])
         return
-    _table(
+    show_table(
         ("name", "title", "data", "size", "tasks"),
         (
             (p.name, p.title, p.data.set, p.data.size, ", ".join(dict.fromkeys(t.kind for t in p.tasks)))
@@ -164,7 +166,7 @@ def data_list(json_: JsonOption = False) -> None:
             [{k: getattr(a, k) for k in ("name", "title", "access", "license", "citation")} for a in adapters]
         )
         return
-    _table(("name", "title", "access"), ((a.name, a.title, a.access) for a in adapters))
+    show_table(("name", "title", "access"), ((a.name, a.title, a.access) for a in adapters))
 
 
 @data_app.command(
@@ -173,7 +175,9 @@ def data_list(json_: JsonOption = False) -> None:
 def data_make(
     name: Annotated[str, typer.Argument(help="avatars")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    identities: Annotated[int, typer.Option(min=1, help="How many people.")] = 260,
+    identities: Annotated[
+        int | None, typer.Option(min=1, help="How many people; default 260, as CK+ 123.")
+    ] = None,
     size: Annotated[int, typer.Option(min=32, max=1024, help="Image side in pixels.")] = 128,
     layout: Annotated[
         str, typer.Option(help="plain (PNG and manifest.csv) or ck+ (CK+'s own layout).")
@@ -185,19 +189,20 @@ def data_make(
         raise UsageError(
             f"only 'avatars' can be made, not '{name}'; real data sets are prepared from their files"
         )
+    if layout not in ("plain", "ck+"):
+        raise UsageError(f"--layout '{layout}' is neither plain nor ck+")
     from fesbench.progress import LiveReporter
 
+    identities = identities or (260 if layout == "plain" else 123)
     with LiveReporter() as reporter, reporter.stage(f"make {identities} avatars ({layout})") as stage:
         if layout == "plain":
             from fesbench.data.export import write_plain
 
             write_plain(out, identities=identities, size=size, seed=seed, progress=stage.update_what)
-        elif layout == "ck+":
+        else:
             from fesbench.data.datasets.ckplus_layout import write_ckplus
 
             write_ckplus(out, identities=identities, size=size, seed=seed, progress=stage.update_what)
-        else:
-            raise UsageError(f"--layout '{layout}' is neither plain nor ck+")
     typer.echo(str(out.resolve()))
 
 
@@ -218,7 +223,7 @@ def data_prepare(
     if json_:
         _json({"fingerprint": store.fingerprint, **store.info})
         return
-    _table(
+    show_table(
         ("what", "found", "expected", ""),
         (
             (c["what"], c["found"], c["expected"] if c["expected"] is not None else "", _remark(c))
@@ -259,7 +264,7 @@ def data_measure(
     if json_:
         _json(found)
         return
-    _table(("what", "figure"), ((key, value) for key, value in found.items()))
+    show_table(("what", "figure"), ((key, value) for key, value in found.items()))
 
 
 @weights_app.callback()
@@ -282,7 +287,7 @@ def weights_list(json_: JsonOption = False) -> None:
     if json_:
         _json([{**row.entry.__dict__, "present": row.present} for row in rows])
         return
-    _table(
+    show_table(
         ("name", "present", "license", "needed by"),
         (
             (r.entry.name, "yes" if r.present else "no", r.entry.license, ", ".join(r.entry.needed_by))

