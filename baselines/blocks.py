@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from fesbench.errors import MethodError
+
 
 def norm(width: int) -> nn.InstanceNorm2d:
     """Affine instance norm on the image's own statistics, in training and in synthesis alike.
@@ -35,13 +37,41 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
-def trunk(channels: int, width: int, middle: list[nn.Module]) -> nn.Sequential:
+class Trunk(nn.Sequential):
+    """Layers that halve the image twice and double it twice.
+
+    Raises:
+        MethodError: a side of the image is no multiple of 4; it would come out smaller.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, width, H, W)."""
+        for side in x.shape[2:]:
+            check_side("the StarGAN trunk", side, 4)
+        found: Tensor = super().forward(x)
+        return found
+
+
+def check_side(network: str, side: int, unit: int) -> None:
+    """Refuse an image side that a network's strided layers do not divide evenly.
+
+    Raises:
+        MethodError: ``side`` is no positive multiple of ``unit``.
+    """
+    if side < unit or side % unit:
+        raise MethodError(
+            f"{network} needs an image size that is a multiple of {unit}, not {side}; "
+            f"choose --size {max(unit, side // unit * unit)}"
+        )
+
+
+def trunk(channels: int, width: int, middle: list[nn.Module]) -> Trunk:
     """Conv7, two strided convs, ``middle``, two transposed convs: (N, channels, H, W) -> (N, width, H, W).
 
     Zero padding: with reflected borders a constant label plane would only shift the first convolution's
     output, and instance norm takes a shift away (StarGAN's own comment).
     """
-    return nn.Sequential(
+    return Trunk(
         nn.Conv2d(channels, width, 7, 1, 3, bias=False),
         norm(width),
         nn.ReLU(inplace=True),
@@ -73,10 +103,14 @@ class Critic(nn.Module):
         size: side of the images, a multiple of 64; the condition head's kernel is what remains of it.
         width: channels of the first layer, doubled in each following one.
         outputs: classes (logits) or action units (values) of the condition head.
+
+    Raises:
+        MethodError: ``size`` is no multiple of 64.
     """
 
     def __init__(self, size: int, width: int, outputs: int) -> None:
         super().__init__()
+        check_side("the StarGAN critic", size, 64)
         layers: list[nn.Module] = []
         channels = 3
         for depth in range(6):
@@ -90,6 +124,14 @@ class Critic(nn.Module):
         """(N, 3, H, W) -> realism (N, 1, H/64, W/64) and condition (N, outputs)."""
         hidden = self.body(image)
         return self.realism(hidden), self.condition(hidden).flatten(1)
+
+
+def initialize(module: nn.Module) -> None:
+    """Convolution weights N(0, 0.02), biases 0: for ``Module.apply``."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def with_planes(image: Tensor, condition: Tensor) -> Tensor:

@@ -75,6 +75,8 @@ class LocalLinear(nn.Module):
             )
             self.weight.data[row] = weights[:, self.places.cpu()].to(self.weight)
             self.bias.data[row] = biases.to(self.bias)
+        # Writing through .data does not count as a new version of the weight.
+        self._dense = None
 
     def dense(self) -> Tensor:
         """All maps' weights with zeros outside the image: (labels, 3, r*r, H, W)."""

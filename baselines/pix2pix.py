@@ -1,6 +1,9 @@
 """pix2pix (CVPR 2017) guided by drawn target landmarks: 6 input channels, one model for all expressions.
 Choices: the authors' Torch code (constant rate, dropout in the three innermost decoders), without its biases,
 which never act.
+
+Preset ``tiny``, for a minute on two CPU cores: width 16, batches of 4 pairs in place of single ones (each is
+still normalized by itself), and rate 5e-4 for the few steps.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from fesbench.batches import PairBatch, RequestBatch
 from fesbench.errors import MethodError
 from fesbench.method import Method, MethodCard, Phase
 
-from .blocks import frozen
+from .blocks import frozen, initialize
 from .planes import landmark_planes
 
 
@@ -151,7 +154,7 @@ class Pix2Pix(Method):
         """Create generator and discriminator with the code's initial weights."""
         self.generator = UNet(self.problem.size, 6, self.hyper.width, self.hyper.dropout)
         self.critic = PatchCritic(9, self.hyper.width)
-        self.apply(_initialize)
+        self.apply(initialize)
 
     def phases(self) -> tuple[Phase, ...]:
         """One adversarial phase at a constant rate."""
@@ -225,10 +228,3 @@ def jitter(source: Tensor, target: Tensor, landmarks: Tensor, factor: float) -> 
     )
     moved = (landmarks + 0.5) * (large / size) - 0.5 - offsets[:, None].to(landmarks)
     return cut[:, :3], cut[:, 3:], moved
-
-
-def _initialize(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

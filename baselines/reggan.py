@@ -1,5 +1,11 @@
 """RegGAN (arXiv 2603.15648). Expression layer and the two stages are the paper's. The networks' details are
 not public: trunk, critic and schedule are those of US-GAN; conditioning, EAB, losses and weights are ours.
+
+The regression layer is position-wise, one map a pixel, and fitted on unflipped pairs alone. The refiner sees
+flipped pairs too, whose regression images come from the same layer.
+
+Preset ``tiny``, for a minute on two CPU cores: width 16 and rate 4e-4 for the few steps; batch and regression
+layer are those of ``paper``.
 """
 
 from __future__ import annotations

@@ -1,27 +1,16 @@
-"""Masked regression's mathematics: one small ridge regression per output pixel, all of them at once.
-
-Output pixel p is an affine function of the r x r window around p. Its normal equations need, for every pair
-of window places a and b, the sum over images of x[p+a] x[p+b]. That depends on p+a and on b-a alone, so the
-whole image shares one table of correlations C_d[q] = sum x[q] x[q+d], and the r^2 x r^2 matrices of all
-pixels are copies of its entries.
-
-Sums over at most 256 images of products of 8-bit pixels stay below 2^24, so float32 products of a chunk are
-exact; chunks are added in float64, and nothing is rounded before the solve.
-"""
+"""Masked regression's mathematics: one small ridge regression per output pixel, all of them at once."""
 
 from __future__ import annotations
-
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_CHUNK = 32
-_CACHED_PIXELS = 1024
-_LEVELS = 255.0
+from .ridge_tables import LEVELS, assemble, tabulate
+
+_NUMBERS = 1_200_000
+_TOGETHER = 6
 
 
 def fit_local_ridge(
@@ -41,147 +30,51 @@ def fit_local_ridge(
     Returns:
         Weights float64 (C, r*r, H, W), zero outside the image, and biases float64 (C, H, W).
     """
-    found = torch.empty(source.shape[3], window**2 + 1, *source.shape[1:3], dtype=torch.float64)
-    tables = correlations(source, target, window)
-    # A few rows at a time, so that their systems stay in the processor's cache.
-    rows = max(1, _CACHED_PIXELS // source.shape[2])
-    for channel in range(source.shape[3]):
-        for top in range(0, source.shape[1], rows):
-            part = slice(top, min(top + rows, source.shape[1]))
-            systems, sides = assemble(tables, channel, part, window)
-            found[channel, :, part] = solve_planes(systems, sides, penalty, penalize_bias)
-    return found[:, :-1], found[:, -1]
+    _, height, width, channels = source.shape
+    size = window**2 + 1
+    tables = tabulate(source, target, window)
+    found = torch.empty(size, height, width * channels, dtype=torch.float64)
+    # Some rows at a time: few enough for the processor's cache, enough that calls do not count.
+    rows = min(height, max(1, _NUMBERS // (size * (size + 1) * width * channels)))
+    memory = torch.zeros(size, size + 1, rows, width * channels, dtype=torch.float64)
+    for top in range(0, height, rows):
+        part = slice(top, min(top + rows, height))
+        systems = assemble(tables, part, window, memory[:, :, : part.stop - top])
+        found[:, part] = solve_planes(systems, penalty * LEVELS**2, penalize_bias)
+    by_channel = found.unflatten(2, (width, channels)).permute(3, 0, 1, 2)
+    return by_channel[:, :-1], by_channel[:, -1]
 
 
-def solve_planes(systems: Tensor, sides: Tensor, penalty: float, penalize_bias: bool = True) -> Tensor:
+def solve_planes(systems: Tensor, penalty: float, penalize_bias: bool = True) -> Tensor:
     """Solve one symmetric system per pixel, all pixels in step (elimination without pivots).
 
     Args:
-        systems: float64 (k, k, H, W), positive semidefinite; overwritten.
-        sides: float64 (k, H, W); overwritten.
+        systems: float64 (k, k+1, ...): upper triangles, positive semidefinite, and the right-hand sides in
+            the last column; overwritten.
         penalty: added to the diagonal, to the last place only if ``penalize_bias``.
         penalize_bias: see ``fit_local_ridge``.
 
     Returns:
-        The solutions, float64 (k, H, W).
+        The solutions, float64 (k, ...).
     """
     size = len(systems)
-    for place in range(size):
-        pivot = systems[place, place]
-        # A place outside of the image (or black in every image) has an empty row; its weight is zero.
-        outside = pivot == 0
-        if place < size - 1 or penalize_bias:
-            pivot += penalty
-        pivot.masked_fill_(outside, 1.0)
+    pivots = systems.diagonal(dim1=0, dim2=1)
+    # A place outside of the image (or black in every image) has an empty row; its weight is zero.
+    outside = pivots == 0
+    pivots[..., : size if penalize_bias else size - 1] += penalty
+    pivots.masked_fill_(outside, 1.0)
     for place in range(size - 1):
-        row = systems[place, place:]
-        factor = systems[place + 1 :, place] / row[0]
-        systems[place + 1 :, place + 1 :].addcmul_(factor[:, None], row[None, 1:], value=-1)
-        sides[place + 1 :].addcmul_(factor, sides[place], value=-1)
+        row = systems[place]
+        for low in range(place + 1, size, _TOGETHER):
+            some = slice(low, min(low + _TOGETHER, size))
+            # What symmetry has below the pivot stands to the right of it.
+            factors = row[some] / row[place]
+            systems[some, low:].addcmul_(factors[:, None], row[low:], value=-1)
+    found = systems[:, -1]
     for place in range(size - 1, -1, -1):
-        sides[place] /= systems[place, place]
-        sides[:place].addcmul_(systems[:place, place], sides[place], value=-1)
-    return sides
-
-
-@dataclass(frozen=True)
-class Correlations:
-    """Sums over images of products of shifted pixels, in units of [0, 1], zero around the image.
-
-    Attributes:
-        auto: float64 (2r-1, 2r-1, C, H', W'): sum of x[q] x[q+d] by the step d.
-        cross: float64 (r, r, C, H, W): sum of t[p] x[p+a] by the window place a.
-        source: float64 (C, H', W'), sum of x; primes have a margin of r // 2.
-        target: float64 (C, H, W), sum of t.
-        count: M.
-    """
-
-    auto: Tensor
-    cross: Tensor
-    source: Tensor
-    target: Tensor
-    count: int
-
-
-def correlations(source: np.ndarray, target: np.ndarray, window: int) -> Correlations:
-    """Every product of pixels that any pixel's normal equations need, once.
-
-    Args:
-        source, target: uint8 (M, H, W, C).
-        window: r, odd.
-    """
-    count, height, width, channels = source.shape
-    half, reach, span = window // 2, window - 1, 2 * window - 1
-    wide = width + 2 * reach
-    shape = (channels, height + 2 * reach, wide)
-    auto, cross = np.zeros((span, span, *shape)), np.zeros((window, window, *shape))
-    sums = np.zeros((2, *shape))
-    # The steps after (0, 0) in reading order; the others are the same products seen from the other end.
-    forward = [(y, x) for y in range(window) for x in range(-reach, reach + 1) if y > 0 or x >= 0]
-    places = [(y, x) for y in range(-half, half + 1) for x in range(-half, half + 1)]
-    # Touching new memory costs more than the sums: a few images at a time, in buffers that are used again.
-    buffers = torch.zeros(2, min(count, _CHUNK), *shape)
-    inner = buffers[..., reach : reach + height, reach : reach + width]
-
-    def auto_step(step: tuple[int, int]) -> None:
-        shift = step[0] * wide + step[1]
-        auto[step[0] + reach, step[1] + reach] += _shifted_products(x, x, shift).reshape(shape)
-
-    def cross_step(place: tuple[int, int]) -> None:
-        shift = place[0] * wide + place[1]
-        cross[place[0] + half, place[1] + half] += _shifted_products(t, x, shift).reshape(shape)
-
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for start in range(0, count, _CHUNK):
-            used = min(_CHUNK, count - start)
-            for k, images in enumerate((source, target)):
-                part = np.ascontiguousarray(images[start : start + used])
-                inner[k, :used] = torch.from_numpy(part).permute(0, 3, 1, 2)
-            x, t = buffers[:, :used].flatten(2).numpy()
-            list(pool.map(auto_step, forward))
-            list(pool.map(cross_step, places))
-            sums += np.stack([x.sum(axis=0), t.sum(axis=0)]).reshape(sums.shape)
-    for dy, dx in forward:
-        auto[reach - dy, reach - dx] = np.roll(auto[reach + dy, reach + dx], (dy, dx), axis=(-2, -1))
-    margin, core = slice(half, -half or None), slice(reach, -reach or None)
-    return Correlations(
-        torch.from_numpy(auto[..., margin, margin]) / _LEVELS**2,
-        torch.from_numpy(cross[..., core, core]) / _LEVELS**2,
-        torch.from_numpy(sums[0][..., margin, margin]) / _LEVELS,
-        torch.from_numpy(sums[1][..., core, core]) / _LEVELS,
-        count,
-    )
-
-
-def _shifted_products(a: np.ndarray, b: np.ndarray, shift: int) -> np.ndarray:
-    """Sum over images of a[q] b[q + shift]; the zeros around the image keep rows and channels apart."""
-    found = np.zeros(a.shape[1], dtype=np.float32)
-    end = a.shape[1] - abs(shift)
-    if shift >= 0:
-        np.einsum("mq,mq->q", a[:, :end], b[:, shift:], out=found[:end])
-    else:
-        np.einsum("mq,mq->q", a[:, -shift:], b[:, :end], out=found[-shift:])
+        found[place] /= systems[place, place]
+        found[:place].addcmul_(systems[:place, place], found[place], value=-1)
     return found
-
-
-def assemble(tables: Correlations, channel: int, rows: slice, window: int) -> tuple[Tensor, Tensor]:
-    """The normal equations of some rows of pixels, without penalty.
-
-    Returns:
-        Float64 (r*r+1, r*r+1, rows, W) and (r*r+1, rows, W); the last place is the constant 1.
-    """
-    reach, width = window - 1, tables.target.shape[-1]
-    places = [(y, x) for y in range(window) for x in range(window)]
-    size = len(places) + 1
-    systems = torch.empty(size, size, rows.stop - rows.start, width, dtype=torch.float64)
-    for i, (ay, ax) in enumerate(places):
-        at = (channel, slice(rows.start + ay, rows.stop + ay), slice(ax, ax + width))
-        for j, (by, bx) in enumerate(places):
-            systems[i, j] = tables.auto[by - ay + reach, bx - ax + reach][at]
-        systems[i, -1] = systems[-1, i] = tables.source[at]
-    systems[-1, -1] = float(tables.count)
-    sides = torch.cat([tables.cross.flatten(0, 1)[:, channel, rows], tables.target[None, channel, rows]])
-    return systems, sides
 
 
 def apply_local(image: Tensor, weights: Tensor, biases: Tensor) -> Tensor:

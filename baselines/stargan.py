@@ -1,5 +1,7 @@
 """StarGAN (CVPR 2018). Choices: the paper's learning rate (constant for half, then linear to zero), since the
 released decay is a plain defect (it falls by 0.1 % in all); losses, weights and wiring of the released code.
+
+Preset ``tiny``, for a minute on two CPU cores: width 16, batches of 8, and rate 5e-4 for the few steps.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """US-GAN (MTAP 2023). Choices: the announced schedule (constant for half, then linear to zero), since the
 released decay moves the rate by 0.02 % in all; the rest as released, with instance norm per image.
+
+Preset ``tiny``, for a minute on two CPU cores: width 16 and rate 5e-4 for the few steps; batches stay at 8.
 """
 
 from __future__ import annotations

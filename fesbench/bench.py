@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.errors import DataError, UsageError
+import fesbench
+from fesbench.data.files import writing
+from fesbench.errors import DataError, UsageError, WeightsError
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol
 from fesbench.record import NotRun
-from fesbench.vocabulary import EXPRESSIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,8 +62,11 @@ class Bench:
 
     @property
     def signature(self) -> str:
-        """Protocol name and hash as they enter every score's signature."""
-        return f"{self.protocol.name}:{self.protocol.hash[:8]}"
+        """Protocol, data and budget as they enter every score's signature: figures on other copies of a data
+        set, or under another budget, are not comparable.
+        """
+        data = f"{self.store.data}-{self.store.fingerprint[:8]}"
+        return f"{self.protocol.name}:{self.protocol.hash[:8]}:{data}:{self.budget}"
 
 
 def build_split(protocol: Protocol, store: AlignedStore) -> Split:
@@ -155,47 +159,42 @@ def build_judge(
 
     Raises:
         UsageError: the protocol asks for a shipped judge that the package does not hold.
+        DataError: a label of the protocol has no training picture, or the folder cannot be written.
     """
-    from fesbench.extractors.judge import Judge, shipped_judge, train_judge
-
-    names = store.manifest.table["expression"].to_numpy()
+    from fesbench.extractors.judge import train_judge
 
     def material(side: str) -> tuple[np.ndarray, np.ndarray]:
         rows = labelled_rows(protocol, store, split, side)
-        return store.images[rows], np.array([EXPRESSIONS.index(names[row]) for row in rows], dtype=np.int64)
+        names = store.manifest.table["expression"].to_numpy()[rows]
+        return store.images[rows], np.array([protocol.labels.index(name) for name in names], dtype=np.int64)
 
     path = folder / "judge.safetensors"
-    origin = "trained"
-    if protocol.metrics.judge == "shipped" and not protocol.data.stand_ins.get(store.data):
-        shipped = shipped_judge(protocol.id)
-        if shipped is None:
-            raise UsageError(f"protocol {protocol.name} needs a shipped judge, and this package holds none")
-        judge, origin = shipped, "shipped"
-    elif path.exists():
-        judge = Judge.load(path)
-    else:
-        images, labels = material("train")
-        held_out = material("validation")
+    judge, origin = _ready_judge(protocol, store, path, reporter), "shipped"
+    if not _ships(protocol, store):
+        origin = "trained"
+    if judge is None:
         started = time.monotonic()
+        images, labels = material("train")
         with reporter.stage(f"train the judge on {len(images)} images of training people") as stage:
             judge = train_judge(
                 images,
                 labels,
-                label_names=EXPRESSIONS,
+                label_names=protocol.labels,
                 seed=0,
-                validation=held_out,
+                validation=material("validation"),
                 fingerprint=store.fingerprint,
                 progress=lambda done, total: stage.update(done, total),
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        judge.save(path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            judge.save(path)
         reporter.note(f"judge trained in {time.monotonic() - started:.0f} s")
     images, labels = material("test")
-    predicted, _ = judge.extract(images, None)
-    accuracy = float((predicted.argmax(1) == labels).mean())
+    accuracy = float((judge.predict(images) == labels).mean())
     card = {
         "origin": origin,
         "signature": judge.signature,
+        "weights_sha256": judge.weights_sha256,
         "accuracy_on_real_test_images": accuracy,
         "n": len(images),
         "chance": 1 / len(judge.label_names),
@@ -204,6 +203,60 @@ def build_judge(
     return judge, card
 
 
+def _ships(protocol: Protocol, store: AlignedStore) -> bool:
+    """Whether the packaged judge serves: it knows the training people of avatars@1, and them alone."""
+    return (
+        protocol.metrics.judge == "shipped"
+        and protocol.id == store.data == "avatars"
+        and protocol.version == 1
+    )
+
+
+def _ready_judge(protocol: Protocol, store: AlignedStore, path: Path, reporter: Reporter) -> Judge | None:
+    """The shipped judge, or the one that an earlier run trained on this very data; None: train one.
+
+    Raises:
+        UsageError: a shipped judge is asked for, and there is none for this protocol or these avatars.
+    """
+    from fesbench.extractors.judge import Judge, shipped_judge
+
+    if _ships(protocol, store):
+        from fesbench.data.avatars import source_sha256
+
+        judge = shipped_judge(protocol.id)
+        if judge is None or judge.facts.data_fingerprint != source_sha256():
+            raise UsageError(
+                "the packaged judge was not made for the avatars of this version; "
+                "make it again with 'python -m fesbench.shipped'"
+            )
+        return judge
+    if (
+        protocol.metrics.judge == "shipped"
+        and store.data == protocol.data.set
+        and not protocol.data.stand_ins
+    ):
+        raise UsageError(
+            f"protocol {protocol.name} asks for a shipped judge, and only avatars@1 has one; "
+            'write judge = "trained" in its [metrics]'
+        )
+    if not path.exists():
+        return None
+    try:
+        judge = Judge.load(path)
+    except WeightsError as error:
+        reporter.note(f"{error}; it is trained again", warning=True)
+        return None
+    fits = judge.facts.data_fingerprint == store.fingerprint and judge.label_names == protocol.labels
+    return judge if fits else None
+
+
 def hash_parts(*parts: object) -> str:
     """Sha256 (hex, 16 characters) of the parts' text, for a stage's inputs."""
     return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()[:16]
+
+
+def engine_hash(*patterns: str) -> str:
+    """Hash of files of the engine: in a checkout they change without a new version number."""
+    root = Path(fesbench.__file__).parent
+    paths = [path for pattern in patterns for path in sorted(root.glob(pattern))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import fesbench
-from fesbench.bench import Bench, hash_parts, labelled_rows
+from fesbench.bench import Bench, engine_hash, hash_parts, labelled_rows
 from fesbench.budget import parse_budget
-from fesbench.environment import describe_environment
+from fesbench.data.files import writing
+from fesbench.environment import describe_environment, resolve_device
 from fesbench.errors import RecordError
 from fesbench.progress import Reporter
 from fesbench.record import RECORD_NAME, Cell, Health, NotRun, Record, load_record
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from fesbench.method import Method, Problem
 
 
+CHECKPOINT = "checkpoint.safetensors"
+SAMPLES = "samples.parquet"
 REFERENCE = "reference"
 """The preset of the reference rows, which have no size; they stand in the tables of every preset."""
 
@@ -68,16 +70,19 @@ def run_cell(plan: CellPlan, bench: Bench, reporter: Reporter, *, device: str = 
         FesbenchError: the method broke its contract, or the disk gave way; the record keeps what was done.
     """
     work = _Work(plan, bench, reporter, device)
-    work.train()
-    work.synthesize()
-    work.measure_cost()
-    work.score()
+    if len(work.requests):
+        work.train()
+        work.synthesize()
+        work.measure_cost()
+        work.score()
+    work.close()
     return work.record
 
 
 class _Work:
     def __init__(self, plan: CellPlan, bench: Bench, reporter: Reporter, device: str) -> None:
-        self.plan, self.bench, self.reporter, self.device = plan, bench, reporter, device
+        self.plan, self.bench, self.reporter = plan, bench, reporter
+        self.device = resolve_device(device)
         self.cell = plan.cell(bench)
         self.folder = bench.out / self.cell.folder
         self.label = self.cell.method
@@ -90,19 +95,20 @@ class _Work:
         self.method: Method = plan.method(self.problem, hyper)
 
     def _open(self, refused: list[NotRun]) -> Record:
-        fresh = Record(cell=self.cell)
+        record = Record(cell=self.cell)
         if (self.folder / RECORD_NAME).exists():
             try:
-                fresh = load_record(self.folder)
+                record = load_record(self.folder)
             except RecordError as error:
-                self.reporter.note(f"{error}; starting the cell afresh", warning=True)
-                shutil.rmtree(self.folder)
-        fresh.card = describe_card(self.plan.method)
-        fresh.not_run = [*self.bench.not_run, *refused]
-        fresh.judge = self.bench.judge_card
-        fresh.environment = describe_environment()
-        fresh.error = ""
-        return fresh
+                aside = self.folder.with_name(f"{self.folder.name}.damaged-{time.time_ns()}")
+                self.folder.rename(aside)
+                # Under its own name a report would come upon it again.
+                (aside / RECORD_NAME).rename(aside / f"{RECORD_NAME}.damaged")
+                self.reporter.note(f"{error}; it is kept as {aside}, the cell starts afresh", warning=True)
+        record.card = describe_card(self.plan.method)
+        record.not_run = [*self.bench.not_run, *refused]
+        record.judge = self.bench.judge_card
+        return record
 
     def _problem(self) -> Problem:
         from fesbench.method import Problem
@@ -122,16 +128,24 @@ class _Work:
         rows = labelled_rows(self.bench.protocol, self.bench.store, self.bench.split, side)
         return TrainingSet(self.bench.store, rows, self.problem, self.plan.seed)
 
-    def _stage(self, name: str, status: str, inputs: str, work: Callable[[], None]) -> None:
-        """Run one stage unless it is done on these inputs; save the record behind it."""
+    def _stage(self, name: str, inputs: str, work: Callable[[], None]) -> None:
+        """Run one stage unless it is done on these inputs; save the record before and behind it."""
         if self.record.done(name, inputs):
             return
-        for stale in list(self.record.stages)[_position(self.record, name) :]:
-            del self.record.stages[stale]
+        self.record.forget_from(name)
+        if not self.record.stages:
+            self.record.environment = describe_environment(self.device)
+        with writing(self.folder):
+            (self.folder / SAMPLES).unlink(missing_ok=True)
+        self.record.save(self.folder)
         started = time.monotonic()
         work()
         self.record.finish(name, seconds=time.monotonic() - started, inputs=inputs)
-        self.record.status = status  # type: ignore[assignment]
+        self.record.save(self.folder)
+
+    def close(self) -> None:
+        """The cell is done: an error of an earlier try no longer stands."""
+        self.record.status, self.record.error = "scored", ""
         self.record.save(self.folder)
 
     def train(self) -> None:
@@ -147,7 +161,9 @@ class _Work:
             self.bench.split.hash,
             self.record.parameters,
             steps,
+            self.device,
             _source_hash(self.plan.method),
+            engine_hash("training*.py", "batches.py", "data/views.py"),
         )
 
         def work() -> None:
@@ -172,20 +188,26 @@ class _Work:
             self.record.health = [Health(kind=e.kind, step=e.step, message=e.message) for e in result.health]
             self.record.cost["training_seconds"] = round(result.seconds, 2)
 
-        if phases and len(self.requests):
-            self._stage("train", "trained", self.train_inputs, work)
+        if phases:
+            if not (self.folder / CHECKPOINT).exists():
+                self.record.stages.pop("train", None)
+            self._stage("train", self.train_inputs, work)
 
     def synthesize(self) -> None:
         """Make the requested images."""
-        from fesbench.synthesis import load_checkpoint, synthesize
+        from fesbench.synthesis import synthesize
 
         requests = self.requests
-        self.request_hash = _table_hash(requests)
-        inputs = hash_parts(self.train_inputs, self.request_hash)
+        checkpoint = self.folder / CHECKPOINT
+        made = hashlib.sha256(checkpoint.read_bytes()).hexdigest() if self.method.phases() else ""
+        engine = engine_hash("synthesis.py", "request_batches.py", "batches.py")
+        self.image_inputs = inputs = hash_parts(self.train_inputs, made, _table_hash(requests), engine)
+        images = self.folder / "images"
+        if not all((images / f"{name}.png").exists() for name in requests["request"]):
+            self.record.stages.pop("synthesize", None)
 
         def work() -> None:
-            if self.method.phases():
-                load_checkpoint(self.method, self.folder / "checkpoint.safetensors")
+            self._load()
             with self.reporter.stage(f"{self.label}: synthesize", total=len(requests)) as stage:
                 synthesize(
                     self.method,
@@ -199,19 +221,26 @@ class _Work:
                 )
             requests.to_csv(self.folder / "requests.csv", index=False)
 
-        if len(requests):
-            self._stage("synthesize", "synthesized", inputs, work)
+        self._stage("synthesize", inputs, work)
+
+    def _load(self) -> None:
+        """Take what was trained, to the device in use."""
+        from fesbench.synthesis import load_checkpoint
+
+        if self.method.phases():
+            load_checkpoint(self.method, self.folder / CHECKPOINT)
+        self.method.to(self.device)
 
     def measure_cost(self) -> None:
         """Parameters, operations, speed and memory of synthesis; the reference rows have none."""
         from fesbench.metrics.cost import measure_cost
-        from fesbench.synthesis import load_checkpoint, request_batch
+        from fesbench.synthesis import request_batch
 
-        if self.plan.method.card.reference or not len(self.requests):
+        if self.plan.method.card.reference:
             return
 
         def work() -> None:
-            load_checkpoint(self.method, self.folder / "checkpoint.safetensors")
+            self._load()
             with self.reporter.stage(f"{self.label}: cost"):
                 cost = measure_cost(
                     self.method,
@@ -224,42 +253,21 @@ class _Work:
                 )
             self.record.cost.update(cost.as_dict())
 
-        self._stage(
-            "cost", "synthesized", hash_parts(self.train_inputs, describe_environment()["device"]), work
-        )
+        where = describe_environment(self.device)["device"]
+        self._stage("cost", hash_parts(self.image_inputs, where, engine_hash("metrics/cost.py")), work)
 
     def score(self) -> None:
         """Compute every metric of the protocol on the images that lie in the folder."""
         from fesbench.evaluation import score_cell, scoring_inputs
 
-        inputs = hash_parts(
-            self.request_hash,
-            self.train_inputs,
-            scoring_inputs(self.bench),
-        )
-
         def work() -> None:
             with self.reporter.stage(f"{self.label}: score") as stage:
-                score_cell(
-                    self.bench,
-                    self.record,
-                    self.requests,
-                    self.folder,
-                    on_progress=stage.update_what,
-                )
+                score_cell(self.bench, self.record, self.requests, self.folder, on_progress=stage.update_what)
+            scored = describe_environment(self.device)
+            scored_with = {key: scored[key] for key in ("fesbench", "git", "device")}
+            self.record.environment["scored_with"] = scored_with
 
-        if len(self.requests):
-            self._stage("score", "scored", inputs, work)
-        else:
-            self.record.status = "scored"
-            self.record.save(self.folder)
-
-
-def _position(record: Record, name: str) -> int:
-    """Where a stage stands among those done; the ones from there on are stale when it runs again."""
-    order = ("train", "synthesize", "cost", "score")
-    rank = order.index(name)
-    return sum(order.index(done) < rank for done in record.stages)
+        self._stage("score", hash_parts(self.image_inputs, scoring_inputs(self.bench)), work)
 
 
 def _applicable(

@@ -113,7 +113,7 @@ def run(
         _print_scores([score.model_dump() for record in summary.records for score in record.scores])
     for record in summary.records:
         if record.status == "failed":
-            typer.echo(f"failed: {record.cell}: {record.error.splitlines()[-1]}", err=True)
+            typer.echo(f"failed: {record.cell}: {record.error.strip().rpartition(chr(10))[2]}", err=True)
     if summary.page is not None:
         typer.echo(str(summary.page.resolve()), err=json_)
     raise typer.Exit(summary.exit_code)

@@ -134,19 +134,19 @@ def protocols_requests(
         Path | None, typer.Option(help="Also write every source image as PNG to this folder.")
     ] = None,
 ) -> None:
-    """Write what must be made: one row a request, with the file name it must have."""
+    """Write what must be made: one row a request, with the file name it must have and what is granted."""
     from fesbench.data.files import atomic_write_bytes
-    from fesbench.external import wanted, write_sources
+    from fesbench.external import asked, wanted, write_sources
     from fesbench.progress import LiveReporter
     from fesbench.protocol import load_protocol
 
     protocol = load_protocol(name).with_overrides(size=size, data=data)
     with LiveReporter() as reporter:
-        table = wanted(protocol, budget, source, reporter)
+        requests, store = asked(protocol, budget, source, reporter)
         if sources is not None:
-            write_sources(protocol, source, table, sources, reporter)
-    atomic_write_bytes(out, table.to_csv(index=False).encode())
-    typer.echo(f"{len(table)} requests written to {out}")
+            write_sources(requests, store, sources)
+    atomic_write_bytes(out, wanted(requests, store).to_csv(index=False).encode())
+    typer.echo(f"{len(requests)} requests written to {out}")
 
 
 @data_app.callback()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import fesbench
+from fesbench.errors import UsageError
 
 PACKAGES = (
     "accelerate",
@@ -62,25 +63,41 @@ def git_state() -> dict[str, Any]:
     return {"commit": head.stdout.strip(), "dirty": bool(status.stdout.strip())}
 
 
-def describe_environment() -> dict[str, Any]:
-    """Packages, interpreter, code state and device, as stored in a record."""
+def resolve_device(device: str) -> str:
+    """What "auto", "cpu" or "cuda" means here: "cpu" or "cuda".
+
+    Raises:
+        UsageError: another word, or a CUDA device that torch does not find.
+    """
     import torch
 
-    device: dict[str, Any] = {"kind": "cpu", "cores": os.cpu_count(), "threads": torch.get_num_threads()}
-    if torch.cuda.is_available():
-        device = {
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--device '{device}' is none of auto, cpu, cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda, but torch finds no CUDA device; use --device cpu")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def describe_environment(device: str) -> dict[str, Any]:
+    """Packages, interpreter, code state and the device in use ("cpu" or "cuda"), as stored in a record."""
+    import torch
+
+    used: dict[str, Any] = {"kind": "cpu", "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    if device == "cuda":
+        used = {
             "kind": "cuda",
             "name": torch.cuda.get_device_name(),
             "count": torch.cuda.device_count(),
             "cuda": torch.version.cuda,
-            "tf32": torch.backends.cuda.matmul.allow_tf32,
+            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+            "tf32_convolution": torch.backends.cudnn.allow_tf32,
         }
     return {
         "fesbench": fesbench.__version__,
         "git": git_state(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": device,
+        "device": used,
         "packages": {name: found for name in PACKAGES if (found := package_version(name))},
     }
 

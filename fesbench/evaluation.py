@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fesbench.bench import Bench, hash_parts
+from fesbench.bench import Bench, engine_hash, hash_parts
 from fesbench.data.files import atomic_write_bytes
 from fesbench.errors import DataError
 from fesbench.protocol import Protocol
@@ -67,7 +67,8 @@ def scoring_inputs(bench: Bench) -> str:
     """Hash of what scoring depends on beside the images: metrics, available extractors, judge."""
     from fesbench.extractors.registry import extractor
 
-    parts = [bench.signature, bench.judge.signature, metric_reasons(bench.protocol)]
+    parts = [bench.signature, bench.judge.cache_key, metric_reasons(bench.protocol)]
+    parts.append(engine_hash("metrics/*.py", "statistics.py", "evaluation.py", "requests.py"))
     for name, metric in protocol_metrics(bench.protocol).items():
         needed = metric.card.extractor
         parts += [name, metric.settings()]
@@ -219,7 +220,7 @@ class _Group:
                 [EXPRESSIONS.index(e) if e in EXPRESSIONS else -1 for e in expressions[reference]]
             ),
             judge_classes=tuple(self.bench.judge.label_names),
-            alignment=store.alignment,
+            alignment=f"{store.alignment}+crop-by-source-landmarks",
         )
 
     def score(self, name: str, metric: Metric, unavailable: str) -> _Scored:
@@ -304,13 +305,14 @@ class _Group:
 
     def sample_table(self, columns: dict[str, np.ndarray]) -> pd.DataFrame:
         """One row a request: who, what, every per-sample value, and what the judge saw."""
+        from fesbench.metrics.expression import predictions
+
         table = self.requests[
             ["request", "task", "domain", "identity", "target_expression", "second_expression", "intensity"]
         ].copy()
         shown = self.bench.store.manifest.table["publishable"].to_numpy()
         table["publishable"] = shown[self.requests["source"].to_numpy()]
-        seen = self.evidence.feature_set("judge", "generated").values.argmax(axis=1)
-        table["predicted"] = [self.evidence.judge_classes[code] for code in seen]
+        table["predicted"] = ["" if code < 0 else EXPRESSIONS[code] for code in predictions(self.evidence)]
         for name, values in columns.items():
             table[name] = values
         return table

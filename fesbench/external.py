@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,43 +13,82 @@ import numpy as np
 from fesbench.bench import Bench, build_bench
 from fesbench.budget import parse_budget
 from fesbench.cell import REFERENCE, CellPlan
-from fesbench.environment import describe_environment
-from fesbench.errors import DataError, UsageError
+from fesbench.environment import describe_environment, resolve_device
+from fesbench.errors import EXIT_CELLS_FAILED, DataError, FesbenchError, UsageError
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol, load_protocol
-from fesbench.record import Cell, Record
+from fesbench.record import Cell, NotRun, Record, safe_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fesbench.data.store import AlignedStore
+
 EXTERNAL = "external"
 
 
-def wanted(protocol: Protocol, budget: str, source: Path | None, reporter: Reporter) -> pd.DataFrame:
-    """The request table with a ``file`` column and the path-free facts that an outside program needs."""
+class CellsFailedError(FesbenchError):
+    """The outside images are scored and saved, but reference rows beside them failed."""
+
+    exit_code = EXIT_CELLS_FAILED
+
+
+def asked(
+    protocol: Protocol, budget: str, source: Path | None, reporter: Reporter
+) -> tuple[pd.DataFrame, AlignedStore]:
+    """A protocol's request table without the scoring side's columns, and the store that its rows count in."""
     from fesbench.bench import build_split, open_store
     from fesbench.requests import build_requests
 
     store = open_store(protocol, source, reporter)
     requests, _ = build_requests(protocol, store, build_split(protocol, store), parse_budget(budget).text)
-    shown = requests.drop(columns=["target", "noise_seed"])
-    shown.insert(1, "file", shown["request"] + ".png")
-    shown["source_image"] = store.manifest.table["image"].to_numpy()[shown["source"]]
+    return requests.drop(columns=["target", "noise_seed"]), store
+
+
+def wanted(requests: pd.DataFrame, store: AlignedStore) -> pd.DataFrame:
+    """The table for an outside program: names of pictures in place of rows of the store.
+
+    Columns beside those of the request table: ``file`` (the name that the answer must have),
+    ``source_image`` (the source's name in the data set), ``source_file`` (its name in the folder that
+    `write_sources` writes), and ``target_landmarks``: where granted, the driver's 68 [x, y] as JSON in
+    pixels of the aligned image (0 = center of the first pixel), "" elsewhere. The driver's picture is not
+    given out: methods inside fesbench do not see it either.
+    """
+    shown = requests.drop(columns=["source", "driver"])
+    shown.insert(1, "file", requests["request"] + ".png")
+    shown["source_image"] = store.manifest.table["image"].to_numpy()[requests["source"]]
+    shown["source_file"] = requests["request"] + ".png"
+    shown["target_landmarks"] = [
+        _landmarks(store, driver) if given == "landmarks" and driver >= 0 else ""
+        for given, driver in zip(requests["given"], requests["driver"], strict=True)
+    ]
     return shown
 
 
-def write_sources(
-    protocol: Protocol, source: Path | None, table: pd.DataFrame, folder: Path, reporter: Reporter
-) -> None:
-    """Write each request's source image as ``<request>.png``, for programs that read files."""
+def _landmarks(store: AlignedStore, row: int) -> str:
+    found = np.asarray(store.manifest.landmarks[row], dtype=np.float64)
+    return json.dumps(found.round(2).tolist()) if np.isfinite(found).all() else ""
+
+
+def write_sources(requests: pd.DataFrame, store: AlignedStore, folder: Path) -> None:
+    """Write each request's source image as ``<request>.png``, for programs that read files.
+
+    Args:
+        requests: as `asked` returns them.
+        store: of the same call.
+        folder: made where it does not exist.
+
+    Raises:
+        DataError: the folder cannot be written or the disk is full.
+    """
     from PIL import Image
 
-    from fesbench.bench import open_store
+    from fesbench.data.files import writing
 
-    store = open_store(protocol, source, reporter)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, row in zip(table["file"], table["source"], strict=True):
-        Image.fromarray(store.images[row]).save(folder / name)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, source in zip(requests["request"], requests["source"], strict=True):
+            Image.fromarray(store.images[source]).save(folder / f"{name}.png")
 
 
 def evaluate_folder(
@@ -73,7 +113,8 @@ def evaluate_folder(
 
     Raises:
         DataError: missing, extra, unreadable or wrongly sized images, with the list of them.
-        UsageError: the folder does not exist, or the name is a registered method's.
+        UsageError: the folder does not exist, or the name is a registered method's or unfit for a path.
+        CellsFailedError: reference rows failed; the images are scored and their record is saved.
     """
     from fesbench.engines.local import run_cells
     from fesbench.evaluation import score_cell
@@ -81,7 +122,7 @@ def evaluate_folder(
 
     reporter = reporter or Reporter()
     known = methods()
-    name = name or folder.resolve().name
+    name = safe_name(name or folder.resolve().name)
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give the folder that holds <request>.png images")
     if name in known:
@@ -91,21 +132,27 @@ def evaluate_folder(
     bench = build_bench(rules, budget=budget, out=out, source=source, reporter=reporter)
     requests = _answered(folder, bench.requests)
     record = Record(cell=_cell(name, bench), trained_on="unknown", card={"id": name, "title": name})
-    record.not_run = bench.not_run
+    record.not_run = [*bench.not_run, *_unanswered(bench.requests, requests)]
     record.judge = bench.judge_card
-    record.environment = describe_environment()
+    record.environment = describe_environment(resolve_device("auto"))
     target = bench.out / record.cell.folder
     _copy_images(folder, requests, target / "images", bench.store.size)
     requests.to_csv(target / "requests.csv", index=False)
     references = [CellPlan(kind, REFERENCE, budget, 0) for kind in known.values() if kind.card.reference]
     try:
-        run_cells(references, bench, reporter, device="auto")
+        beside = run_cells(references, bench, reporter, device="auto")
         with reporter.stage(f"{name}: score") as stage:
             score_cell(bench, record, requests, target, stage.update_what)
     finally:
         bench.close()
     record.status = "scored"
     record.save(target)
+    failed = [other.cell.method for other in beside if other.status == "failed"]
+    if failed:
+        raise CellsFailedError(
+            f"reference rows failed: {', '.join(failed)} (the reason is in their record.json); '{name}' is "
+            f"scored in {target}; run the same command again, or 'fesbench report {out}' for what is there"
+        )
     return record
 
 
@@ -122,7 +169,8 @@ def evaluate(
 
     Args:
         images: a folder of ``<request>.png``, or a function of (sources uint8 (N, S, S, 3), requests: one
-            dictionary each with target_expression, intensity, ...) that returns uint8 (N, S, S, 3).
+            dictionary each with target_expression, intensity, ...) that returns uint8 (N, S, S, 3). It is
+            asked for what needs the label alone; tasks that grant more are answered by a folder.
         protocol: name or TOML file.
         batch_size: how many requests the function gets at once.
         out: folder of the records.
@@ -132,9 +180,10 @@ def evaluate(
         return evaluate_folder(Path(images), protocol=protocol, name=name, out=out, **options)  # type: ignore[arg-type]
     import tempfile
 
+    own = getattr(images, "__name__", "callable")
+    name = safe_name(name or ("callable" if own == "<lambda>" else own))
     with tempfile.TemporaryDirectory() as scratch:
         _synthesize_outside(images, Path(scratch), protocol, batch_size, options)
-        name = name or getattr(images, "__name__", "callable")
         return evaluate_folder(Path(scratch), protocol=protocol, name=name, out=out, **options)  # type: ignore[arg-type]
 
 
@@ -147,16 +196,20 @@ def _synthesize_outside(
 ) -> None:
     from PIL import Image
 
-    from fesbench.bench import open_store
-
     rules = load_protocol(protocol).with_overrides(size=options.get("size"), data=options.get("data"))  # type: ignore[arg-type]
     source: Path | None = options.get("source")  # type: ignore[assignment]
-    table = wanted(rules, str(options.get("budget", "standard")), source, Reporter())
-    store = open_store(rules, source, Reporter())
+    requests, store = asked(rules, str(options.get("budget", "standard")), source, Reporter())
+    requests = requests[requests["given"] == "label"]
+    if not len(requests):
+        raise UsageError(
+            f"{rules.name} asks for nothing by its label alone, so a function cannot answer it; "
+            "give a folder, made from 'fesbench protocols requests --sources'"
+        )
+    table = wanted(requests, store).drop(columns=["file", "source_file", "target_landmarks"])
     for start in range(0, len(table), batch_size):
         batch = table.iloc[start : start + batch_size]
-        given = store.images[batch["source"].to_numpy()]
-        made = np.asarray(function(given, batch.drop(columns=["source", "driver"]).to_dict("records")))
+        given = store.images[requests["source"].to_numpy()[start : start + batch_size]]
+        made = np.asarray(function(given, batch.to_dict("records")))
         if made.shape != given.shape or made.dtype != np.uint8:
             raise DataError(
                 f"the function returned {made.dtype} {made.shape} for {given.shape}; it must return uint8 "
@@ -204,6 +257,18 @@ def _answered(folder: Path, requests: pd.DataFrame) -> pd.DataFrame:
     if missing:
         raise DataError(f"{folder}: {len(missing)} of {len(chosen)} images are missing: {_listed(missing)}")
     return chosen
+
+
+def _unanswered(requests: pd.DataFrame, answered: pd.DataFrame) -> list[NotRun]:
+    """The groups of the protocol that the folder holds no image of."""
+    columns = ["task", "domain"]
+    found = set(answered[columns].itertuples(index=False, name=None))
+    groups = dict.fromkeys(requests[columns].itertuples(index=False, name=None))
+    return [
+        NotRun(task=task, domain=domain, reason="no images were given")
+        for task, domain in groups
+        if (task, domain) not in found
+    ]
 
 
 def _listed(names: list[str]) -> str:

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -266,6 +267,8 @@ def load_method(name: str) -> type[Method]:
     if spec is None or spec.loader is None:
         raise MethodError(f"{path} is no Python file that can be loaded")
     module = importlib.util.module_from_spec(spec)
+    # Where inspect finds a class's file, whose hash a record keeps.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -141,7 +141,7 @@ class Protocol(_Strict):
         """The protocol at another size, or served by one of its stand-in data sets.
 
         Raises:
-            ProtocolError: the data set is not a stand-in that the protocol names.
+            ProtocolError: the data set is no stand-in that the protocol names, or the size is out of range.
         """
         rule, notes = self.data, list(self.overrides)
         if data is not None and data != rule.set:
@@ -158,9 +158,9 @@ class Protocol(_Strict):
         if size is not None and size != rule.size:
             rule = rule.model_copy(update={"size": size})
             notes.append(f"size={size}")
-        return Protocol.model_validate(
-            {**self.model_dump(exclude={"data"}), "data": rule.model_dump(), "overrides": tuple(notes)}
-        )
+        if not 32 <= rule.size <= 1024:
+            raise ProtocolError(f"--size {rule.size} is out of range; give 32 to 1024 pixels")
+        return self.model_copy(update={"data": rule, "overrides": tuple(notes)})
 
     def tasks_under(self, budget: str) -> tuple[list[Task], list[Task]]:
         """The tasks that this budget runs, and those that it leaves out.

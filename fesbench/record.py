@@ -8,6 +8,7 @@ Field order is part of the format; unknown fields are refused.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +17,26 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fesbench.data.files import atomic_write_bytes
-from fesbench.errors import RecordError
+from fesbench.errors import RecordError, UsageError
 
 SCHEMA_VERSION = 1
 RECORD_NAME = "record.json"
+STAGES = ("train", "synthesize", "cost", "score")
+_STATUS = ("started", "trained", "synthesized", "synthesized", "scored")
+_SAFE = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+@=,-]*")
+
+
+def safe_name(name: str) -> str:
+    """A name that becomes part of a path, as it is.
+
+    Raises:
+        UsageError: it holds anything but letters, digits and ``._+@=,-``, or begins with a dot or dash.
+    """
+    if not _SAFE.fullmatch(name):
+        raise UsageError(
+            f"the name '{name}' becomes a folder: use letters, digits and . _ + -, and none of . - first"
+        )
+    return name
 
 
 class _Model(BaseModel):
@@ -45,7 +62,7 @@ class Cell(_Model):
         return (
             Path(f"{self.protocol}-{self.protocol_hash[:8]}")
             / f"{self.data}-{self.data_fingerprint[:8]}"
-            / f"{self.method}-{self.preset}-{self.budget}"
+            / safe_name(f"{self.method}-{self.preset}-{self.budget}")
             / str(self.seed)
         )
 
@@ -139,6 +156,18 @@ class Record(_Model):
         """Note a finished stage."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self.stages[stage] = Stage(seconds=round(seconds, 3), finished_at=now, inputs=inputs)
+        self.status = _STATUS[STAGES.index(stage) + 1]  # type: ignore[assignment]
+
+    def forget_from(self, stage: str) -> None:
+        """Drop what a stage and those behind it wrote: it must not stand beside what will be written now."""
+        rank = STAGES.index(stage)
+        self.stages = {done: kept for done, kept in self.stages.items() if STAGES.index(done) < rank}
+        if rank == 0:
+            self.health, self.losses, self.steps, self.cost = [], {}, {}, {}
+        if rank <= STAGES.index("cost"):
+            self.cost = {key: kept for key, kept in self.cost.items() if key == "training_seconds"}
+        self.scores, self.counts, self.error = [], {}, ""
+        self.status = _STATUS[rank]  # type: ignore[assignment]
 
     def done(self, stage: str, inputs: str) -> bool:
         """Whether a stage was finished on exactly these inputs."""

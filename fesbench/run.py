@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from fesbench.bench import build_bench
 from fesbench.budget import parse_budget
 from fesbench.cell import REFERENCE, CellPlan
+from fesbench.environment import resolve_device
 from fesbench.errors import EXIT_CELLS_FAILED, EXIT_OK, UsageError, WeightsError
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol, load_protocol
-from fesbench.record import Record
+from fesbench.record import Record, safe_name
 
 if TYPE_CHECKING:
     from fesbench.method import Method
@@ -94,9 +95,8 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
 
 def _resolve(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Protocol]:
     """Settle what ``auto`` means on this machine, and say so."""
-    import torch
-
-    gpu = torch.cuda.is_available()
+    device = resolve_device(options.device)
+    gpu = device == "cuda"
     preset = options.preset if options.preset != AUTO else ("paper" if gpu else "tiny")
     budget = options.budget if options.budget != AUTO else ("standard" if gpu else "smoke")
     if preset not in ("paper", "tiny"):
@@ -113,7 +113,7 @@ def _resolve(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Proto
             f"{protocol.name}: preset {preset}, budget {budget}, {protocol.data.size} px ({why}; "
             "--preset, --budget and --size choose otherwise)"
         )
-    changed = {"preset": preset, "budget": budget, "size": size}
+    changed = {"preset": preset, "budget": budget, "size": size, "device": device}
     return RunOptions(**{**options.__dict__, **changed}), protocol
 
 
@@ -132,8 +132,16 @@ def select_methods(text: str) -> list[type[Method]]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise UsageError("--methods names no method; give 'all' or names from 'fesbench methods'")
-    named = [load_method(name) for name in dict.fromkeys(names)]
-    return references + [method for method in named if not method.card.reference]
+    named: dict[str, type[Method]] = {}
+    for name in dict.fromkeys(names):
+        method = load_method(name)
+        taken = method.card.id in named or (name not in known and method.card.id in known)
+        if taken:
+            raise UsageError(
+                f"{name} declares the id '{method.card.id}', which another method has; rename it"
+            )
+        named[safe_name(method.card.id)] = method
+    return references + [method for method in named.values() if not method.card.reference]
 
 
 def preflight(protocol: Protocol, *, strict: bool) -> dict[str, str]:

@@ -14,27 +14,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from fesbench.checkpoints import (
-    CHECKPOINT,
-    STATE,
-    flatten_optimizers,
-    load_tensors,
-    put_state,
-    restore_optimizers,
-    save_checkpoint,
-    save_tensors,
-)
 from fesbench.data.views import derive_seed
-from fesbench.errors import MethodError, RecordError, UsageError
-from fesbench.health import HealthEvent, HealthMonitor, Probe
-from fesbench.loss_log import LossLog
+from fesbench.errors import MethodError
+from fesbench.health import HealthEvent, Probe
 from fesbench.request_batches import label_requests
+from fesbench.training_state import TrainingState
 
 if TYPE_CHECKING:
     from fesbench.data.views import TrainingSet
@@ -123,55 +112,12 @@ def train(
     return run.run()
 
 
-class _Training:
-    inputs: str = ""
-    save_seconds: float = 20.0
+class _Training(TrainingState):
     on_progress: Callable[[TrainingProgress], None] | None = None
-
-    def __init__(
-        self,
-        method: Method,
-        view: TrainingSet,
-        held_out: TrainingSet,
-        steps: dict[str, int],
-        minutes: float | None,
-        folder: Path,
-        seed: int,
-    ) -> None:
-        self.method, self.view, self.held_out = method, view, held_out
-        self.steps, self.minutes, self.folder, self.seed = steps, minutes, folder, seed
-        self.phases = method.phases()
-        self.phase_index, self.step, self.done = 0, 0, False
-        self.done_steps: dict[str, int] = {}
-        self.seconds_before, self.phase_before, self.started = 0.0, 0.0, time.monotonic()
-        self.saved_at = self.shown_at = self.phase_started = self.started
-        self.optimizers: dict[str, torch.optim.Optimizer] = {}
-        self.base_rates: dict[str, list[float]] = {}
-        self.log = LossLog(folder / "losses.csv")
-        self.health = HealthMonitor()
-        self.good: dict[str, Tensor] = {}
-        self.interrupted = self.in_step = False
-
-    def prepare_device(self, device: str, precision: str) -> None:
-        """Place the method; accelerate gives device, autocast and the backward pass."""
-        from accelerate import Accelerator
-        from accelerate.state import AcceleratorState
-
-        kinds = {"auto": "no", "fp32": "no", "bf16": "bf16"}
-        if precision not in kinds or device not in ("auto", "cpu", "cuda"):
-            raise UsageError(
-                f"device '{device}' or precision '{precision}' unknown; try auto, cpu, cuda; fp32, bf16"
-            )
-        if device == "cuda" and not torch.cuda.is_available():
-            raise UsageError("device 'cuda' asked for, and torch finds no CUDA device; use --device cpu")
-        # A process may train one method on the CPU and the next on a GPU; accelerate keeps the first choice.
-        AcceleratorState._reset_state(reset_partial_state=True)
-        self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision=kinds[precision])
-        self.method.to(self.accelerator.device)
 
     def run(self) -> TrainingResult:
         """Everything from the state that is there to the finished checkpoint."""
-        self._resume()
+        self.resume()
         with self._deferred_interrupts():
             while not self.done:
                 phase = self.phases[self.phase_index] if self.phase_index < len(self.phases) else None
@@ -184,13 +130,13 @@ class _Training:
                 if any(event.kind == "nan" for event in self.health.events):
                     break
                 if self.phase_index < len(self.phases):
-                    self._save()
+                    self.save()
                 self._heed_interrupt()
             if not self.done:
-                self._finish()
+                self.finish()
             self._heed_interrupt()
         self.log.close()
-        return TrainingResult(self._seconds(), self.done_steps, self.log.summary, self.health.events)
+        return TrainingResult(self.seconds(), self.done_steps, self.log.summary, self.health.events)
 
     def _run_phase(self, phase: Phase) -> None:
         if phase.closed_form:
@@ -226,7 +172,7 @@ class _Training:
             self.health.probe(self.step, self._progress(phase), probe.measure(self.method.synthesize))
         self.good = state
         if time.monotonic() - self.saved_at >= self.save_seconds:
-            self._save()
+            self.save()
         return True
 
     def _start_phase(self, phase: Phase) -> None:
@@ -293,77 +239,6 @@ class _Training:
         left = spent * (1 - share) / share if self.step > 1 and not phase.closed_form else None
         self.on_progress(TrainingProgress(phase.name, self.step, total, dict(self.log.shown), left))
 
-    def _seconds(self) -> float:
-        return self.seconds_before + time.monotonic() - self.started
-
-    def _save(self) -> None:
-        """Replace the training state; the losses it speaks of are on disk before it is."""
-        tensors, rest = flatten_optimizers(self.optimizers)
-        tensors |= {f"method/{name}": value for name, value in self.method.state_dict().items()}
-        save_tensors(self.folder / STATE, tensors, self._note() | {"optimizers": rest})
-        self.saved_at = time.monotonic()
-
-    def _note(self) -> dict[str, Any]:
-        spent = time.monotonic() - self.phase_started if self.optimizers else 0.0
-        return {
-            "method": self.method.card.id,
-            "inputs": self.inputs,
-            "steps": self.steps,
-            "seed": self.seed,
-            "phase": self.phase_index,
-            "step": self.step,
-            "done": self.done,
-            "done_steps": self.done_steps,
-            "seconds": self._seconds(),
-            "phase_seconds": self.phase_before + spent,
-            "rates": self.base_rates,
-            "log": self.log.state(),
-            "health": self.health.state(),
-        }
-
-    def _finish(self) -> None:
-        """First the checkpoint, then a state without tensors that says it is whole."""
-        note = {"size": self.method.problem.size, "labels": list(self.method.problem.labels)}
-        save_checkpoint(self.method, self.folder / CHECKPOINT, note)
-        self.done, self.optimizers = True, {}
-        save_tensors(self.folder / STATE, {}, self._note())
-
-    def _resume(self) -> None:
-        path = self.folder / STATE
-        if not path.exists():
-            self.log.open(None)
-            return
-        tensors, note = load_tensors(path)
-        fits = (note.get("method"), note.get("inputs"), note.get("steps"), note.get("seed"))
-        whole = not note.get("done") or (self.folder / CHECKPOINT).exists()
-        if fits != (self.method.card.id, self.inputs, self.steps, self.seed) or not whole:
-            self.log.open(None)
-            return
-        try:
-            self._take_up(tensors, note)
-        except (KeyError, ValueError) as error:
-            raise RecordError(f"{path} is damaged ({error!r}); delete it and train again") from None
-
-    def _take_up(self, tensors: dict[str, Tensor], note: dict[str, Any]) -> None:
-        self.log.open(note["log"])
-        self.health.restore(note["health"])
-        self.done, self.done_steps = note["done"], dict(note["done_steps"])
-        self.seconds_before, self.phase_before = note["seconds"], note["phase_seconds"]
-        self.phase_index, self.step = note["phase"], note["step"]
-        if self.done:
-            put_state(self.method, load_tensors(self.folder / CHECKPOINT)[0], self.folder / CHECKPOINT)
-            return
-        mine = {n.removeprefix("method/"): t for n, t in tensors.items() if n.startswith("method/")}
-        put_state(self.method, mine, self.folder / STATE)
-        if not note["optimizers"]:
-            return
-        phase = self.phases[self.phase_index]
-        self.optimizers = self.method.optimizers(phase)
-        self.base_rates = note["rates"]
-        restore_optimizers(self.optimizers, tensors, note["optimizers"])
-        self.method.bind(self.optimizers, self.accelerator.backward)
-        self.good = {k: v.detach().clone() for k, v in self.method.state_dict().items()}
-
     @contextmanager
     def _deferred_interrupts(self) -> Iterator[None]:
         """Ctrl-C lets the running step finish, saves, then interrupts; a second one does not wait."""
@@ -379,7 +254,7 @@ class _Training:
             yield
         except KeyboardInterrupt:
             if self.optimizers and not self.in_step:
-                self._save()
+                self.save()
             raise
         finally:
             if ours:

@@ -69,3 +69,22 @@ def test_ckplus_without_its_folder_says_what_it_is_and_what_else_to_do(
     told = capsys.readouterr().err
     for word in ("Cohn-Kanade", "agreement", "cohn-kanade-images", "--data avatars"):
         assert word in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("run", "--device", "tpu"), "none of auto, cpu, cuda"),
+        (("run", "--preset", "huge"), "none of paper, tiny, auto"),
+        (("run", "--methods", ","), "names no method"),
+        (("protocols", "show", "avatars", "--size", "8"), "--size 8 is out of range"),
+        (("data", "make", "faces", "--out", "x"), "only 'avatars' can be made"),
+        (("data", "make", "avatars", "--out", "x", "--layout", "rafd"), "neither plain nor ck+"),
+        (("weights", "pull", "inception"), "Did you mean inception-tf-2015"),
+    ],
+)
+def test_a_wrong_word_is_told_with_the_remedy(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert leave(*arguments) == 2
+    assert told in " ".join(capsys.readouterr().err.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -16,15 +17,17 @@ from tests.end_to_end import PIXELS, command, fesbench, figures, records
 
 pytestmark = pytest.mark.slow
 
-BROKEN = """
-from fesbench.baselines.copy_source import CopySource as Base
+METHOD = """
+import dataclasses
 import torch
+from fesbench.baselines.copy_source import CopySource as Base
 
-class Broken(Base):
-    card = dataclasses.replace(Base.card, id="broken", reference=False)
+class Mine(Base):
+    card = dataclasses.replace(Base.card, id="mine", reference=False)
     def synthesize(self, requests):
-        return torch.full_like(requests.source, float("nan"))
+        return {made}
 """
+NAN, SOURCE = 'torch.full_like(requests.source, float("nan"))', "requests.source"
 
 
 @pytest.fixture(scope="module")
@@ -97,25 +100,71 @@ def test_killed_and_started_again_equals_never_killed(
     assert pictures == sorted(path.name for path in (b.parent / "images").iterdir())
 
 
-def test_a_method_that_breaks_its_contract_stops_no_other(home: Path, tmp_path: Path) -> None:
-    method = tmp_path / "broken.py"
-    method.write_text(BROKEN)
-    out = tmp_path / "runs"
-    done = fesbench(
-        *("run", "--methods", f"{method},mr", "--protocol", PIXELS, "--preset", "tiny"),
-        *("--budget", "steps=1", "--out", str(out)),
-        home=home,
-    )
+def run_mine(out: Path, home: Path, method: Path) -> subprocess.CompletedProcess[str]:
+    chosen = ("run", "--methods", f"{method},mr", "--protocol", PIXELS, "--preset", "tiny")
+    return fesbench(*chosen, "--budget", "steps=1", "--out", str(out), home=home)
+
+
+def test_a_method_that_breaks_its_contract_stops_no_other_and_can_be_mended(
+    home: Path, tmp_path: Path
+) -> None:
+    method, out = tmp_path / "mine.py", tmp_path / "runs"
+    method.write_text(METHOD.format(made=SOURCE))
+    assert run_mine(out, home, method).returncode == 0
+    good = records(out)["mine"]
+    assert figures(good).items() <= figures(records(out)["copy"]).items()
+
+    method.write_text(METHOD.format(made=NAN))
+    done = run_mine(out, home, method)
     assert done.returncode == 4, done.stderr
-    found = records(out)
-    assert found["broken"].status == "failed"
-    assert "NaN" in found["broken"].error
-    assert "expression_in_" in found["broken"].error
-    assert found["mr"].status == "scored"
+    broken = records(out)
+    assert broken["mine"].status == "failed"
+    assert "NaN" in broken["mine"].error
+    assert "expression_in_" in broken["mine"].error
+    assert broken["mine"].scores == []
+    assert broken["mr"].status == "scored"
     assert (out / "report" / "index.html").exists()
 
+    method.write_text(METHOD.format(made=SOURCE))
+    assert run_mine(out, home, method).returncode == 0
+    mended = records(out)["mine"]
+    assert (mended.status, mended.error) == ("scored", "")
+    assert figures(mended) == figures(good)
 
-def test_changed_rules_make_another_cell_and_scores_are_data(whole: Path, home: Path, tmp_path: Path) -> None:
+
+def test_a_file_may_not_take_the_name_of_a_method(home: Path, tmp_path: Path) -> None:
+    method = tmp_path / "mine.py"
+    method.write_text(METHOD.format(made=SOURCE).replace('id="mine"', 'id="stargan"'))
+    done = run_mine(tmp_path / "runs", home, method)
+    assert done.returncode == 2
+    assert "declares the id 'stargan', which another method has" in done.stderr
+
+
+def test_a_damaged_record_is_kept_aside_and_the_cell_starts_afresh(
+    whole: Path, home: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "runs"
+    shutil.copytree(whole, out)
+    (path,) = out.rglob("mean-shift-*/0/record.json")
+    path.write_text(path.read_text()[:100])
+    done = run_usgan(out, home)
+    assert done.returncode == 0, done.stderr
+    assert len(list(path.parent.parent.glob("0.damaged-*"))) == 1
+    assert json.loads(path.read_text())["status"] == "scored"
+
+
+def test_lost_images_are_made_again(whole: Path, home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "runs"
+    shutil.copytree(whole, out)
+    lost = sorted(out.rglob("usgan-*/0/images/*.png"))[3]
+    content = lost.read_bytes()
+    lost.unlink()
+    assert run_usgan(out, home).returncode == 0
+    assert lost.read_bytes() == content
+    assert figures(records(out)["usgan"]) == figures(records(whole)["usgan"])
+
+
+def test_scores_are_printed_as_data(whole: Path, home: Path) -> None:
     printed = fesbench("report", str(whole), "--json", home=home)
     assert printed.returncode == 0, printed.stderr
     rows = json.loads(printed.stdout)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from fesbench.data.files import atomic_write_bytes
-from fesbench.errors import DataError, RecordError
-from fesbench.record import RECORD_NAME, Cell, Health, Record, find_records, load_record
+from fesbench.errors import DataError, RecordError, UsageError
+from fesbench.record import RECORD_NAME, Cell, Health, Record, find_records, load_record, safe_name
 
 
 def make_cell(**changes: Any) -> Cell:
@@ -100,3 +100,34 @@ def test_an_unwritable_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="cannot write"):
         Record(cell=make_cell()).save(tmp_path / "file")
+
+
+def full_record() -> Record:
+    record = Record(cell=make_cell(), health=[Health(kind="nan", step=1, message="")], error="old")
+    record.cost = {"training_seconds": 3.0, "flops": 7}
+    record.counts = {"images": 1}
+    for stage in ("train", "synthesize", "cost", "score"):
+        record.finish(stage, seconds=1, inputs=stage)
+    return record
+
+
+def test_a_stale_stage_takes_along_what_it_and_later_ones_wrote() -> None:
+    record = full_record()
+    assert record.status == "scored"
+    record.forget_from("synthesize")
+    assert set(record.stages) == {"train"}
+    assert (record.status, record.error, record.counts) == ("trained", "", {})
+    assert record.cost == {"training_seconds": 3.0}
+    assert record.health
+    record.forget_from("train")
+    assert (record.status, record.stages, record.cost, record.health) == ("started", {}, {}, [])
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "-x", "", "a b"])
+def test_a_name_that_is_no_folder_name_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="becomes a folder"):
+        safe_name(name)
+
+
+def test_ordinary_names_are_safe() -> None:
+    assert [safe_name(name) for name in ("my-method", "ck+@1", "steps=3", "minutes=2.5")]

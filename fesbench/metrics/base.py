@@ -88,9 +88,8 @@ class Evidence:
         features: (extractor, which) -> features of that set of pictures; generated, truth and source have N
             rows.
         labels: (N,) int index of the requested expression into EXPRESSIONS, -1 where it has no single label.
-        gallery_identity: (G,) int identity code of each gallery picture.
-        gallery_take: (G,) int take of each gallery picture; a probe (``requests.take``) meets other takes
-            alone. None: every gallery picture is already from another take.
+        gallery_identity: (G,) int identity code of each gallery picture; none of them is from the take or
+            sequence that a request's source is from.
         reference_name: Name of the reference set, such as "test-real".
         reference_identity: (M,) int identity code, for the jackknife; None: no shared identities.
         reference_labels: (M,) int label, so that one expression is held against its own reference; None:
@@ -110,7 +109,6 @@ class Evidence:
     labels: npt.NDArray[np.int64]
     gallery_identity: npt.NDArray[np.int64]
     reference_name: str
-    gallery_take: npt.NDArray[np.int64] | None = None
     reference_identity: npt.NDArray[np.int64] | None = None
     reference_labels: npt.NDArray[np.int64] | None = None
     judge_classes: tuple[str, ...] = EXPRESSIONS

@@ -74,41 +74,11 @@ class ExpressionScore(Metric):
         )
 
 
-def chance(evidence: Evidence) -> float:
-    """ECS of a guess: one over the number of the judge's classes."""
-    return 1.0 / len(evidence.judge_classes)
-
-
 def predictions(evidence: Evidence, extractor: str = "judge") -> npt.NDArray[np.int64]:
     """What the judge sees in each output, as an index into EXPRESSIONS; -1 where it could not read it."""
     judged = _judged(evidence, extractor)
     columns = np.array([EXPRESSIONS.index(name) for name in evidence.judge_classes], dtype=np.int64)
     return np.where(judged.valid, columns[judged.values.argmax(axis=1)], -1)
-
-
-def confusion_matrix(labels: npt.ArrayLike, predicted: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Counts (requested, predicted) over EXPRESSIONS; the last column: pictures that could not be judged."""
-    n = len(EXPRESSIONS)
-    wanted, seen = np.asarray(labels, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
-    if (
-        wanted.shape != seen.shape
-        or ((wanted < 0) | (wanted >= n)).any()
-        or ((seen < -1) | (seen >= n)).any()
-    ):
-        raise DataError(
-            "a confusion matrix needs one requested and one predicted expression for each request"
-        )
-    matrix = np.zeros((n, n + 1), dtype=np.int64)
-    np.add.at(matrix, (wanted, np.where(seen < 0, n, seen)), 1)
-    return matrix
-
-
-def macro_average(values: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Mean over the requested expressions of each one's mean (the plain mean when they are balanced)."""
-    v, wanted = np.asarray(values, dtype=np.float64), np.asarray(labels)
-    if v.shape != wanted.shape or v.size == 0:
-        raise DataError("a macro average needs one value and one label for each request, at least one")
-    return float(np.mean([v[wanted == label].mean() for label in np.unique(wanted)]))
 
 
 def class_columns(judge_classes: tuple[str, ...]) -> npt.NDArray[np.int64]:

@@ -1,9 +1,9 @@
 """Is it still the same person? FSS, TAR at a false accept rate, and Rank-1 on face embeddings.
 
 FSS compares an output with its own source, so a method that changes nothing leads it. TAR and Rank-1
-compare an output (probe) with neutral pictures of *another take* of every person (gallery), so that no
-output meets the picture it was made from. A face that is not found counts as similarity 0, as a rejection,
-and as a failed rank.
+compare an output (probe) with one neutral picture of every person (gallery), which the protocol takes from
+another take or sequence, so that no output meets the picture it was made from. A face that is not found
+counts as similarity 0, as a rejection, and as a failed rank.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from fesbench.metrics.base import (
 from fesbench.metrics.verification import enough_pairs, make_pairs, rank1, tar_interval
 
 EMBEDDING = "dlib"
+GALLERY = "one-neutral-per-person"
+"""The gallery's rule in signatures; which picture it is, the protocol's hash beside it fixes."""
 
 
 class FaceSimilarity(Metric):
@@ -77,21 +79,14 @@ class _Gallery(Metric):
     def __init__(self, card: MetricCard, extractor: str) -> None:
         self.card = card if extractor == card.extractor else renamed(card, extractor)
 
-    def _matrix(
-        self, evidence: Evidence, rows: Rows
-    ) -> tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_], str]:
-        """(rows, G) similarity, pairs that may meet, pairs with both faces found; extractor signature."""
+    def _matrix(self, evidence: Evidence, rows: Rows) -> tuple[Floats, npt.NDArray[np.bool_], str]:
+        """(rows, G) similarity, pairs with both faces found; extractor signature."""
         probe = evidence.feature_set(self.card.extractor, "generated")
         gallery = evidence.feature_set(self.card.extractor, "gallery")
         _same_extractor(probe.signature, gallery.signature)
         similarity = np.clip(_normalized(probe.values[rows]) @ _normalized(gallery.values).T, -1, 1)
         found = probe.valid[rows][:, None] & gallery.valid[None, :]
-        if evidence.gallery_take is None:
-            allowed = np.ones_like(found)
-        else:
-            takes = evidence.requests["take"].to_numpy()[rows]
-            allowed = takes[:, None] != evidence.gallery_take[None, :]
-        return similarity, allowed, found, probe.signature
+        return similarity, found, probe.signature
 
 
 class Verification(_Gallery):
@@ -119,7 +114,7 @@ class Verification(_Gallery):
         """Level, gallery rule, impostor rule, treatment of ties and of missing faces."""
         return {
             "far": f"{self.far:g}",
-            "gallery": "neutral-other-take",
+            "gallery": GALLERY,
             "impostor": "output-vs-others-gallery",
             "ties": "accepted-impostors",
             "missing": "rejected",
@@ -132,15 +127,16 @@ class Verification(_Gallery):
     def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
         """TAR over the rows, or a reason when there are fewer than 10 / FAR impostor pairs."""
         rows = checked_rows(evidence, rows)
-        similarity, allowed, found, extractor = self._matrix(evidence, rows)
+        similarity, found, extractor = self._matrix(evidence, rows)
         clusters, gallery = evidence.clusters[rows], evidence.gallery_identity
-        n_valid = _valid_probes(allowed, found, clusters, gallery)
+        n_valid = _valid_probes(found, clusters, gallery)
         signature = self.signature(
             evidence, n_valid, len(rows), extractor=extractor, reference=f"gallery:{len(gallery)}"
         )
-        pairs = make_pairs(similarity, allowed, found, clusters, gallery)
+        pairs = make_pairs(similarity, found, clusters, gallery)
         if not len(pairs.genuine):
-            return refusal(self, None, rows, n_valid, signature, "no picture of another take in the gallery")
+            reason = "the gallery holds no picture of the probes' identities"
+            return refusal(self, None, rows, n_valid, signature, reason)
         if not enough_pairs(len(pairs.impostor), self.far):
             reason = f"needs {round(10 / self.far)} impostor pairs, has {len(pairs.impostor)}"
             return refusal(self, None, rows, n_valid, signature, reason)
@@ -169,7 +165,7 @@ class Rank1(_Gallery):
 
     def settings(self) -> dict[str, str]:
         """Gallery rule, treatment of ties and of missing faces."""
-        return {"gallery": "neutral-other-take", "ties": "wrong", "missing": "wrong"}
+        return {"gallery": GALLERY, "ties": "wrong", "missing": "wrong"}
 
     def with_extractor(self, extractor: str) -> Rank1:
         """Rank-1 on another face model."""
@@ -178,15 +174,15 @@ class Rank1(_Gallery):
     def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
         """Mean over the probes; the interval holds the gallery fixed and resamples the probes' identities."""
         rows = checked_rows(evidence, rows)
-        similarity, allowed, found, extractor = self._matrix(evidence, rows)
+        similarity, found, extractor = self._matrix(evidence, rows)
         clusters, gallery = evidence.clusters[rows], evidence.gallery_identity
-        n_valid = _valid_probes(allowed, found, clusters, gallery)
+        n_valid = _valid_probes(found, clusters, gallery)
         signature = self.signature(
             evidence, n_valid, len(rows), extractor=extractor, reference=f"gallery:{len(gallery)}"
         )
-        values = rank1(similarity, allowed, found, clusters, gallery)
+        values = rank1(similarity, found, clusters, gallery)
         if not np.isfinite(values).any():
-            reason = "the gallery holds no other take of the probes' identities, or no other person"
+            reason = "the gallery holds no picture of the probes' identities, or no other person"
             return refusal(self, values, rows, n_valid, signature, reason)
         return mean_measurement(
             self, evidence, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
@@ -194,13 +190,12 @@ class Rank1(_Gallery):
 
 
 def _valid_probes(
-    allowed: npt.NDArray[np.bool_],
     found: npt.NDArray[np.bool_],
     clusters: npt.NDArray[np.int64],
     gallery: npt.NDArray[np.int64],
 ) -> int:
     """Probes that have at least one genuine pair with both faces found."""
-    return int((allowed & found & (clusters[:, None] == gallery[None, :])).any(axis=1).sum())
+    return int((found & (clusters[:, None] == gallery[None, :])).any(axis=1).sum())
 
 
 def _normalized(values: npt.NDArray[np.float32]) -> Floats:

@@ -23,7 +23,7 @@ _CHUNK = 4_000_000
 
 @dataclass(frozen=True)
 class Pairs:
-    """All pairs of probes and gallery pictures that the protocol lets meet.
+    """All pairs of probes and gallery pictures.
 
     Attributes:
         genuine: (P,) similarity of pairs of one identity; -inf where a face was not found (a rejection).
@@ -43,7 +43,6 @@ class Pairs:
 
 def make_pairs(
     similarity: Floats,
-    allowed: npt.NDArray[np.bool_],
     found: npt.NDArray[np.bool_],
     probe: Ints,
     gallery: Ints,
@@ -55,7 +54,6 @@ def make_pairs(
 
     Args:
         similarity: (N, G) probes against gallery.
-        allowed: (N, G) pairs that may meet (other take).
         found: (N, G) both faces were found.
         probe: (N,) identities.
         gallery: (G,) identities.
@@ -63,8 +61,8 @@ def make_pairs(
     names, codes = np.unique(np.concatenate((probe, gallery)), return_inverse=True)
     a, b = codes[: len(probe)], codes[len(probe) :]
     same = a[:, None] == b[None, :]
-    genuine = np.nonzero(same & allowed)
-    impostor = np.nonzero(~same & allowed & found)
+    genuine = np.nonzero(same)
+    impostor = np.nonzero(~same & found)
     order = np.argsort(-similarity[impostor], kind="stable")
     return Pairs(
         genuine=np.where(found[genuine], similarity[genuine], -np.inf),
@@ -175,20 +173,19 @@ def _replicate_thresholds(pairs: Pairs, allowances: Floats, weights: Ints) -> Fl
 
 def rank1(
     similarity: Floats,
-    allowed: npt.NDArray[np.bool_],
     found: npt.NDArray[np.bool_],
     probe: Ints,
     gallery: Ints,
 ) -> Floats:
     """(N,) 1 where the most similar gallery picture is the probe's identity, else 0; ties are 0.
 
-    NaN where the protocol lets the probe meet no picture of its own identity or none of another.
+    NaN where the gallery holds no picture of the probe's identity or none of another.
     """
     same = probe[:, None] == gallery[None, :]
     best = np.where(found, similarity, -np.inf)
-    own = np.where(same & allowed, best, -np.inf).max(axis=1, initial=-np.inf)
-    other = np.where(~same & allowed, best, -np.inf).max(axis=1, initial=-np.inf)
-    defined = (same & allowed).any(axis=1) & (~same & allowed).any(axis=1)
+    own = np.where(same, best, -np.inf).max(axis=1, initial=-np.inf)
+    other = np.where(~same, best, -np.inf).max(axis=1, initial=-np.inf)
+    defined = same.any(axis=1) & (~same).any(axis=1)
     return np.where(defined, (own > other).astype(np.float64), np.nan)
 
 

@@ -35,7 +35,7 @@ def one_pixel(source, target, y, x, window, penalty, penalize_bias=True) -> np.n
     seed=st.integers(0, 10**6),
     count=st.integers(1, 12),
     size=st.sampled_from([5, 16, 19]),
-    window=st.sampled_from([1, 3, 5]),
+    window=st.sampled_from([1, 3, 5, 7]),
     penalize_bias=st.booleans(),
 )
 def test_every_pixel_solves_its_own_ridge_problem(seed, count, size, window, penalize_bias) -> None:

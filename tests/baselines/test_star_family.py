@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fesbench.baselines.blocks import Critic, one_hot
+from fesbench.baselines.blocks import Critic, initialize, one_hot, trunk
 from fesbench.baselines.losses import gradient_penalty
 
+from fesbench.errors import MethodError
 from fesbench.method import Problem
 from fesbench.vocabulary import EXPRESSIONS
 from tests.factories import steps
@@ -48,6 +49,28 @@ def test_the_critic_reads_any_size_that_64_divides(size) -> None:
     realism, condition = Critic(size, 4, 8)(torch.zeros(2, 3, size, size))
     assert realism.shape == (2, 1, size // 64, size // 64)
     assert condition.shape == (2, 8)
+
+
+@pytest.mark.parametrize("name", ["stargan", "usgan", "ganimation", "reggan"])
+@pytest.mark.parametrize(("size", "choice"), [(48, 64), (32, 64), (100, 64), (160, 128)])
+def test_a_size_that_64_does_not_divide_is_refused_with_a_choice(name, size, choice, build) -> None:
+    told = f"StarGAN critic needs an image size that is a multiple of 64, not {size}; choose --size {choice}$"
+    with pytest.raises(MethodError, match=told):
+        build(name, "tiny", Problem(size, EXPRESSIONS, AUS, 0))
+
+
+@pytest.mark.parametrize(("height", "width"), [(30, 32), (32, 31), (2, 4)])
+def test_the_trunk_refuses_a_side_that_4_does_not_divide(height, width) -> None:
+    with pytest.raises(MethodError, match="multiple of 4, not"):
+        trunk(3, 4, [])(torch.zeros(1, 3, height, width))
+    assert trunk(3, 4, [])(torch.zeros(1, 3, 12, 20)).shape == (1, 4, 12, 20)
+
+
+def test_convolutions_start_narrow_and_without_bias() -> None:
+    layer = torch.nn.Conv2d(32, 64, 4)
+    initialize(layer)
+    assert layer.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert not layer.bias.any()
 
 
 def test_usgan_without_a_change_image_is_the_input_to_the_bit(build, requests) -> None:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from fesbench.baselines.ridge import assemble, correlations, fit_local_ridge
+from fesbench.baselines.ridge import fit_local_ridge
+from fesbench.baselines.ridge_tables import LEVELS, assemble, tabulate
 
 SIZE, PAIRS, WINDOW, PENALTY, STRIDE = 128, 200, 3, 0.4, 8
 
@@ -45,11 +46,13 @@ def loop(x: np.ndarray, t: np.ndarray, pixels: range) -> dict[tuple[int, int, in
 
 def ready_systems(pairs: tuple[np.ndarray, np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
     """Every pixel's penalized system, as torch's batched solver takes them."""
-    tables = correlations(*pairs, WINDOW)
-    found = [assemble(tables, channel, slice(0, SIZE), WINDOW) for channel in range(3)]
-    systems = torch.stack([part.permute(2, 3, 0, 1) for part, _ in found]).contiguous()
+    size = WINDOW**2 + 1
+    memory = torch.zeros(size, size + 1, SIZE, SIZE * 3, dtype=torch.float64)
+    found = assemble(tabulate(*pairs, WINDOW), slice(0, SIZE), WINDOW, memory).permute(2, 3, 0, 1) / LEVELS**2
+    upper = found[..., :-1].triu()
+    systems = upper + upper.triu(1).mT
     systems.diagonal(dim1=-2, dim2=-1).add_(PENALTY)
-    return systems, torch.stack([part.permute(1, 2, 0) for _, part in found]).contiguous()
+    return systems.contiguous(), found[..., -1].contiguous()
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:

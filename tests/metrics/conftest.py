@@ -23,13 +23,12 @@ def make_evidence():
     A feature entry is an array, or a pair (array, valid). All fields of Evidence can be overridden.
     """
 
-    def make(identities, *, features=None, signature="sig:1", takes=0, size=16, **fields):
+    def make(identities, *, features=None, signature="sig:1", size=16, **fields):
         clusters = np.asarray(identities)
         n, rng = len(clusters), np.random.default_rng(0)
         table = pd.DataFrame(
             {
                 "request": [f"r{i}" for i in range(n)],
-                "take": np.broadcast_to(takes, n),
                 "target": np.arange(n),
             }
         )

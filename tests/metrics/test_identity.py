@@ -20,10 +20,8 @@ from fesbench.metrics.verification import (
 
 def pairs_of(similarity, probe, gallery, found=None):
     similarity = np.asarray(similarity, dtype=np.float64)
-    full = np.ones(similarity.shape, dtype=bool)
-    return make_pairs(
-        similarity, full, full if found is None else found, np.asarray(probe), np.asarray(gallery)
-    )
+    found = np.ones(similarity.shape, dtype=bool) if found is None else found
+    return make_pairs(similarity, found, np.asarray(probe), np.asarray(gallery))
 
 
 def faces(people, per, seed=0, noise=0.6, d=16):
@@ -232,24 +230,21 @@ def test_lost_faces_are_rejections_and_never_help(crowd, all_rows):
     assert (Rank1().measure(some, all_rows(some)).per_sample[lost] == 0).all()
 
 
-def test_a_probe_meets_other_takes_alone(make_evidence, all_rows):
-    # Both takes of two people are in the gallery; each probe is identical to its own take's picture.
-    gallery = np.array([[1, 0], [0, 1], [0, 1], [1, 0]])
-    evidence = make_evidence(
-        [0, 1],
-        takes=0,
-        features={("dlib", "generated"): gallery[[0, 2]], ("dlib", "gallery"): gallery},
-        gallery_identity=np.array([0, 0, 1, 1]),
-        gallery_take=np.array([0, 1, 0, 1]),
-    )
-    assert Rank1().measure(evidence, all_rows(evidence)).per_sample.tolist() == [0, 0]
-    evidence.gallery_take = None
-    assert Rank1().measure(evidence, all_rows(evidence)).per_sample.tolist() == [
-        0,
-        0,
-    ]  # ties with the other person
-    evidence.gallery_take = np.array([1, 0, 1, 0])
-    assert Rank1().measure(evidence, all_rows(evidence)).per_sample.tolist() == [1, 1]
+def test_the_signature_names_a_gallery_rule_that_holds_for_takes_and_sequences(crowd, all_rows):
+    evidence = crowd()
+    for metric in (Verification(0.01), Rank1()):
+        signature = str(metric.measure(evidence, all_rows(evidence)).signature)
+        assert "|gallery:one-neutral-per-person|" in signature
+        assert "take" not in signature
+
+
+def test_a_probe_that_resembles_somebody_else_is_wrong(make_evidence, all_rows):
+    given = {
+        ("dlib", "generated"): [[1, 0], [1, 0.1], [0, 1]],
+        ("dlib", "gallery"): [[1, 0], [0, 1]],
+    }
+    evidence = make_evidence([0, 1, 1], features=given, gallery_identity=np.array([0, 1]))
+    assert Rank1().measure(evidence, all_rows(evidence)).per_sample.tolist() == [1, 0, 1]
 
 
 def test_ties_fail_rank_one(make_evidence, all_rows):
