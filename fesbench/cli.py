@@ -169,9 +169,9 @@ def report(
 ) -> None:
     """Build the HTML leaderboard from records, or print their scores."""
     if json_:
-        from fesbench.record import find_records
+        from fesbench.reports.records import scores
 
-        _print_scores([s.model_dump() for _, record in find_records(runs) for s in record.scores])
+        _print_scores(scores(runs))
         return
     from fesbench.reports.site import build
 

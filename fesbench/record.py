@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -211,16 +210,3 @@ def load_record(folder: Path) -> Record:
         raise RecordError(
             f"{path}: field '{where}': {first['msg']}; delete its folder and run again"
         ) from None
-
-
-def find_records(runs: Path) -> Iterator[tuple[Path, Record]]:
-    """Every cell folder below ``runs`` with its record, in a stable order.
-
-    Raises:
-        RecordError: ``runs`` does not exist or holds no record, or one of them is damaged.
-    """
-    paths = sorted(runs.rglob(RECORD_NAME)) if runs.is_dir() else []
-    if not paths:
-        raise RecordError(f"no records below {runs}; 'fesbench run --out {runs}' makes them")
-    for path in paths:
-        yield path.parent, load_record(path.parent)

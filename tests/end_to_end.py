@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from fesbench.record import Record, find_records
+from fesbench.record import RECORD_NAME, Record, load_record
 
 PROTOCOLS = Path(__file__).parent / "protocols"
 MINI, PIXELS = str(PROTOCOLS / "mini@1.toml"), str(PROTOCOLS / "pixels@1.toml")
@@ -23,6 +24,12 @@ def fesbench(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     """Run fesbench to its end."""
     environment = {**os.environ, "FESBENCH_HOME": str(home), "OMP_NUM_THREADS": "1"}
     return subprocess.run(command(*arguments), capture_output=True, text=True, env=environment, timeout=600)
+
+
+def find_records(runs: Path) -> Iterator[tuple[Path, Record]]:
+    """Every cell folder below ``runs`` with its record."""
+    for path in sorted(runs.rglob(RECORD_NAME)):
+        yield path.parent, load_record(path.parent)
 
 
 def records(runs: Path) -> dict[str, Record]:

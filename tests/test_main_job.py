@@ -11,9 +11,9 @@ from PIL import Image
 
 from fesbench.errors import DataError, UsageError, WeightsError
 from fesbench.external import evaluate, evaluate_folder
-from fesbench.record import Record, find_records
+from fesbench.record import Record
 from fesbench.run import RunOptions, run
-from tests.end_to_end import MINI, figures, records
+from tests.end_to_end import MINI, figures, find_records, records
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("dlib")

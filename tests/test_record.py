@@ -12,7 +12,7 @@ import pytest
 
 from fesbench.data.files import atomic_write_bytes
 from fesbench.errors import DataError, RecordError, UsageError
-from fesbench.record import RECORD_NAME, Cell, Health, Record, find_records, load_record, safe_name
+from fesbench.record import RECORD_NAME, Cell, Health, Record, load_record, safe_name
 
 
 def make_cell(**changes: Any) -> Cell:
@@ -75,11 +75,6 @@ def test_an_unknown_field_is_refused(tmp_path: Path) -> None:
     (tmp_path / RECORD_NAME).write_text(json.dumps({**raw, "surprise": 1}))
     with pytest.raises(RecordError, match="surprise"):
         load_record(tmp_path)
-
-
-def test_no_records_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="no records"):
-        list(find_records(tmp_path / "nowhere"))
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,9 @@ def test_scatter_is_xml_with_every_title_escaped() -> None:
 
 
 def test_scatter_of_equal_points_does_not_divide_by_zero() -> None:
-    ET.fromstring(scatter([Point("a", 1, 0.5), Point("b", 1, 0.5)], chance=None, x_title="x", y_title="y"))
+    points = [Point("a", 1, 0.5), Point("b", 1, 0.5)]
+    root = ET.fromstring(scatter(points, chance=None, x_title="x", y_title="y"))
+    assert len(list(root.iter("circle"))) == 2
 
 
 def test_a_curve_breaks_where_the_loss_was_not_finite() -> None:
