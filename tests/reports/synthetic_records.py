@@ -375,6 +375,7 @@ def write_cell(
         }  # fmt: skip
     for stage, seconds in (("train", 61.2), ("synthesize", 8.4), ("score", 22.0)):
         record.finish(stage, seconds=seconds, inputs="ab" * 32)
+    record.status = row.status  # type: ignore[assignment]
     record.save(folder)
     if failed:
         return folder
