@@ -10,6 +10,10 @@ from .tables import Table
 REFERENCE_ROWS = ("real", "copy", "mean-shift", "warp")
 
 
+MANY_LOST = 0.1
+"""Share of pictures without a detectable face from which a reader is told above the table."""
+
+
 @dataclass(frozen=True)
 class Note:
     """One sentence; ``alert`` ones question a figure, the others limit what it means."""
@@ -83,6 +87,10 @@ def _records(board: Board) -> list[Note]:
                     alert=not run.reference,
                 )
             )
+        lost, images = (run.record.counts.get(key, 0) for key in ("faces_not_found", "images"))
+        if images and lost > MANY_LOST * images:
+            text = f"A face detector finds no face in {lost} of its {images} pictures."
+            found.append(Note(f"Faces lost: {title}", text, alert=True))
     return found
 
 

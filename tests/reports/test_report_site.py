@@ -205,6 +205,18 @@ def test_a_scored_row_without_samples_is_named(tmp_path: Path) -> None:
     assert "No values per picture: MR" not in text
 
 
+def test_a_row_that_loses_faces_is_named(tmp_path: Path) -> None:
+    requests = requests_table(2)
+    for row, lost in ((ROWS[4], 20), (ROWS[5], 1)):
+        folder = write_cell(tmp_path / "runs", row, requests)
+        record = load_record(folder)
+        record.counts = {"images": 100, "faces_not_found": lost}
+        record.save(folder)
+    text = build(tmp_path / "runs", tmp_path / "site").read_text()
+    assert text.count("Faces lost:") == 1
+    assert "no face in 20 of its 100 pictures" in text
+
+
 def test_an_unreadable_record_is_a_note(tmp_path: Path) -> None:
     folder = write_cell(tmp_path / "runs", ROWS[4], requests_table(2, styles=False))
     copy = write_cell(tmp_path / "runs", ROWS[1], requests_table(2, styles=False))
