@@ -200,9 +200,9 @@ def data_make(
 
             write_plain(out, identities=identities, size=size, seed=seed, progress=stage.update_what)
         else:
-            from fesbench.data.datasets.ckplus_layout import write_ckplus
+            from fesbench.data.layouts.ckplus import write
 
-            write_ckplus(out, identities=identities, size=size, seed=seed, progress=stage.update_what)
+            write(out, identities=identities, size=size, seed=seed, progress=stage.update_what)
     typer.echo(str(out.resolve()))
 
 

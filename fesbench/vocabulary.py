@@ -7,6 +7,28 @@ from fesbench.errors import DataError
 EXPRESSIONS = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 """The basic expressions; an expression's index here is its integer label everywhere."""
 
+COMPOUNDS: dict[str, tuple[str, str]] = {
+    "happily_surprised": ("happiness", "surprise"),
+    "happily_disgusted": ("happiness", "disgust"),
+    "sadly_fearful": ("sadness", "fear"),
+    "sadly_angry": ("sadness", "anger"),
+    "sadly_surprised": ("sadness", "surprise"),
+    "sadly_disgusted": ("sadness", "disgust"),
+    "fearfully_angry": ("fear", "anger"),
+    "fearfully_surprised": ("fear", "surprise"),
+    "fearfully_disgusted": ("fear", "disgust"),
+    "angrily_surprised": ("anger", "surprise"),
+    "angrily_disgusted": ("anger", "disgust"),
+    "disgustedly_surprised": ("disgust", "surprise"),
+    "appalled": ("disgust", "anger"),
+    "hatred": ("anger", "disgust"),
+    "awed": ("fear", "surprise"),
+}
+"""Compound expressions and the two basic ones that they join (Du, Tao, Martinez, PNAS 111(15), 2014)."""
+
+UNKNOWN_IDENTITY = "?"
+"""How an identity begins where nobody knows who is shown: "?" and the image's name, one for each image."""
+
 ACTION_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 18, 20, 22, 23, 24, 25, 26, 27, 28, 43, 45)
 """FACS action units, the columns of every action-unit array; intensities in [0, 1], NaN = not coded."""
 
@@ -52,3 +74,13 @@ def canonical_expression(name: str) -> str:
         raise DataError(
             f"unknown expression '{name}'; known are {', '.join(EXPRESSIONS)} and their usual spellings"
         ) from None
+
+
+def canonical_label(name: str) -> str:
+    """Map a data set's spelling of a basic or compound expression: also "Happily surprised", "sadly-angry".
+
+    Raises:
+        DataError: the name is neither.
+    """
+    compound = "_".join(name.replace("-", " ").replace("_", " ").lower().split())
+    return compound if compound in COMPOUNDS else canonical_expression(name)

@@ -11,7 +11,7 @@ import numpy as np
 
 from fesbench.data.files import atomic_write
 from fesbench.errors import DataError
-from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS, N_LANDMARKS
+from fesbench.vocabulary import ACTION_UNITS, COMPOUNDS, EXPRESSIONS, N_LANDMARKS, UNKNOWN_IDENTITY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +26,10 @@ COLUMNS: dict[str, str] = {
     "frame": "int64",
     "take": "int64",
     "pose": "str",
+    "gaze": "str",
     "lighting": "str",
     "domain": "str",
+    "part": "str",
     "sex": "str",
     "age": "float64",
     "skin": "str",
@@ -39,6 +41,8 @@ COLUMNS: dict[str, str] = {
 ``image`` is unique and names the picture inside its data set; ``sha256`` is that of the distributed file (of
 the RGB bytes where a picture is rendered, not distributed); ``expression`` is a vocabulary name, a compound's
 name or "" (unlabelled); ``intensity`` is 0 for neutral and in (0, 1] else; ``domain`` is "in" or a style;
+``part`` is the side that the data set's owner puts the picture on ("train", "validation", "test"), "" where
+there is none; ``identity`` begins with "?" where nobody knows who it is (see `UNKNOWN_IDENTITY`);
 ``publishable`` says whether the picture may be shown in a report.
 """
 
@@ -100,6 +104,11 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.table)
 
+    @property
+    def identities_known(self) -> bool:
+        """Whether somebody knows, of every image, who is shown."""
+        return not any(who.startswith(UNKNOWN_IDENTITY) for who in self.table["identity"])
+
     def select(self, rows: np.ndarray) -> Manifest:
         """The manifest of these rows (integers or a boolean mask), in that order."""
         rows = np.asarray(rows)
@@ -150,16 +159,11 @@ class Manifest:
 
 def _check_expressions(names: set[str]) -> None:
     """Refuse what is neither in the vocabulary nor a compound nor "" (unlabelled)."""
-    odd = sorted(names - {"", *EXPRESSIONS})
-    if odd:
-        # only data with compounds pays for this import
-        from fesbench.data.avatars.expressions import COMPOUNDS
-
-        odd = [name for name in odd if name not in COMPOUNDS]
+    odd = sorted(names - {"", *EXPRESSIONS, *COMPOUNDS})
     if odd:
         raise DataError(
             f"unknown expression '{odd[0]}' in a manifest; known are {', '.join(EXPRESSIONS)}, the "
-            "compounds, and '' for an image without a label (map other spellings with canonical_expression)"
+            "compounds, and '' for an image without a label (map other spellings with canonical_label)"
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from fesbench.data.manifest import Manifest
 from fesbench.errors import DataError
 
-SCHEMA = 1
+SCHEMA = 2
 IMAGES, MANIFEST, INFO, HASHES = "images.npy", "manifest.parquet", "store.json", "hashes.npy"
 
 
@@ -117,7 +117,18 @@ def fingerprint_of(manifest: Manifest, digests: np.ndarray) -> str:
         manifest: N rows.
         digests: uint8 (N, 32), the sha256 of each image's pixels.
     """
-    columns = ("sha256", "identity", "expression", "intensity", "sequence", "frame", "take", "domain")
+    columns = (
+        "sha256",
+        "identity",
+        "expression",
+        "intensity",
+        "sequence",
+        "frame",
+        "take",
+        "pose",
+        "domain",
+        "part",
+    )
     labels = zip(*(manifest.table[name].tolist() for name in columns), strict=True)
     rows = []
     for row, values in enumerate(labels):

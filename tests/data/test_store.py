@@ -230,7 +230,7 @@ def test_permission_errors_are_explained(tmp_path: Path, monkeypatch: pytest.Mon
         ("manifest.parquet", lambda b: b[:40], "manifest.parquet is damaged"),
         ("manifest.parquet", None, "manifest.parquet does not exist"),
         ("store.json", lambda b: b[:40], "store.json is not readable"),
-        ("store.json", lambda b: b.replace(b'"schema": 1', b'"schema": 9'), "it has schema 9"),
+        ("store.json", lambda b: b.replace(b'"schema": 2', b'"schema": 9'), "it has schema 9"),
         ("store.json", lambda b: b.replace(b'"fingerprint"', b'"footprint"'), "lacks fingerprint"),
         ("store.json", None, "is no prepared store"),
     ],

@@ -6,12 +6,12 @@ instance.
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import warnings
 from importlib.metadata import entry_points
 
-from fesbench.data.datasets.avatars import ADAPTER as AVATARS
 from fesbench.data.datasets.base import Count, DatasetAdapter, Facts, Item, Plan, Skipped, Unknown
-from fesbench.data.datasets.ckplus import ADAPTER as CKPLUS
 from fesbench.errors import UnknownNameError
 
 __all__ = [
@@ -27,8 +27,15 @@ __all__ = [
 ]
 
 
+def _own() -> list[DatasetAdapter]:
+    """The ``ADAPTER`` of every module of this folder that has one."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return [module.ADAPTER for module in modules if hasattr(module, "ADAPTER")]
+
+
 def _registered() -> dict[str, DatasetAdapter]:
-    found: dict[str, DatasetAdapter] = {a.name: a for a in (AVATARS, CKPLUS)}
+    found: dict[str, DatasetAdapter] = {adapter.name: adapter for adapter in _own()}
     for point in entry_points(group="fesbench.datasets"):
         try:
             adapter = point.load()

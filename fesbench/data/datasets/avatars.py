@@ -95,6 +95,8 @@ class AvatarAdapter(DatasetAdapter):
     homepage = "https://pypi.org/project/fesbench"
     layout = "none; 'fesbench data make avatars --out DIR' writes them as files"
     needs_source = False
+    serves = "eight labels, compounds, intensities, action units, landmarks, styles, sequences"
+    alignment = "none@1"
     defaults = {"identities": (200, 20, 40), "seed": 0, "as_sequences": False}  # noqa: RUF012 - read only
 
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,6 +102,12 @@ class DatasetAdapter(ABC):
     """The folders and files that are expected."""
     needs_source: ClassVar[bool]
     """Whether the user has to bring a folder."""
+    serves: ClassVar[str] = ""
+    """What it can serve, in a few words: labels, action units, sequences, compounds, ..."""
+    identities_known: ClassVar[bool] = True
+    """Whether it says who is shown; without that a split can only go by image."""
+    alignment: ClassVar[str] = "dlib68-128@1"
+    """The recipe that suits its pictures where no protocol says another."""
     expected: ClassVar[Mapping[str, int]] = {}
     """Known counts of a whole copy."""
     defaults: ClassVar[Mapping[str, Any]] = {}
@@ -131,6 +137,13 @@ class DatasetAdapter(ABC):
         Raises:
             DataError: the folder is absent or is not this data set.
         """
+
+    def absent(self) -> str:
+        """What to tell somebody who asks for this data set and has not given it."""
+        return (
+            f"{self.name} has not been prepared here.\n{self.help()}\n"
+            f"With a copy: fesbench data prepare {self.name} --from DIR"
+        )
 
     def help(self) -> str:
         """What the data set is, who grants it, and how it must lie on disk."""

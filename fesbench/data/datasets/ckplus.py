@@ -156,6 +156,7 @@ class CkPlusAdapter(DatasetAdapter):
   DIR/Landmarks/S005/001/S005_001_00000011_landmarks.txt    (without them dlib finds landmarks)
 The outer folders may have any names (Emotion_labels/Emotion, extended-cohn-kanade-images/... and so on)."""
     needs_source = True
+    serves = "sequences, seven labels, action units, landmarks"
     expected = {  # noqa: RUF012 - read only
         "people": PEOPLE,
         "sequences": SEQUENCES,
@@ -180,6 +181,13 @@ The outer folders may have any names (Emotion_labels/Emotion, extended-cohn-kana
             raise DataError(f"option 'landmarks' must be 'files' or 'dlib', found {known['landmarks']!r}")
         return known
 
+    def absent(self) -> str:
+        """What to tell somebody who asks for CK+ and has not given it."""
+        return (
+            f"{super().absent()}\n"
+            "Without one, the same rules on the embedded faces: fesbench run --protocol ck+ --data avatars"
+        )
+
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> CkPlusPlan:
         """The frames of the copy at ``source``; ``size`` plays no part in what is read.
 
@@ -187,7 +195,7 @@ The outer folders may have any names (Emotion_labels/Emotion, extended-cohn-kana
             DataError: no folder, no image of CK+ in it, or not one emotion label.
         """
         if source is None:
-            raise DataError(absent())
+            raise DataError(self.absent())
         files = scan(source)
         if not files.kinds["image"]:
             odd = f" (found instead, for example: {', '.join(files.odd[:3])})" if files.odd else ""
@@ -202,15 +210,6 @@ The outer folders may have any names (Emotion_labels/Emotion, extended-cohn-kana
 
 
 ADAPTER = CkPlusAdapter()
-
-
-def absent() -> str:
-    """What to tell somebody who asks for CK+ and has not given it."""
-    return (
-        f"CK+ has not been prepared here.\n{ADAPTER.help()}\n"
-        "With a copy: fesbench data prepare ck+ --from DIR\n"
-        "Without one, the same rules on the embedded faces: fesbench run --protocol ck+ --data avatars"
-    )
 
 
 def _frames(files: Files, labels: Labels, options: Mapping[str, Any]) -> tuple[list[Frame], list[str]]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from fesbench.data.datasets.listing import JUNK, walk
 from fesbench.errors import DataError
 from fesbench.vocabulary import ACTION_UNITS, N_LANDMARKS
 
@@ -31,7 +30,6 @@ UNKNOWN_INTENSITY = 0.6
 the scale (C = 3 of 5). Not 0, which would call it absent; not NaN, which would lose most coded units."""
 
 _FILE = re.compile(r"(S\d{3})_(\d{3})_(\d{8})(?:_(emotion|facs|landmarks)\.txt|\.png)", re.IGNORECASE)
-_JUNK = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\.localized", re.IGNORECASE)
 _DOCUMENTS = {".pdf", ".zip", ".txt", ".doc", ".docx", ".rtf", ".md", ".htm", ".html"}
 _PERSON = re.compile(r"S\d{3,4}")
 _LETTERS = {"A": 1.0, "B": 2.0, "C": 3.0, "D": 4.0, "E": 5.0}
@@ -76,7 +74,7 @@ def scan(root: Path) -> Files:
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; give the one that holds CK+'s image and label folders")
     files = Files(root)
-    for path in _walk(root):
+    for path in walk(root):
         match = _FILE.fullmatch(path.name)
         if match is None:
             if not _expected_extra(path, root):
@@ -100,27 +98,9 @@ def scan(root: Path) -> Files:
     return files
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    """Every file below a folder; links are followed, each folder is entered once."""
-
-    def refuse(error: OSError) -> None:
-        raise DataError(f"cannot read the folder {error.filename} ({error.strerror}); check its permissions")
-
-    entered: set[str] = set()
-    for folder, below, names in os.walk(root, followlinks=True, onerror=refuse):
-        real = os.path.realpath(folder)
-        if real in entered:
-            below.clear()
-            continue
-        entered.add(real)
-        below[:] = sorted(name for name in below if name != "__MACOSX")
-        for name in sorted(names):
-            yield Path(folder) / name
-
-
 def _expected_extra(path: Path, root: Path) -> bool:
     """Desktop droppings anywhere; archives and documents outside of the people's folders."""
-    if _JUNK.fullmatch(path.name):
+    if JUNK.fullmatch(path.name):
         return True
     inside = any(_PERSON.fullmatch(part) for part in path.relative_to(root).parts[:-1])
     return not inside and path.suffix.lower() in _DOCUMENTS

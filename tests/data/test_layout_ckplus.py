@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from fesbench.data.datasets.ckplus_files import read_facs, read_landmarks
-from fesbench.data.datasets.ckplus_layout import FOLDERS, person_names, write_ckplus
 from fesbench.data.datasets.sequences import sequences_of
+from fesbench.data.layouts.ckplus import FOLDERS, person_names, write
 from fesbench.data.prepare import prepare
 from fesbench.data.store import AlignedStore
 from fesbench.errors import DataError
@@ -22,7 +22,7 @@ PEOPLE = 4
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "ck"
-    return write_ckplus(out, identities=PEOPLE, frames=6, size=96, generation="nested")
+    return write(out, identities=PEOPLE, frames=6, size=96, generation="nested")
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_both_generations_give_the_same_data(copy: Path, store: AlignedStore, tm
         target.symlink_to(copy / name)
     again = prepare("ck+", size=64, alignment="dlib68-128@1", source=tmp_path / "plain")
     assert again.fingerprint == store.fingerprint
-    made = write_ckplus(tmp_path / "made", identities=1, frames=6, size=64, landmarks=False)
+    made = write(tmp_path / "made", identities=1, frames=6, size=64, landmarks=False)
     assert sorted(path.name for path in made.iterdir()) == ["Emotion", "FACS", "cohn-kanade-images"]
 
 
@@ -126,7 +126,7 @@ def test_names_have_ckplus_gaps_and_jumps() -> None:
 )
 def test_bad_requests(tmp_path: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        write_ckplus(tmp_path / "x", **{"identities": 1, **options})  # type: ignore[arg-type]
+        write(tmp_path / "x", **{"identities": 1, **options})  # type: ignore[arg-type]
     assert not (tmp_path / "x").exists()
 
 
@@ -136,4 +136,4 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(DataError, match=r"S005_001_00000001\.png: the disk is full"):
-        write_ckplus(tmp_path / "x", identities=1, frames=6, size=64)
+        write(tmp_path / "x", identities=1, frames=6, size=64)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -20,7 +19,6 @@ from fesbench.data.files import atomic_write_bytes
 from fesbench.errors import DataError
 from fesbench.vocabulary import ACTION_UNITS
 
-Generation = Literal["plain", "nested"]
 FOLDERS: dict[str, dict[str, str]] = {
     "plain": {
         "image": "cohn-kanade-images",
@@ -36,6 +34,9 @@ FOLDERS: dict[str, dict[str, str]] = {
     },
 }
 """How the archives come to lie, depending on how they were unpacked."""
+
+GENERATIONS = tuple(FOLDERS)
+PEOPLE = 123
 
 GRAY_FRAME, COLOR_FRAME = (640, 490), (640, 480)
 """Width and height."""
@@ -60,15 +61,15 @@ def person_names(count: int) -> tuple[str, ...]:
     return tuple(f"S{number:03d}" for number in numbers)
 
 
-def write_ckplus(
+def write(
     out: Path,
     *,
-    identities: int,
+    identities: int = PEOPLE,
     first_identity: int = 0,
     frames: int = 10,
     size: int = 256,
     seed: int = 0,
-    generation: Generation = "plain",
+    generation: str | None = None,
     landmarks: bool = True,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
@@ -96,6 +97,7 @@ def write_ckplus(
         raise DataError(f"a sequence needs {len(ONSET) + len(PEAK)} frames or more, not {frames}")
     if not 64 <= size <= COLOR_FRAME[1]:
         raise DataError(f"faces in a folder like CK+ must be 64 to {COLOR_FRAME[1]} pixels wide, not {size}")
+    generation = generation or GENERATIONS[0]
     if generation not in FOLDERS:
         raise DataError(f"generation must be one of {', '.join(FOLDERS)}, not '{generation}'")
     out = empty_folder(out)
