@@ -26,7 +26,9 @@ class Real(Method):
         citation="The true target images",
         year=0,
         needs=frozenset(),
-        controls=frozenset({"expression", "transfer", "intensity", "action-unit", "compound", "sequence"}),
+        controls=frozenset(
+            {"expression", "transfer", "intensity", "action-unit", "compound", "sequence", "random"}
+        ),
         reference=True,
         notes="the upper frame of every score",
     )

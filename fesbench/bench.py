@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ import numpy as np
 
 import fesbench
 from fesbench.data.files import writing
-from fesbench.errors import DataError, UsageError, WeightsError
+from fesbench.errors import UsageError, WeightsError
+from fesbench.partition import build_split, rule_in_words
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol
 from fesbench.record import NotRun
@@ -25,9 +27,15 @@ if TYPE_CHECKING:
 
     from fesbench.data.splits import Split
     from fesbench.data.store import AlignedStore
-    from fesbench.extractors.base import Extractor
+    from fesbench.extractors.base import Extractor, Features
     from fesbench.extractors.cache import FeatureCache
     from fesbench.extractors.judge import Judge
+
+
+_LISTED = 20
+
+Sources = Path | Mapping[str, Path] | None
+"""A folder of the protocol's own data set, or one for each data set by name."""
 
 
 @dataclass
@@ -40,7 +48,8 @@ class Bench:
     budget: str
     requests: pd.DataFrame
     not_run: list[NotRun]
-    judge: Judge
+    judge: Judge | None
+    """None where the protocol has no labels."""
     judge_card: dict[str, Any]
     cache: FeatureCache
     out: Path
@@ -53,6 +62,54 @@ class Bench:
         if name not in self._extractors:
             self._extractors[name] = extractor(name, judge=self.judge)
         return self._extractors[name]
+
+    @property
+    def data_card(self) -> dict[str, Any]:
+        """What a record keeps of the data: its files, what could not be used and why, and the split."""
+        info, rule = self.store.info, self.protocol.split
+        failures = info.get("failures", [])
+        return {
+            "files": info.get("files", ""),
+            "alignment": self.store.alignment,
+            "images": len(self.store),
+            "not_used": dict(info.get("reasons", {})),
+            "not_used_first": failures[:_LISTED],
+            "notes": list(info.get("notes", [])),
+            "split": {
+                "rule": rule_in_words(rule),
+                "by": rule.by,
+                "hash": self.split.hash,
+                **{side: len(self.split.side(side)) for side in ("train", "validation", "test")},
+            },
+        }
+
+    @property
+    def judge_classes(self) -> tuple[str, ...]:
+        """The labels that the judge tells apart."""
+        return () if self.judge is None else tuple(self.judge.label_names)
+
+    @property
+    def judge_signature(self) -> str:
+        """The judge as it stands in signatures; "" where there is none."""
+        return "" if self.judge is None else self.judge.signature
+
+    @property
+    def judge_key(self) -> str:
+        """Changes with the judge's weights."""
+        return "" if self.judge is None else self.judge.cache_key
+
+    def features(
+        self, name: str, images: np.ndarray, landmarks: np.ndarray | None, identities: np.ndarray
+    ) -> Features:
+        """An extractor's features of images, from the cache where it has them.
+
+        Args:
+            name: of the extractor.
+            images: uint8 (N, S, S, 3).
+            landmarks: float32 (N, 68, 2), or None.
+            identities: str (N,), whose images these are (of fold-wise extractors).
+        """
+        return self.cache.get(self.extractor(name), images, landmarks)
 
     def close(self) -> None:
         """Give back what the extractors hold: worker processes, memory."""
@@ -69,45 +126,59 @@ class Bench:
         return f"{self.protocol.name}:{self.protocol.hash[:8]}:{data}:{self.budget}"
 
 
-def build_split(protocol: Protocol, store: AlignedStore) -> Split:
-    """The protocol's identity-disjoint split of a data set.
+def open_store(protocol: Protocol, source: Sources, reporter: Reporter) -> AlignedStore:
+    """The protocol's data, prepared now or found prepared; sets that are only tested on are joined to it.
+
+    Args:
+        protocol: says which data, and prepared how.
+        source: the user's folder of the protocol's own data set, or a folder for each data set by name.
+        reporter: shown the progress.
 
     Raises:
-        DataError: a side would be empty.
+        UsageError: a folder for a data set that the protocol does not use.
     """
-    from fesbench.data.splits import split_by_hash, split_by_index
-
-    people = sorted(set(store.manifest.table["identity"]))
-    rule = protocol.split
-    if rule.rule == "index":
-        split = split_by_index(
-            people, train=int(rule.train or 0), validation=int(rule.validation), test=int(rule.test)
-        )
-    else:
-        split = split_by_hash(people, seed=rule.seed, validation=rule.validation, test=rule.test)
-    for side in ("train", "validation", "test"):
-        if not getattr(split, side):
-            raise DataError(
-                f"{protocol.name}: the {side} side of '{store.data}' is empty with {len(people)} people; "
-                "prepare more of it"
-            )
-    return split
-
-
-def open_store(protocol: Protocol, source: Path | None, reporter: Reporter) -> AlignedStore:
-    """The protocol's data, prepared now or found prepared."""
+    from fesbench.data.join import Part, join_stores
     from fesbench.data.prepare import prepare
 
     rule = protocol.data
-    with reporter.stage(f"prepare {rule.set} at {rule.size} px") as stage:
-        return prepare(
-            rule.set,
-            size=rule.size,
-            alignment=rule.alignment,
-            source=source,
-            options=rule.options,
-            progress=stage.update_what,
-        )
+    folders = source if isinstance(source, Mapping) else {} if source is None else {rule.set: source}
+    wanted = (rule.set, *(extra.set for extra in rule.test_sets))
+    odd = [name for name in folders if name not in wanted]
+    if odd:
+        raise UsageError(f"{protocol.name} does not use data '{odd[0]}'; it uses {', '.join(wanted)}")
+
+    def prepared(name: str, alignment: str, options: Mapping[str, Any]) -> AlignedStore:
+        with reporter.stage(f"prepare {name} at {rule.size} px") as stage:
+            return prepare(
+                name,
+                size=rule.size,
+                alignment=alignment,
+                source=folders.get(name),
+                options=options,
+                progress=stage.update_what,
+            )
+
+    main = prepared(rule.set, rule.alignment, rule.options)
+    parts = [Part(prepared(t.set, t.alignment, t.options), t.domain) for t in rule.test_sets]
+    if not parts:
+        return main
+    with reporter.stage(f"join {' and '.join(wanted)}") as stage:
+        return join_stores(main, parts, stage.update_what)
+
+
+def settle_labels(protocol: Protocol, store: AlignedStore, split: Split) -> Protocol:
+    """The protocol with those of its labels that the training people show.
+
+    Raises:
+        ProtocolError: fewer than two are left.
+    """
+    if not protocol.labels:
+        return protocol
+    rows = split.rows(store.manifest, "train")
+    if not len(rows):
+        rows = np.arange(len(store))
+    table = store.manifest.table.iloc[rows]
+    return protocol.with_labels(set(table["expression"][table["domain"] == "in"]))
 
 
 def build_bench(
@@ -115,7 +186,7 @@ def build_bench(
     *,
     budget: str,
     out: Path,
-    source: Path | None = None,
+    source: Sources = None,
     reporter: Reporter | None = None,
 ) -> Bench:
     """Prepare everything that is shared, in the order of the pipeline.
@@ -131,19 +202,28 @@ def build_bench(
     reporter = reporter or Reporter()
     store = open_store(protocol, source, reporter)
     split = build_split(protocol, store)
+    protocol = settle_labels(protocol, store, split)
     with reporter.stage("check that nobody is on two sides"):
         check_leakage(store.manifest, store.images, split)
     requests, not_run = build_requests(protocol, store, split, budget)
     cache = FeatureCache(fesbench_home() / "features" / "features.sqlite")
     folder = out / f"{protocol.name}-{protocol.hash[:8]}" / f"{store.data}-{store.fingerprint[:8]}"
-    judge, card = build_judge(protocol, store, split, folder / "judge", reporter)
+    judge: Judge | None = None
+    card: dict[str, Any] = {}
+    if protocol.labels:
+        judge, card = build_judge(protocol, store, split, folder / "judge", reporter)
     return Bench(protocol, store, split, budget, requests, not_run, judge, card, cache, out)
 
 
 def labelled_rows(protocol: Protocol, store: AlignedStore, split: Split, side: str) -> np.ndarray:
-    """Rows of a side with a protocol label at its peak, in-distribution: the judge's material."""
+    """Rows of a side that are trained on: with a protocol label at its peak (where the protocol has none,
+    with action units), in-distribution.
+    """
     table = store.manifest.table
     rows = split.rows(store.manifest, side)
+    if not protocol.labels:
+        coded = ~np.isnan(store.manifest.action_units).all(axis=1)
+        return rows[((table["domain"] == "in") & coded).to_numpy()[rows]]
     keep = (table["domain"] == "in") & table["expression"].isin(protocol.labels)
     peak = (table["expression"] == "neutral") | (table["intensity"] >= 0.9)
     return rows[(keep & peak).to_numpy()[rows]]

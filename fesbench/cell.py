@@ -108,6 +108,7 @@ class _Work:
         record.card = describe_card(self.plan.method)
         record.not_run = [*self.bench.not_run, *refused]
         record.judge = self.bench.judge_card
+        record.data = self.bench.data_card
         return record
 
     def _problem(self) -> Problem:
@@ -280,6 +281,8 @@ def _applicable(
     refused, keep = [], np.ones(len(requests), dtype=bool)
     for (task, domain, given), group in requests.groupby(["task", "domain", "given"], sort=False):
         reason = lacking or applicable(method.card, task, given, problem)
+        if method.card.id == "real" and not (group["target"] >= 0).any():
+            reason = "no true images"
         if reason:
             keep[group.index.to_numpy()] = False
             refused.append(NotRun(task=task, domain=domain, reason=f"not applicable: {reason}"))

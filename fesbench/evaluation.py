@@ -6,14 +6,14 @@ and one domain; tasks and domains are never pooled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fesbench.bench import Bench, engine_hash, hash_parts
+from fesbench.bench import Bench, engine_hash, hash_parts, labelled_rows
 from fesbench.data.files import atomic_write_bytes
 from fesbench.errors import DataError
 from fesbench.protocol import Protocol
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], None]
 DETECTOR = "dlib-hog"
 RESAMPLING_SEED = 0
+NOT_IMAGEWISE = ("augmentation",)
+"""Tasks whose images are training material: they are not scored one by one."""
 
 
 def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
@@ -51,6 +53,22 @@ def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
     return chosen
 
 
+def metrics_of(task: str, metrics: Mapping[str, Metric]) -> list[str]:
+    """The metrics that mean something for a kind of task, in the protocol's order.
+
+    A random picture has no source, no true image and no person; an action-unit request has no label;
+    identity verification asks who it is and nothing else.
+    """
+    needs = {name: metric.card.needs for name, metric in metrics.items()}
+    if task == "random":
+        return [name for name in metrics if not needs[name] & {"truth", "source", "gallery"}]
+    if task == "action-unit":
+        return [name for name in metrics if metrics[name].card.extractor != "judge"]
+    if task == "identity-verification":
+        return [name for name in metrics if "gallery" in needs[name]]
+    return list(metrics)
+
+
 def metric_reasons(protocol: Protocol) -> dict[str, str]:
     """Metrics of a protocol that cannot be computed here, with the reason and the command that mends it."""
     from fesbench.extractors.registry import extractor
@@ -67,8 +85,8 @@ def scoring_inputs(bench: Bench) -> str:
     """Hash of what scoring depends on beside the images: metrics, available extractors, judge."""
     from fesbench.extractors.registry import extractor
 
-    parts = [bench.signature, bench.judge.cache_key, metric_reasons(bench.protocol)]
-    parts.append(engine_hash("metrics/*.py", "statistics.py", "evaluation.py", "requests.py"))
+    parts = [bench.signature, bench.judge_key, metric_reasons(bench.protocol)]
+    parts.append(engine_hash("metrics/*.py", "statistics.py", "evaluation.py", "request*.py"))
     for name, metric in protocol_metrics(bench.protocol).items():
         needed = metric.card.extractor
         parts += [name, metric.settings()]
@@ -126,15 +144,19 @@ def score_cell(
     record.counts = _count(bench, images)
     reasons = metric_reasons(bench.protocol)
     metrics = protocol_metrics(bench.protocol)
-    groups = list(requests.groupby(["task", "domain"], sort=False))
+    groups = [
+        (key, rows)
+        for key, rows in requests.groupby(["task", "domain"], sort=False)
+        if key[0] not in NOT_IMAGEWISE
+    ]
     record.scores, samples = [], []
     for number, ((task, domain), rows) in enumerate(groups):
         if on_progress is not None:
             on_progress(number, len(groups), f"{task} {domain}")
         group = _Group(bench, record, rows.reset_index(drop=True), images[rows.index.to_numpy()])
         columns: dict[str, Any] = {}
-        for name, metric in metrics.items():
-            found = group.score(name, metric, reasons.get(name, ""))
+        for name in metrics_of(task, metrics):
+            found = group.score(name, metrics[name], reasons.get(name, ""))
             record.scores += found.scores
             if found.per_sample is not None:
                 columns[name] = found.per_sample
@@ -171,6 +193,7 @@ class _Group:
         self.reference, self.reference_name = reference_rows(
             bench.protocol, bench.store, bench.split, requests
         )
+        self.training = labelled_rows(bench.protocol, bench.store, bench.split, "train")
         self.evidence = self._evidence(requests, images, self.reference, self.reference_name)
 
     def _evidence(
@@ -182,7 +205,7 @@ class _Group:
         table = store.manifest.table
         people = {who: code for code, who in enumerate(sorted(set(table["identity"])))}
         single = (requests["second_expression"] == "").to_numpy()
-        target = np.array([EXPRESSIONS.index(name) for name in requests["target_expression"]])
+        target = np.array([EXPRESSIONS.index(name) if name else -1 for name in requests["target_expression"]])
         truth_rows, source_rows = requests["target"].to_numpy(), requests["source"].to_numpy()
         truth = None
         if (truth_rows >= 0).any():
@@ -190,24 +213,28 @@ class _Group:
             truth[truth_rows < 0] = 0
         expressions = table["expression"].to_numpy()
         names = table["identity"].to_numpy()
+        people_asked = requests["identity"].to_numpy()
+        sources = store.images[np.maximum(source_rows, 0)]
+        sources[source_rows < 0] = 0
         pictures = {
-            "generated": (images, source_rows),
-            "truth": (truth, np.maximum(truth_rows, 0)),
-            "source": (store.images[source_rows], source_rows),
-            "gallery": (None, self.gallery),
-            "reference": (None, reference),
+            "generated": (images, source_rows, people_asked),
+            "truth": (truth, truth_rows, people_asked),
+            "source": (sources, source_rows, people_asked),
+            "gallery": (None, self.gallery, names[self.gallery]),
+            "reference": (None, reference, names[reference]),
+            "training": (None, self.training, names[self.training]),
         }
 
         def features(name: str, which: str) -> Features:
-            found, rows = pictures[which]
+            found, rows, who = pictures[which]
             stack = store.images[rows] if found is None else found
-            return self.bench.cache.get(self.bench.extractor(name), stack, store.manifest.landmarks[rows])
+            return self.bench.features(name, stack, _known(store.manifest.landmarks, rows), who)
 
         return Evidence(
             requests=requests,
             generated=images,
             truth=truth,
-            source=store.images[source_rows],
+            source=sources,
             clusters=np.array([people[who] for who in requests["identity"]]),
             seed=RESAMPLING_SEED,
             protocol=self.bench.signature,
@@ -219,8 +246,16 @@ class _Group:
             reference_labels=np.array(
                 [EXPRESSIONS.index(e) if e in EXPRESSIONS else -1 for e in expressions[reference]]
             ),
-            judge_classes=tuple(self.bench.judge.label_names),
+            judge_classes=self.bench.judge_classes,
             alignment=f"{store.alignment}+crop-by-source-landmarks",
+            landmarks={
+                "source": _known(store.manifest.landmarks, source_rows),
+                "truth": _known(store.manifest.landmarks, truth_rows),
+            },
+            action_units={
+                "source": _known(store.manifest.action_units, source_rows),
+                "truth": _known(store.manifest.action_units, truth_rows),
+            },
         )
 
     def score(self, name: str, metric: Metric, unavailable: str) -> _Scored:
@@ -231,6 +266,8 @@ class _Group:
             return _Scored([self._empty(name, len(everything), unavailable)], None)
         if self.is_real and "truth" in metric.card.needs:
             return _Scored([self._empty(name, len(everything), "the true image against itself")], None)
+        if "truth" in metric.card.needs and self.evidence.truth is None:
+            return _Scored([self._empty(name, len(everything), "no true images in this domain")], None)
         evidence, rows = self.evidence, everything
         if self.is_real and "reference" in metric.card.needs and self.reference_name == "test-real":
             evidence, rows = self._halves()
@@ -240,6 +277,10 @@ class _Group:
         for label in sorted(set(labels[labels >= 0])):
             chosen = np.flatnonzero(labels == label)
             scores.append(self._score(name, EXPRESSIONS[label], metric.measure(evidence, chosen)))
+        units = evidence.requests["action_unit"].to_numpy()
+        for unit in sorted(set(units[units > 0])):
+            chosen = np.flatnonzero(units == unit)
+            scores.append(self._score(name, f"AU{unit}", metric.measure(evidence, chosen)))
         whole = evidence is self.evidence
         return _Scored(scores, pooled.per_sample if whole else None)
 
@@ -269,7 +310,7 @@ class _Group:
             "domain": first["domain"],
             "expression": expression,
             "metric": metric,
-            "judge": self.bench.judge.signature,
+            "judge": self.bench.judge_signature,
         }
 
     def _score(self, name: str, expression: str, found: Measurement) -> Score:
@@ -307,12 +348,22 @@ class _Group:
         """One row a request: who, what, every per-sample value, and what the judge saw."""
         from fesbench.metrics.expression import predictions
 
-        table = self.requests[
-            ["request", "task", "domain", "identity", "target_expression", "second_expression", "intensity"]
-        ].copy()
+        told = ["request", "task", "domain", "identity", "target_expression", "second_expression"]
+        table = self.requests[[*told, "action_unit", "intensity"]].copy()
         shown = self.bench.store.manifest.table["publishable"].to_numpy()
-        table["publishable"] = shown[self.requests["source"].to_numpy()]
-        table["predicted"] = ["" if code < 0 else EXPRESSIONS[code] for code in predictions(self.evidence)]
+        shows = np.maximum(self.requests["source"].to_numpy(), self.requests["target"].to_numpy())
+        table["publishable"] = shown[np.maximum(shows, 0)] & (shows >= 0)
+        table["predicted"] = ""
+        if self.bench.judge is not None:
+            codes = predictions(self.evidence)
+            table["predicted"] = ["" if code < 0 else EXPRESSIONS[code] for code in codes]
         for name, values in columns.items():
             table[name] = values
         return table
+
+
+def _known(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The rows of a table of the manifest; NaN where there is no row."""
+    found = np.array(values[np.maximum(rows, 0)], dtype=np.float32)
+    found[rows < 0] = np.nan
+    return found

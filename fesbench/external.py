@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fesbench.bench import Bench, build_bench
+from fesbench.bench import Bench, Sources
 from fesbench.budget import parse_budget
 from fesbench.cell import REFERENCE, CellPlan
 from fesbench.environment import describe_environment, resolve_device
@@ -34,14 +34,16 @@ class CellsFailedError(FesbenchError):
 
 
 def asked(
-    protocol: Protocol, budget: str, source: Path | None, reporter: Reporter
+    protocol: Protocol, budget: str, source: Sources, reporter: Reporter
 ) -> tuple[pd.DataFrame, AlignedStore]:
     """A protocol's request table without the scoring side's columns, and the store that its rows count in."""
-    from fesbench.bench import build_split, open_store
-    from fesbench.requests import build_requests
+    from fesbench.bench import open_store, settle_labels
+    from fesbench.folds import requests_of
+    from fesbench.partition import build_split
 
     store = open_store(protocol, source, reporter)
-    requests, _ = build_requests(protocol, store, build_split(protocol, store), parse_budget(budget).text)
+    protocol = settle_labels(protocol, store, build_split(protocol, store))
+    requests, _ = requests_of(protocol, store, parse_budget(budget).text)
     return requests.drop(columns=["target", "noise_seed"]), store
 
 
@@ -56,8 +58,10 @@ def wanted(requests: pd.DataFrame, store: AlignedStore) -> pd.DataFrame:
     """
     shown = requests.drop(columns=["source", "driver"])
     shown.insert(1, "file", requests["request"] + ".png")
-    shown["source_image"] = store.manifest.table["image"].to_numpy()[requests["source"]]
-    shown["source_file"] = requests["request"] + ".png"
+    sources = requests["source"].to_numpy()
+    images = store.manifest.table["image"].to_numpy()[np.maximum(sources, 0)]
+    shown["source_image"] = np.where(sources >= 0, images, "")
+    shown["source_file"] = np.where(sources >= 0, shown["file"], "")
     shown["target_landmarks"] = [
         _landmarks(store, driver) if given == "landmarks" and driver >= 0 else ""
         for given, driver in zip(requests["given"], requests["driver"], strict=True)
@@ -87,7 +91,8 @@ def write_sources(requests: pd.DataFrame, store: AlignedStore, folder: Path) -> 
 
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for name, source in zip(requests["request"], requests["source"], strict=True):
+        with_source = requests[requests["source"] >= 0]
+        for name, source in zip(with_source["request"], with_source["source"], strict=True):
             Image.fromarray(store.images[source]).save(folder / f"{name}.png")
 
 
@@ -96,7 +101,7 @@ def evaluate_folder(
     *,
     protocol: str,
     data: str | None = None,
-    source: Path | None = None,
+    source: Sources = None,
     name: str | None = None,
     budget: str = "standard",
     size: int | None = None,
@@ -116,8 +121,8 @@ def evaluate_folder(
         UsageError: the folder does not exist, or the name is a registered method's or unfit for a path.
         CellsFailedError: reference rows failed; the images are scored and their record is saved.
     """
-    from fesbench.engines.local import run_cells
     from fesbench.evaluation import score_cell
+    from fesbench.folds import open_bench, run_plans
     from fesbench.method import methods
 
     reporter = reporter or Reporter()
@@ -129,18 +134,19 @@ def evaluate_folder(
         raise UsageError(f"'{name}' is a method of fesbench; choose another --name for these images")
     budget = parse_budget(budget).text
     rules = load_protocol(protocol).with_overrides(size=size, data=data)
-    bench = build_bench(rules, budget=budget, out=out, source=source, reporter=reporter)
+    bench = open_bench(rules, budget=budget, out=out, source=source, reporter=reporter)
     requests = _answered(folder, bench.requests)
     record = Record(cell=_cell(name, bench), trained_on="unknown", card={"id": name, "title": name})
     record.not_run = [*bench.not_run, *_unanswered(bench.requests, requests)]
     record.judge = bench.judge_card
+    record.data = bench.data_card
     record.environment = describe_environment(resolve_device("auto"))
     target = bench.out / record.cell.folder
     _copy_images(folder, requests, target / "images", bench.store.size)
     requests.to_csv(target / "requests.csv", index=False)
     references = [CellPlan(kind, REFERENCE, budget, 0) for kind in known.values() if kind.card.reference]
     try:
-        beside = run_cells(references, bench, reporter, device="auto")
+        beside = run_plans(references, bench, reporter, device="auto")
         with reporter.stage(f"{name}: score") as stage:
             score_cell(bench, record, requests, target, stage.update_what)
     finally:
@@ -197,9 +203,9 @@ def _synthesize_outside(
     from PIL import Image
 
     rules = load_protocol(protocol).with_overrides(size=options.get("size"), data=options.get("data"))  # type: ignore[arg-type]
-    source: Path | None = options.get("source")  # type: ignore[assignment]
+    source: Sources = options.get("source")  # type: ignore[assignment]
     requests, store = asked(rules, str(options.get("budget", "standard")), source, Reporter())
-    requests = requests[requests["given"] == "label"]
+    requests = requests[(requests["given"] == "label") & (requests["source"] >= 0)]
     if not len(requests):
         raise UsageError(
             f"{rules.name} asks for nothing by its label alone, so a function cannot answer it; "

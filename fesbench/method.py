@@ -41,6 +41,8 @@ __all__ = [
 
 Control = Literal["expression", "transfer", "intensity", "action-unit", "compound", "sequence", "random"]
 Need = Literal["labels", "pairs", "action_units", "landmarks", "sequences", "neutral"]
+_ASKS_FOR = {"identity-verification": "expression", "augmentation": "expression"}
+"""Tasks that judge otherwise what another task asks for."""
 _GIVES = {"landmarks": "landmarks", "action_units": "action_units"}
 
 
@@ -205,8 +207,9 @@ def applicable(card: MethodCard, task_kind: str, given: str, problem: Problem | 
         given: "label", "landmarks" or "action_units".
         problem: when at hand, what the training data lacks counts too.
     """
-    if task_kind not in card.controls:
-        return f"does not control {task_kind}"
+    control = _ASKS_FOR.get(task_kind, task_kind)
+    if control not in card.controls:
+        return f"does not control {control}"
     if not card.reference and given in _GIVES and _GIVES[given] not in card.needs:
         return f"takes no {given}"
     if problem is not None:

@@ -9,106 +9,31 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from fesbench.errors import ProtocolError, UnknownNameError
-from fesbench.vocabulary import EXPRESSIONS
+from fesbench.protocol_rules import (
+    BudgetRule,
+    DataRule,
+    MetricRule,
+    SplitRule,
+    StandIn,
+    Strict,
+    Task,
+    TestSet,
+)
+from fesbench.vocabulary import COMPOUNDS, EXPRESSIONS
 
-Budget = Literal["smoke", "standard", "paper"]
-TaskKind = Literal["expression", "transfer", "intensity", "compound"]
 _ORDER: dict[str, int] = {"smoke": 0, "standard": 1, "paper": 2}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StandIn(_Strict):
-    """Another data set that may serve this protocol's rules (``--data avatars``)."""
-
-    alignment: str = "none@1"
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class DataRule(_Strict):
-    """Which data, prepared how."""
-
-    set: str
-    size: int = Field(ge=32, le=1024)
-    alignment: str
-    pairing: Literal["take", "sequence"]
-    """``take``: the source is the neutral image of the same person and take; ``sequence``: the first frame of
-    the target's own sequence."""
-    options: dict[str, Any] = Field(default_factory=dict)
-    stand_ins: dict[str, StandIn] = Field(default_factory=dict)
-
-
-class SplitRule(_Strict):
-    """Who trains, who validates, who is tested; identities, never images."""
-
-    rule: Literal["index", "hash"]
-    seed: int = 0
-    train: int | None = None
-    validation: float
-    test: float
-
-    @model_validator(mode="after")
-    def _counts(self) -> SplitRule:
-        if self.rule == "index" and self.train is None:
-            raise ValueError("rule 'index' needs the counts train, validation and test")
-        if self.rule == "hash" and not 0 < self.validation + self.test < 1:
-            raise ValueError(
-                "rule 'hash' needs validation and test as fractions that leave people to train on"
-            )
-        return self
-
-
-class Task(_Strict):
-    """What is asked: one kind, with what it grants, in which domains."""
-
-    kind: TaskKind
-    given: Literal["label", "landmarks", "action_units"] = "label"
-    domains: tuple[str, ...] = ("in",)
-    labels: tuple[str, ...] = EXPRESSIONS[1:]
-    smoke_labels: tuple[str, ...] | None = None
-    """Fewer labels under ``--budget smoke``."""
-    levels: tuple[float, ...] = (1.0,)
-    """Intensities, for ``intensity``."""
-    from_budget: Budget = "smoke"
-    """The smallest budget under which the task is run."""
-
-    @model_validator(mode="after")
-    def _known(self) -> Task:
-        for label in (*self.labels, *(self.smoke_labels or ())):
-            if label not in EXPRESSIONS and self.kind != "compound":
-                raise ValueError(f"unknown expression '{label}'; known: {', '.join(EXPRESSIONS)}")
-        return self
-
-
-class MetricRule(_Strict):
-    """Which metrics, computed with which extractors."""
-
-    required: tuple[str, ...]
-    optional: tuple[str, ...] = ()
-    face: str = "dlib"
-    judge: Literal["shipped", "trained"] = "trained"
-    gallery: Literal["other-take", "other-sequence"]
-    reference: Literal["other-take", "halves"]
-
-
-class BudgetRule(_Strict):
-    """Training length under ``--budget standard``, in the method's own steps."""
-
-    standard_steps: int = Field(gt=0)
-
-
-class Protocol(_Strict):
+class Protocol(Strict):
     """One protocol, as read from its file, with the overrides applied."""
 
     id: str
@@ -133,16 +58,24 @@ class Protocol(_Strict):
 
     @property
     def hash(self) -> str:
-        """Sha256 (hex) of the resolved rules; prose does not count."""
-        rules = self.model_dump(mode="json", exclude={"title", "summary", "paper", "left_open"})
+        """Sha256 (hex) of the resolved rules. Prose does not count, nor a key that keeps its default: a rule
+        that fesbench learns later leaves the hashes of older protocols alone.
+        """
+        prose = {"title", "summary", "paper", "left_open"}
+        rules = self.model_dump(mode="json", exclude=prose, exclude_defaults=True)
         return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
-    def with_overrides(self, *, size: int | None = None, data: str | None = None) -> Protocol:
-        """The protocol at another size, or served by one of its stand-in data sets.
+    def with_overrides(
+        self, *, size: int | None = None, data: str | None = None, split: Path | None = None
+    ) -> Protocol:
+        """The protocol at another size, served by one of its stand-in data sets, or split by a file.
 
         Raises:
             ProtocolError: the data set is no stand-in that the protocol names, or the size is out of range.
+            DataError: the split file cannot be read.
         """
+        from fesbench.data.split_files import read_sides, sides_hash
+
         rule, notes = self.data, list(self.overrides)
         if data is not None and data != rule.set:
             if data not in rule.stand_ins:
@@ -158,9 +91,60 @@ class Protocol(_Strict):
         if size is not None and size != rule.size:
             rule = rule.model_copy(update={"size": size})
             notes.append(f"size={size}")
-        if not 32 <= rule.size <= 1024:
-            raise ProtocolError(f"--size {rule.size} is out of range; give 32 to 1024 pixels")
-        return self.model_copy(update={"data": rule, "overrides": tuple(notes)})
+        if not 16 <= rule.size <= 1024:
+            raise ProtocolError(f"--size {rule.size} is out of range; give 16 to 1024 pixels")
+        sides = self.split
+        if split is not None:
+            digest = sides_hash(read_sides(split))
+            sides = SplitRule(by=sides.by, rule="file", file=str(split), digest=digest)
+            notes.append(f"split={digest[:8]}")
+        return self.model_copy(update={"data": rule, "split": sides, "overrides": tuple(notes)})
+
+    def with_labels(self, present: Collection[str]) -> Protocol:
+        """The protocol with those labels alone that its data has; tasks without a label are left out.
+
+        Raises:
+            ProtocolError: fewer than two labels, or no task, are left.
+        """
+        kept = tuple(label for label in self.labels if label in present)
+        if kept == self.labels:
+            return self
+        tasks = [task.model_copy(update=_only(task, present)) for task in self.tasks]
+        tasks = [task for task in tasks if task.labels]
+        if len(kept) < 2 or not tasks:
+            raise ProtocolError(
+                f"protocol {self.name} finds the labels {', '.join(kept) or '(none)'} in the training images "
+                "of its data, which leaves nothing to ask; check the data with 'fesbench data show'"
+            )
+        note = f"labels={','.join(kept)}"
+        return self.model_copy(
+            update={"labels": kept, "tasks": tuple(tasks), "overrides": (*self.overrides, note)}
+        )
+
+    def folds(self) -> tuple[Protocol, ...]:
+        """One protocol a fold, in each of which other people are tested; () where it is no k-fold form."""
+        return tuple(
+            self.model_copy(
+                update={
+                    "split": self.split.model_copy(update={"fold": k}),
+                    "overrides": (*self.overrides, f"fold={k}"),
+                }
+            )
+            for k in range(self.split.n_folds)
+        )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Protocol:
+        rules = self.metrics
+        if "other-take" in (rules.gallery, rules.reference) and any(task.takes > 1 for task in self.tasks):
+            raise ValueError("a gallery or reference of the other take needs tasks that ask for one take")
+        if "ECS" in (*rules.required, *rules.optional) and not self.labels:
+            raise ValueError("metric ECS needs labels")
+        if self.data.test_sets and (self.split.folds or self.split.fold_names):
+            raise ValueError("a set that is only tested on goes with one split, not with folds")
+        if self.data.pairing == "none" and rules.gallery != "none":
+            raise ValueError('pairing = "none" knows no two pictures of a person: set gallery = "none"')
+        return self
 
     def tasks_under(self, budget: str) -> tuple[list[Task], list[Task]]:
         """The tasks that this budget runs, and those that it leaves out.
@@ -172,10 +156,23 @@ class Protocol(_Strict):
         return run, [task for task in self.tasks if task not in run]
 
 
+def _only(task: Task, present: Collection[str]) -> dict[str, Any]:
+    """The labels of a task that are there; both halves of a compound must be."""
+    halves = {name: COMPOUNDS.get(name, tuple(name.split("+"))) for name in task.labels}
+    few = task.smoke_labels
+    return {
+        "labels": tuple(name for name in task.labels if set(halves[name]) <= set(present)),
+        "smoke_labels": few and (tuple(name for name in few if name in present) or None),
+    }
+
+
 def protocol_files() -> dict[str, Any]:
-    """Every installed protocol file by name (``ck+@1``), fesbench's own and those of outside packages."""
-    entries = files("fesbench.protocols").iterdir()
-    found: dict[str, Any] = {e.name.removesuffix(".toml"): e for e in entries if e.name.endswith(".toml")}
+    """Every installed protocol file by name (``ck+@1``, ``ck+/10fold@1``), also those of outside packages."""
+    found: dict[str, Any] = {}
+    for entry in files("fesbench.protocols").iterdir():
+        inside = entry.iterdir() if entry.is_dir() else [entry]
+        prefix = f"{entry.name}/" if entry.is_dir() else ""
+        found |= {f"{prefix}{e.name.removesuffix('.toml')}": e for e in inside if e.name.endswith(".toml")}
     for point in entry_points(group="fesbench.protocols"):
         found[point.name] = Path(str(point.load()))
     return dict(sorted(found.items()))
@@ -217,7 +214,7 @@ def parse_protocol(path: Any) -> Protocol:
         slips = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         raise ProtocolError("\n".join(_explain(path, item) for item in slips)) from None
     expected = f"{protocol.id}@{protocol.version}.toml"
-    if path.name != expected:
+    if path.name != expected.rpartition("/")[2]:
         raise ProtocolError(f"{path}: id and version say the file must be named {expected}; rename it")
     return protocol
 
@@ -245,4 +242,5 @@ def _child(owner: Any, part: str | int) -> Any:
     }
     if owner is Protocol and isinstance(part, str):
         return nested.get(part, Protocol)
-    return StandIn if owner is DataRule and part == "stand_ins" else owner
+    inner = {"stand_ins": StandIn, "test_sets": TestSet}
+    return inner.get(str(part), owner) if owner is DataRule else owner

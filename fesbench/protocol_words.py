@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from fesbench.errors import DataError
+from fesbench.partition import BY_IMAGE, rule_in_words
 from fesbench.protocol import Protocol
 
+if TYPE_CHECKING:
+    from fesbench.bench import Sources
 
-def split_summary(protocol: Protocol, source: Path | None) -> dict[str, Any]:
+
+def split_summary(protocol: Protocol, source: Sources) -> dict[str, Any]:
     """People and images per side, and the split's hash; ``reason`` where the data is not at hand."""
-    from fesbench.bench import build_split, open_store
+    from fesbench.bench import open_store
     from fesbench.data.splits import split_table
+    from fesbench.partition import assignment, build_split
     from fesbench.progress import LiveReporter
 
     try:
@@ -22,12 +27,19 @@ def split_summary(protocol: Protocol, source: Path | None) -> dict[str, Any]:
     except DataError as error:
         return {"reason": str(error)}
     split = build_split(protocol, store)
-    return {
+    summary: dict[str, Any] = {
         "hash": split.hash,
         "fingerprint": store.fingerprint,
-        "people": {side: len(getattr(split, side)) for side in ("train", "validation", "test")},
+        "by": protocol.split.by,
+        "people": {side: len(split.side(side)) for side in ("train", "validation", "test")},
         "images": split_table(store.manifest, split).to_dict("index"),
     }
+    if protocol.split.by == "image":
+        summary["note"] = BY_IMAGE
+    if protocol.split.n_folds:
+        folds = Counter(assignment(protocol, store).values())
+        summary["folds"] = dict(sorted(folds.items()))
+    return summary
 
 
 def describe(protocol: Protocol, summary: dict[str, Any]) -> str:
@@ -42,20 +54,24 @@ def describe(protocol: Protocol, summary: dict[str, Any]) -> str:
     lines += ["", f"Data: {rule.set}, {rule.size} px, alignment {rule.alignment}."]
     if rule.stand_ins:
         lines.append(f"May also be served by: {', '.join(rule.stand_ins)} (--data).")
-    if split.rule == "index":
-        lines.append(
-            f"Split: people by fixed ranges, {split.train} train, {split.validation:g} validate, "
-            f"{split.test:g} tested."
-        )
-    else:
-        lines.append(
-            f"Split: people by sha256('{split.seed}:identity'), {split.validation:.0%} validate, "
-            f"{split.test:.0%} tested."
-        )
+    for extra in rule.test_sets:
+        where = f" as domain '{extra.domain}'" if extra.domain else ""
+        lines.append(f"Tested on, never trained on: {extra.set}{where}, alignment {extra.alignment}.")
+    lines.append(f"Split: {rule_in_words(split)}.")
+    if split.by == "image":
+        lines.append(f"{BY_IMAGE[0].upper()}{BY_IMAGE[1:]}; nobody can say that it is identity-disjoint.")
     lines += ["", "Tasks:"]
     for task in protocol.tasks:
         what = f"  - {task.kind} (given: {task.given}) in {', '.join(task.domains)}"
         what += f"; from budget {task.from_budget} up"
+        if task.kind == "action-unit":
+            what += f"; AU{', AU'.join(map(str, task.action_units))}, those that the data codes"
+        if task.takes > 1:
+            what += f"; {task.takes} takes a person"
+        if task.samples:
+            what += f"; {task.samples} of them"
+        if task.kind == "augmentation":
+            what += f"; {', '.join(map(str, task.factors))} synthetic images for each real one"
         if task.levels != (1.0,):
             what += f"; intensities {', '.join(f'{level:g}' for level in task.levels)}"
         if task.smoke_labels:
@@ -76,10 +92,12 @@ def _split_lines(summary: dict[str, Any]) -> list[str]:
     if "reason" in summary:
         return [f"Split counts: the data is not at hand. {summary['reason']}"]
     people = summary["people"]
-    lines = [
-        f"Split {summary['hash'][:16]} of data {summary['fingerprint'][:16]}: "
-        + ", ".join(f"{count} people {side}" for side, count in people.items())
-    ]
+    who = "images" if summary["by"] == "image" else "people"
+    head = f"Split {summary['hash'][:16]} of data {summary['fingerprint'][:16]}: "
+    if "folds" in summary:
+        listed = ", ".join(f"{fold}: {count}" for fold, count in summary["folds"].items())
+        return [f"{head}{who} by fold: {listed}"]
+    lines = [head + ", ".join(f"{count} {who} {side}" for side, count in people.items())]
     lines += [
         f"  {name:12s}" + "".join(f"{side} {count:<8}" for side, count in row.items())
         for name, row in summary["images"].items()

@@ -20,6 +20,8 @@ from fesbench.errors import RecordError, UsageError
 
 SCHEMA_VERSION = 1
 RECORD_NAME = "record.json"
+FOLDS = "folds"
+"""Below a runs folder: the folds of k-fold runs, as runs of their own."""
 STAGES = ("train", "synthesize", "cost", "score")
 _STATUS = ("started", "trained", "synthesized", "synthesized", "scored")
 _SAFE = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+@=,-]*")
@@ -137,6 +139,8 @@ class Record(_Model):
     health: list[Health] = Field(default_factory=list)
     losses: dict[str, dict[str, float | None]] = Field(default_factory=dict)
     cost: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, Any] = Field(default_factory=dict)
+    """The data set's files, what of it could not be used and why, and how it was split."""
     counts: dict[str, int] = Field(default_factory=dict)
     """Identical pictures under different requests, faces not found, and the like."""
     judge: dict[str, Any] = Field(default_factory=dict)

@@ -29,7 +29,9 @@ def request_batch(
     The column ``target`` is never read. ``target_landmarks`` and ``target_action_units`` come from the driver
     where the task grants them; else they are made from the label: the source's landmarks plus the label's
     mean displacement over the training people, and the label's mean action units, both scaled by intensity.
-    A compound takes the mean of its labels' displacements and the stronger of their action units.
+    A compound takes the mean of its labels' displacements and the stronger of their action units. Under
+    ``action-unit`` the source's action units are kept but for the one that is asked for. Under ``random``
+    there is no source: it is mid-gray, and its landmarks and action units are NaN.
 
     Raises:
         MethodError: a label that the problem does not have, or a granted driver that is missing.
@@ -42,7 +44,7 @@ def request_batch(
         sources=requests["source"].to_numpy(dtype=np.int64),
         source_labels=[_index(problem, name, "") for name in requests["source_expression"]],
         labels=[
-            _index(problem, name, request)
+            _index(problem, name, request if name else "")
             for name, request in zip(requests["target_expression"], requests["request"], strict=True)
         ],
         second=[_index(problem, name, "") for name in requests["second_expression"]],
@@ -51,6 +53,8 @@ def request_batch(
         given=given,
         task=task,
     )
+    if task == "action-unit":
+        return _one_unit(batch, problem, requests)
     if given == "label":
         return batch
     drivers = requests["driver"].to_numpy(dtype=np.int64)
@@ -95,17 +99,23 @@ def _from_labels(
 ) -> RequestBatch:
     first, other = np.array(labels, dtype=np.int64), np.array(second, dtype=np.int64)
     columns = [ACTION_UNITS.index(unit) for unit in problem.action_units]
-    landmarks = np.asarray(store.manifest.landmarks[sources], dtype=np.float32)
-    units = np.asarray(store.manifest.action_units[sources][:, columns], dtype=np.float32)
-    moved = training.mean_landmark_displacement[first]
-    wanted = training.mean_action_units[first]
+    none, unlabelled = sources < 0, first < 0
+    rows = np.maximum(sources, 0)
+    images = image_tensor(store.images[rows])
+    images[torch.from_numpy(none)] = 0.0
+    landmarks = np.array(store.manifest.landmarks[rows], dtype=np.float32)
+    units = np.array(store.manifest.action_units[rows][:, columns], dtype=np.float32)
+    landmarks[none], units[none] = np.nan, np.nan
+    moved = _of_label(training.mean_landmark_displacement, first, 0.0)
+    wanted = _of_label(training.mean_action_units, first, 0.0)
+    wanted[unlabelled] = np.nan_to_num(units[unlabelled])
     mixed = other >= 0
     if mixed.any():
         moved[mixed] = (moved[mixed] + training.mean_landmark_displacement[other[mixed]]) / 2
         wanted[mixed] = np.maximum(wanted[mixed], training.mean_action_units[other[mixed]])
     present = np.nan_to_num(units)
     return RequestBatch(
-        source=image_tensor(store.images[sources]),
+        source=images,
         source_label=torch.tensor(source_labels, dtype=torch.int64),
         source_landmarks=torch.from_numpy(landmarks),
         source_action_units=torch.from_numpy(units),
@@ -118,6 +128,27 @@ def _from_labels(
         given=given,
         task=task,
     )
+
+
+def _of_label(means: np.ndarray, labels: np.ndarray, otherwise: float) -> np.ndarray:
+    """Each label's row of a table; ``otherwise`` where there is no label."""
+    found = np.full((len(labels), *means.shape[1:]), otherwise, dtype=np.float32)
+    found[labels >= 0] = means[labels[labels >= 0]]
+    return found
+
+
+def _one_unit(batch: RequestBatch, problem: Problem, requests: pd.DataFrame) -> RequestBatch:
+    """The source's action units with the requested one set to the requested level."""
+    from dataclasses import replace
+
+    wanted = torch.nan_to_num(batch.source_action_units)
+    for row, (unit, level) in enumerate(zip(requests["action_unit"], requests["intensity"], strict=True)):
+        if unit not in problem.action_units:
+            raise MethodError(
+                f"request '{requests['request'].iloc[row]}' asks for AU{unit}, which no training image codes"
+            )
+        wanted[row, problem.action_units.index(unit)] = float(level)
+    return replace(batch, target_action_units=wanted)
 
 
 def _from_drivers(

@@ -1,26 +1,29 @@
 """From a protocol's tasks to requests: what exactly each method is asked to make.
 
-The request table has one row a request. Its columns ``target`` (row of the true image, -1 where there is
+The request table has one row a request. Its column ``target`` (row of the true image, -1 where there is
 none) belongs to the scoring side alone; what a method receives is made from the other columns.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fesbench.errors import DataError
 from fesbench.record import NotRun
-from fesbench.vocabulary import EXPRESSIONS
+from fesbench.request_index import RequestIndex, safe_part
+from fesbench.vocabulary import ACTION_UNITS, COMPOUNDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fesbench.data.splits import Split
     from fesbench.data.store import AlignedStore
-    from fesbench.protocol import Protocol, Task
+    from fesbench.protocol import Protocol
+    from fesbench.protocol_rules import Task
 
 COLUMNS = (
     "request",
@@ -34,10 +37,19 @@ COLUMNS = (
     "source_expression",
     "target_expression",
     "second_expression",
+    "action_unit",
     "intensity",
     "given",
     "noise_seed",
 )
+"""``source``, ``driver`` and ``target`` are rows of the store, -1 = none; ``action_unit`` is 0 where none is
+asked for; ``target_expression`` is "" where no label is."""
+
+GALLERY_TAKE = 1
+SMOKE_SAMPLES = 20
+"""Under ``smoke``: pictures a label of a random task, and sources of an action-unit task."""
+
+Row = dict[str, Any]
 
 
 def build_requests(
@@ -45,18 +57,25 @@ def build_requests(
 ) -> tuple[pd.DataFrame, list[NotRun]]:
     """The request table of a protocol under a budget, in a fixed order, and the tasks that are left out.
 
+    What has no true image is asked only in a domain that has none at all, so that every row of a table
+    stands on the same requests.
+
     Raises:
         DataError: a task finds not a single request in this data.
     """
     import pandas as pd
 
-    index = _Index(protocol, store, sorted(split.test))
+    tested = RequestIndex(protocol, store, sorted(split.test))
     run, skipped = protocol.tasks_under(budget)
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     for task in run:
-        labels = task.smoke_labels if budget == "smoke" and task.smoke_labels else task.labels
+        index = tested
+        if task.kind == "augmentation":
+            index = RequestIndex(protocol, store, sorted(split.train))
         for domain in task.domains:
-            found = list(_ask(task, domain, labels, index))
+            found = list(_ask(task, domain, index, store, budget))
+            if any(row["target"] >= 0 for row in found):
+                found = [row for row in found if row["target"] >= 0]
             if not found:
                 raise DataError(
                     f"protocol {protocol.name}: task '{task.kind}' in domain '{domain}' finds no request in "
@@ -71,95 +90,100 @@ def build_requests(
     return pd.DataFrame(rows, columns=list(COLUMNS)), left_out
 
 
-class _Index:
-    """Where the rows of each test person are."""
-
-    def __init__(self, protocol: Protocol, store: AlignedStore, people: list[str]) -> None:
-        table = store.manifest.table
-        self.protocol, self.table, self.people = protocol, table, people
-        self.rows: dict[tuple[str, str, str], list[int]] = {}
-        wanted = set(people)
-        for row, (who, what, domain) in enumerate(
-            zip(table["identity"], table["expression"], table["domain"], strict=True)
-        ):
-            if who in wanted:
-                self.rows.setdefault((who, what, domain), []).append(row)
-        self.intensity = table["intensity"].to_numpy()
-        self.take = table["take"].to_numpy()
-        self.sequence = table["sequence"].to_numpy()
-        self.frame = table["frame"].to_numpy()
-        self.reserved = {who: self._gallery_sequence(who) for who in people}
-
-    def find(self, who: str, what: str, domain: str, *, take: int = 0, intensity: float = 1.0) -> int:
-        """The row of a person's picture, -1 where there is none."""
-        for row in self.rows.get((who, what, domain), []):
-            if self.take[row] == take and (what == "neutral" or abs(self.intensity[row] - intensity) < 1e-6):
-                return row
-        return -1
-
-    def sequence_pair(self, who: str, label: str) -> tuple[int, int]:
-        """First frame and peak of a labelled sequence; (-1, -1) where the person has no usable one."""
-        peaks = [r for r in self.rows.get((who, label, "in"), []) if self.sequence[r] != self.reserved[who]]
-        if not peaks:
-            return -1, -1
-        last = max(peaks, key=lambda r: (self.sequence[r], self.frame[r]))
-        return self.first_frame(who, self.sequence[last]), last
-
-    def first_frame(self, who: str, sequence: str) -> int:
-        """The first neutral frame of a sequence, -1 where there is none."""
-        rows = [r for r in self.rows.get((who, "neutral", "in"), []) if self.sequence[r] == sequence]
-        return min(rows, key=lambda r: self.frame[r]) if rows else -1
-
-    def _gallery_sequence(self, who: str) -> str | None:
-        """The sequence kept for the gallery: an unlabelled one, else the last; none if it is the only one."""
-        everything = sorted({self.sequence[r] for r in self.rows.get((who, "neutral", "in"), [])})
-        labelled = {self.sequence[r] for e in EXPRESSIONS[1:] for r in self.rows.get((who, e, "in"), [])}
-        if len(everything) < 2:
-            return None
-        return next((s for s in everything if s not in labelled), everything[-1])
-
-    def gallery(self, who: str) -> int:
-        """The row of a person's gallery image, never of the source's own take or sequence; -1 if none."""
-        if self.protocol.metrics.gallery == "other-take":
-            return self.find(who, "neutral", "in", take=1)
-        reserved = self.reserved[who]
-        return -1 if reserved is None else self.first_frame(who, reserved)
-
-
-def _ask(task: Task, domain: str, labels: tuple[str, ...], index: _Index) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
+def _ask(task: Task, domain: str, index: RequestIndex, store: AlignedStore, budget: str) -> Iterator[Row]:
+    smoke = budget == "smoke"
+    samples = min(task.samples or SMOKE_SAMPLES, SMOKE_SAMPLES) if smoke else task.samples
+    if task.kind == "random":
+        yield from _random(task, domain, index, samples)
+        return
+    if task.kind == "action-unit":
+        yield from _action_units(task, domain, index, store, samples)
+        return
+    labels = task.smoke_labels if smoke and task.smoke_labels else task.labels
     for who in index.people:
-        if task.kind == "compound":
-            found += _compounds(task, domain, who, index)
-            continue
         for label in labels:
             for level in task.levels:
-                row = _one(task, domain, who, label, level, index)
-                if row is not None:
-                    found.append(row)
-    return found
+                for number, take, source, target in _pairs(task, who, label, level, domain, index):
+                    driver = -1
+                    if task.kind == "transfer":
+                        driver = _driver(who, label, domain, index)
+                        if driver < 0:
+                            continue
+                    yield _row(
+                        task,
+                        index,
+                        who=who,
+                        domain=domain,
+                        what=label,
+                        number=number,
+                        take=take,
+                        source=source,
+                        target=target,
+                        driver=driver,
+                        level=level,
+                    )
 
 
-def _one(
-    task: Task, domain: str, who: str, label: str, level: float, index: _Index
-) -> dict[str, object] | None:
-    if index.protocol.data.pairing == "take":
-        source = index.find(who, "neutral", domain)
-        target = index.find(who, label, domain, intensity=level)
-    else:
-        source, target = index.sequence_pair(who, label)
-    if source < 0:
-        return None
-    driver = -1
-    if task.kind == "transfer":
-        driver = _driver(who, label, domain, index)
-        if driver < 0:
-            return None
-    return _row(task, domain, who, source, target, driver, label, "", level)
+def _pairs(
+    task: Task, who: str, label: str, level: float, domain: str, index: RequestIndex
+) -> Iterator[tuple[int, int, int, int]]:
+    """Sources and true images of one person and label: (running number, take, source row, target row)."""
+    every = task.kind in ("identity-verification", "augmentation")
+    if index.protocol.data.pairing == "sequence":
+        if task.kind == "augmentation":
+            starts = index.rows.get((who, "neutral", domain), [])
+            yield from ((k, int(index.take[r]), r, -1) for k, r in enumerate(starts))
+            return
+        pairs = index.sequence_pairs(who, label, domain)
+        for number, (source, target) in enumerate(pairs if every else pairs[-1:]):
+            yield number, 0, source, target
+        return
+    takes = range(task.takes)
+    if every:
+        takes = range(int(index.take.max()) + 1)
+    for take in takes:
+        if task.kind == "identity-verification" and take == GALLERY_TAKE:
+            continue
+        source = index.source(who, domain, take)
+        if source >= 0:
+            target = -1
+            if task.kind != "augmentation":
+                target = index.find(who, label, domain, take=take, intensity=level)
+            yield take, take, source, target
 
 
-def _driver(who: str, label: str, domain: str, index: _Index) -> int:
-    """The next test person (cyclically) who shows the expression: never the same person."""
+def _random(task: Task, domain: str, index: RequestIndex, samples: int) -> Iterator[Row]:
+    """Pictures of a label out of nothing; the true images are test images of that label, person unasked."""
+    for label in task.labels:
+        rows = [r for who in index.people for r in index.rows.get((who, label, domain), [])]
+        chosen = index.in_hash_order(rows)
+        for number, target in enumerate(chosen[:samples] if samples else chosen):
+            who = str(index.table["identity"].iloc[target])
+            yield _row(
+                task, index, who=who, domain=domain, what=label, number=number, source=-1, target=target
+            )
+
+
+def _action_units(
+    task: Task, domain: str, index: RequestIndex, store: AlignedStore, samples: int
+) -> Iterator[Row]:
+    """One unit at a time, set to each level; the others stay as the source has them."""
+    coded = ~np.isnan(store.manifest.action_units).all(axis=0)
+    units = [unit for unit in task.action_units if coded[ACTION_UNITS.index(unit)]]
+    found = {who: index.source(who, domain, take=0) for who in index.people}
+    sources = [row for row in found.values() if row >= 0]
+    if samples and len(sources) > samples:
+        kept = set(index.in_hash_order(sources)[:samples])
+        found = {who: row for who, row in found.items() if row in kept}
+    for who, source in found.items():
+        for unit in units if source >= 0 else ():
+            for level in task.levels:
+                asked: Row = {"what": f"AU{unit}", "unit": unit, "level": level}
+                yield _row(task, index, who=who, domain=domain, source=source, **asked)
+
+
+def _driver(who: str, label: str, domain: str, index: RequestIndex) -> int:
+    """The next person (cyclically) who shows the expression: never the same person."""
     start = index.people.index(who)
     for other in index.people[start + 1 :] + index.people[:start]:
         rows = [r for r in index.rows.get((other, label, domain), []) if index.intensity[r] >= 1 - 1e-6]
@@ -168,43 +192,53 @@ def _driver(who: str, label: str, domain: str, index: _Index) -> int:
     return -1
 
 
-def _compounds(task: Task, domain: str, who: str, index: _Index) -> list[dict[str, object]]:
-    from fesbench.data.avatars import COMPOUNDS
-
-    source = index.find(who, "neutral", domain)
-    found = []
-    for name, (first, second) in COMPOUNDS.items():
-        target = index.find(who, name, domain)
-        if source >= 0 and target >= 0:
-            found.append(_row(task, domain, who, source, target, -1, first, second, 1.0))
-    return found
-
-
 def _row(
     task: Task,
-    domain: str,
+    index: RequestIndex,
+    *,
     who: str,
+    domain: str,
+    what: str,
     source: int,
-    target: int,
-    driver: int,
-    first: str,
-    second: str,
-    level: float,
-) -> dict[str, object]:
-    what = first if not second else f"{first}+{second}"
-    name = "_".join(
-        (task.kind, domain, who, what)
-        if task.levels == (1.0,)
-        else (task.kind, domain, who, what, f"{level:g}")
-    )
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
-    values = (name, task.kind, domain, who, 0, source, driver, target, "neutral", first, second, level)
-    return dict(zip(COLUMNS, (*values, task.given, seed), strict=True))
+    target: int = -1,
+    driver: int = -1,
+    number: int = 0,
+    take: int = 0,
+    unit: int = 0,
+    level: float = 1.0,
+) -> Row:
+    """One request; ``what`` is a label, a compound or "AU12", ``number`` counts within person and label."""
+    parts = [task.kind, domain, safe_part(who), what]
+    if task.levels != (1.0,):
+        parts.append(f"{level:g}")
+    if task.takes > 1 or task.kind in ("identity-verification", "augmentation", "random"):
+        parts.append(str(number))
+    name = "_".join(parts)
+    first, second = ("", "") if unit else (what, "")
+    if task.kind == "compound":
+        first, second = COMPOUNDS.get(what) or (what.split("+")[0], what.split("+")[1])
+    return {
+        "request": name,
+        "task": task.kind,
+        "domain": domain,
+        "identity": who,
+        "take": take,
+        "source": source,
+        "driver": driver,
+        "target": target,
+        "source_expression": "" if source < 0 else str(index.table["expression"].iloc[source]),
+        "target_expression": first,
+        "second_expression": second,
+        "action_unit": unit,
+        "intensity": level,
+        "given": task.given,
+        "noise_seed": int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big"),
+    }
 
 
 def gallery_rows(protocol: Protocol, store: AlignedStore, split: Split) -> tuple[np.ndarray, list[str]]:
     """One neutral row per test person from another take or sequence, and the people who have none."""
-    index = _Index(protocol, store, sorted(split.test))
+    index = RequestIndex(protocol, store, sorted(split.test))
     rows = {who: index.gallery(who) for who in index.people}
     missing = [who for who, row in rows.items() if row < 0]
     return np.array([row for row in rows.values() if row >= 0], dtype=np.int64), missing
@@ -216,16 +250,21 @@ def reference_rows(
     """The real images that a distribution metric compares a group of requests with, and the rule's name.
 
     ``test-real-other-take``: the same people and expressions in the other take. Where the data has no other
-    take (styles, compounds, CK+): ``test-real``, the true images themselves.
+    take (styles, compounds, CK+): ``test-real``, the true images themselves. ``source-domain``: where a
+    domain has no true images, the sources; a distance to them says how far the domain was left, not how real
+    the pictures are.
     """
     if protocol.metrics.reference == "other-take":
-        index = _Index(protocol, store, sorted(split.test))
+        index = RequestIndex(protocol, store, sorted(split.test))
         rows = [
-            index.find(r.identity, r.target_expression, r.domain, take=1, intensity=r.intensity)
+            index.find(r.identity, r.target_expression, r.domain, take=GALLERY_TAKE, intensity=r.intensity)
             for r in group.itertuples()
             if not r.second_expression
         ]
         if rows and min(rows) >= 0:
             return np.array(sorted(set(rows)), dtype=np.int64), "test-real-other-take"
     truth = group["target"].to_numpy()
+    if not (truth >= 0).any():
+        sources = group["source"].to_numpy()
+        return np.unique(sources[sources >= 0]), "source-domain"
     return np.unique(truth[truth >= 0]), "test-real"

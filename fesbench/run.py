@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fesbench.bench import build_bench
+from fesbench.bench import Sources
 from fesbench.budget import parse_budget
 from fesbench.cell import REFERENCE, CellPlan
 from fesbench.environment import resolve_device
@@ -30,7 +30,9 @@ class RunOptions:
     methods: str
     protocol: str
     data: str | None = None
-    source: Path | None = None
+    split: Path | None = None
+    """A CSV with identity and side, in place of the protocol's own split."""
+    source: Sources = None
     seeds: tuple[int, ...] = (0,)
     preset: str = AUTO
     budget: str = AUTO
@@ -63,7 +65,7 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
     Raises:
         FesbenchError: a wrong option, data that cannot be had, or (``strict``) a metric that could not run.
     """
-    from fesbench.engines.local import run_cells
+    from fesbench.folds import open_bench, run_plans
     from fesbench.reports.site import build
 
     reporter = reporter or Reporter()
@@ -73,17 +75,17 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
     missing = preflight(protocol, strict=options.strict)
     for metric, reason in missing.items():
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
-    bench = build_bench(
-        protocol, budget=options.budget, out=options.out, source=options.source, reporter=reporter
-    )
     plans = [
         CellPlan(method, REFERENCE if method.card.reference else options.preset, options.budget, seed)
         for seed in options.seeds
         for method in chosen
         if not (method.card.reference and seed != options.seeds[0])
     ]
+    bench = open_bench(
+        protocol, budget=options.budget, out=options.out, source=options.source, reporter=reporter
+    )
     try:
-        records = run_cells(plans, bench, reporter, device=options.device)
+        records = run_plans(plans, bench, reporter, device=options.device)
     finally:
         bench.close()
     page = None
@@ -104,8 +106,8 @@ def _resolve(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Proto
     protocol = load_protocol(options.protocol)
     size = options.size
     if size is None and AUTO in (options.preset, options.budget) and not gpu:
-        size = CPU_SIZE
-    protocol = protocol.with_overrides(size=size, data=options.data)
+        size = min(CPU_SIZE, protocol.data.size)
+    protocol = protocol.with_overrides(size=size, data=options.data, split=options.split)
     budget = parse_budget(budget).text
     if AUTO in (options.preset, options.budget):
         why = "a CUDA device is present" if gpu else "no CUDA device"

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fesbench.bench import build_split
 from fesbench.data.prepare import prepare
 from fesbench.data.store import AlignedStore
 from fesbench.errors import DataError
+from fesbench.partition import build_split
 from fesbench.protocol import Protocol, load_protocol
 from fesbench.requests import build_requests, gallery_rows, reference_rows
 from tests.end_to_end import MINI

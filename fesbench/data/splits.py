@@ -1,10 +1,10 @@
-"""Identity-disjoint splits: people go to one side, their images follow."""
+"""Disjoint splits: people go to one side, their images follow. Who is unknown is a person for each image."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,15 +65,27 @@ class Split:
         )
 
 
+def position(identity: str, seed: int) -> float:
+    """Where a person stands in [0, 1), from nothing but its name: sha256 of "seed:identity" as a number."""
+    digest = hashlib.sha256(f"{seed}:{identity}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
 def side_by_hash(identity: str, *, seed: int, validation: float, test: float) -> str:
-    """The side of one person, from nothing but its name: sha256 of "seed:identity" as a number in [0, 1).
+    """The side of one person by its `position`.
 
     Below ``test`` it is tested, below ``test + validation`` it validates, else it trains. A larger fraction
     therefore only adds people to a side, and another person in the data moves nobody.
     """
-    digest = hashlib.sha256(f"{seed}:{identity}".encode()).digest()
-    position = int.from_bytes(digest[:8], "big") / 2**64
-    return "test" if position < test else "validation" if position < test + validation else "train"
+    place = position(identity, seed)
+    return "test" if place < test else "validation" if place < test + validation else "train"
+
+
+def fold_by_hash(identity: str, *, seed: int, folds: int) -> int:
+    """The fold of one person by its `position`: the same number decides hold-out and folds, so that the
+    people of a 10 % hold-out are those of fold 0 of ten.
+    """
+    return int(position(identity, seed) * folds)
 
 
 def split_by_hash(identities: Iterable[str], *, seed: int, validation: float, test: float) -> Split:
@@ -84,18 +96,47 @@ def split_by_hash(identities: Iterable[str], *, seed: int, validation: float, te
     """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise DataError(f"validation {validation} and test {test} must be fractions that sum to less than 1")
-    sides: dict[str, set[str]] = {name: set() for name in SIDES}
     people = set(identities)
-    for who in people:
-        sides[side_by_hash(who, seed=seed, validation=validation, test=test)].add(who)
+    sides = {who: side_by_hash(who, seed=seed, validation=validation, test=test) for who in people}
+    split = split_of(sides)
     wanted = {"train": 1.0, "validation": validation, "test": test}
     for name in SIDES:
-        if wanted[name] > 0 and not sides[name]:
+        if wanted[name] > 0 and not split.side(name):
             raise DataError(
                 f"of {len(people)} people the hash split (seed {seed}) puts nobody into {name}; "
                 "bring more people or use another split seed"
             )
-    return _split(sides)
+    return split
+
+
+def split_by_fold(fold_of: Mapping[str, int], fold: int) -> Split:
+    """Test one fold, validate on the next that has people, train on the others.
+
+    Args:
+        fold_of: every person's fold.
+        fold: the one to test.
+
+    Returns:
+        A split whose test side is empty where nobody is in that fold.
+
+    Raises:
+        DataError: fewer than three folds have people.
+    """
+    used = sorted(set(fold_of.values()))
+    if len(used) < 3:
+        raise DataError(
+            f"only {len(used)} of the folds have people; a k-fold split needs three, to test, validate, train"
+        )
+    following = next((other for other in used if other > fold), used[0])
+    sides = {fold: "test", following: "validation"}
+    return split_of({who: sides.get(number, "train") for who, number in fold_of.items()})
+
+
+def split_of(sides: Mapping[str, str]) -> Split:
+    """The split of a mapping from person to side; people with another side than the three take no part."""
+    return Split(
+        **{name: frozenset(who for who, side in sides.items() if side == name) for name in SIDES}
+    )
 
 
 def split_by_index(identities_in_order: Sequence[str], *, train: int, validation: int, test: int) -> Split:
@@ -113,12 +154,10 @@ def split_by_index(identities_in_order: Sequence[str], *, train: int, validation
             "prepare more identities or ask for fewer"
         )
     ends = np.cumsum([train, validation, test])
-    return _split(
-        {
-            "train": set(order[: ends[0]]),
-            "validation": set(order[ends[0] : ends[1]]),
-            "test": set(order[ends[1] : ends[2]]),
-        }
+    return Split(
+        train=frozenset(order[: ends[0]]),
+        validation=frozenset(order[ends[0] : ends[1]]),
+        test=frozenset(order[ends[1] : ends[2]]),
     )
 
 
@@ -143,7 +182,3 @@ def split_table(manifest: Manifest, split: Split) -> pd.DataFrame:
             line[name], line[f"{name}_people"] = len(rows), len(set(people[rows]))
         table.append(line)
     return pd.DataFrame(table)
-
-
-def _split(sides: dict[str, set[str]]) -> Split:
-    return Split(**{name: frozenset(people) for name, people in sides.items()})

@@ -40,7 +40,7 @@ class TrainingSet:
 
     Attributes:
         rows: int64 (n_images,), rows of the store.
-        labels: int64 (n_images,), index into ``problem.labels``.
+        labels: int64 (n_images,), index into ``problem.labels``; -1 where the problem has no labels.
         pair_rows: int64 (n_pairs, 2), rows of the neutral and of the expressive image.
         pair_labels: int64 (n_pairs,), the expressive image's label.
         mean_landmark_displacement: float32 (L, 68, 2) pixels, neutral -> label, the mean of the people's
@@ -65,11 +65,13 @@ class TrainingSet:
         index = {name: code for code, name in enumerate(problem.labels)}
         named = manifest.table["expression"].to_numpy()[rows]
         labels = np.array([index.get(name, -1) for name in named], dtype=np.int64)
-        self.rows, self.labels = rows[labels >= 0], labels[labels >= 0]
+        # without labels to learn, every image serves (action units alone)
+        kept = labels >= 0 if problem.labels else np.ones(len(rows), dtype=bool)
+        self.rows, self.labels = rows[kept], labels[kept]
         if not len(self.rows):
             raise DataError(
                 f"none of the {len(rows)} training images of '{store.data}' is labelled with one of "
-                f"{', '.join(problem.labels)}"
+                f"{', '.join(problem.labels) or '(no labels)'}"
             )
         people = manifest.table["identity"].to_numpy()
         self._person = np.unique(people, return_inverse=True)[1].astype(np.int64)

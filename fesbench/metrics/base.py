@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -23,7 +23,7 @@ from fesbench.vocabulary import EXPRESSIONS
 if TYPE_CHECKING:
     import pandas as pd
 
-Which = Literal["generated", "truth", "source", "gallery", "reference"]
+Which = Literal["generated", "truth", "source", "gallery", "reference", "training"]
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class Evidence:
         seed: Of all resampling.
         protocol: Such as "avatars@1+size=64:8c1f2a3b".
         features: (extractor, which) -> features of that set of pictures; generated, truth and source have N
-            rows.
+            rows, "training" those of the people who were trained on.
         labels: (N,) int index of the requested expression into EXPRESSIONS, -1 where it has no single label.
         gallery_identity: (G,) int identity code of each gallery picture; none of them is from the take or
             sequence that a request's source is from.
@@ -96,6 +96,11 @@ class Evidence:
             pooled.
         judge_classes: Expression names in the order of the judge's outputs.
         alignment: Of the pictures, such as "dlib68-128-gray".
+        pair_values: (extractor, which, which) -> one value a request for two sets of N pictures, such as
+            LPIPS; None: no pair extractors at hand.
+        landmarks: "source", "truth" -> (N, 68, 2) float32 pixels that the data set or its alignment knows;
+            NaN where it does not.
+        action_units: "source", "truth" -> (N, len(ACTION_UNITS)) float32 in [0, 1]; NaN where not coded.
     """
 
     requests: pd.DataFrame
@@ -113,6 +118,9 @@ class Evidence:
     reference_labels: npt.NDArray[np.int64] | None = None
     judge_classes: tuple[str, ...] = EXPRESSIONS
     alignment: str = ""
+    pair_values: Callable[[str, Which, Which], FeatureSet] | None = None
+    landmarks: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    action_units: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -140,7 +148,7 @@ class Evidence:
         if (
             values.ndim != 2
             or valid.shape != values.shape[:1]
-            or (which != "reference" and len(values) != expected)
+            or (which not in ("reference", "training") and len(values) != expected)
         ):
             raise DataError(
                 f"{extractor} features of the {which} images have shapes {values.shape} and {valid.shape}, "

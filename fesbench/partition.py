@@ -1,0 +1,182 @@
+"""Who trains, who validates, who is tested: a protocol's split rule applied to a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fesbench.errors import DataError
+from fesbench.vocabulary import UNKNOWN_IDENTITY
+
+if TYPE_CHECKING:
+    from fesbench.data.splits import Split
+    from fesbench.data.store import AlignedStore
+    from fesbench.protocol import Protocol
+    from fesbench.protocol_rules import SplitRule
+
+BY_IMAGE = "split by image: identities unknown"
+
+
+def build_split(protocol: Protocol, store: AlignedStore) -> Split:
+    """The protocol's disjoint split of a data set.
+
+    Raises:
+        DataError: a side would be empty, a listed person is not there, or the data does not say who is shown
+            and the protocol splits by identity.
+    """
+    from fesbench.data.splits import Split, split_by_fold, split_of
+
+    rule = protocol.split
+    sides = assignment(protocol, store)
+    if rule.fold is not None:
+        split = split_by_fold({who: int(side) for who, side in sides.items() if side.isdigit()}, rule.fold)
+        others = {who for who, side in sides.items() if not side.isdigit()}
+        return Split(split.train, split.validation, split.test | others)
+    if rule.n_folds:
+        tested = dict.fromkeys(sides, "test")
+        return split_of(tested)
+    split = split_of(sides)
+    for side in ("train", "validation", "test"):
+        if not split.side(side):
+            raise DataError(
+                f"{protocol.name}: the {side} side of '{store.data}' is empty with {len(sides)} people; "
+                "prepare more of it"
+            )
+    return split
+
+
+def assignment(protocol: Protocol, store: AlignedStore) -> dict[str, str]:
+    """The side of each person, or in a k-fold form the number of its fold; who is in neither is left out.
+
+    Raises:
+        DataError: see `build_split`.
+    """
+    rule = protocol.split
+    everybody = sorted(set(store.manifest.table["identity"]))
+    prefixes = tuple(f"{extra.set}." for extra in protocol.data.test_sets)
+    tested = [who for who in everybody if prefixes and who.startswith(prefixes)]
+    people = [who for who in everybody if who not in set(tested)]
+    if rule.by == "image":
+        sides = _by_image(rule, store, people)
+    else:
+        unknown = [who for who in people if who.startswith(UNKNOWN_IDENTITY)]
+        if unknown and rule.rule != "file":
+            raise DataError(
+                f"{protocol.name} splits by identity, and of {len(unknown)} images of '{store.data}' nobody "
+                'knows who is shown; say who it is, or use a protocol with split.by = "image"'
+            )
+        sides = _by_identity(rule, people)
+    return {**sides, **dict.fromkeys(tested, "test")}
+
+
+def rule_in_words(rule: SplitRule) -> str:
+    """The split rule in one sentence."""
+    who = "images (identities unknown; near-duplicates stay together)" if rule.by == "image" else "people"
+    if rule.rule == "index":
+        return (
+            f"{who} by fixed ranges, {rule.train} train, {rule.validation:g} validate, {rule.test:g} tested"
+        )
+    if rule.folds:
+        form = f"{who} by sha256('{rule.seed}:identity') into {rule.folds} folds"
+        return f"{form}, each tested once" if rule.fold is None else f"{form}; fold {rule.fold} is tested"
+    if rule.fold_names:
+        form = f"{who} by name into {len(rule.fold_names)} folds"
+        return f"{form}, each tested once" if rule.fold is None else f"{form}; fold {rule.fold} is tested"
+    if rule.rule == "names":
+        return f"{len(rule.test_names)} {who} tested by name, {len(rule.validation_names)} validate"
+    if rule.rule == "official":
+        return f"{who} on the sides of the data set's owner"
+    if rule.rule == "file":
+        return f"{who} by an imported file (sha256 {rule.digest[:8]})"
+    return f"{who} by sha256('{rule.seed}:identity'), {rule.validation:.0%} validate, {rule.test:.0%} tested"
+
+
+def _by_identity(rule: SplitRule, people: list[str]) -> dict[str, str]:
+    if rule.rule == "index":
+        from fesbench.data.splits import split_by_index
+
+        split = split_by_index(
+            people, train=int(rule.train or 0), validation=int(rule.validation), test=int(rule.test)
+        )
+        return {who: side for side in ("train", "validation", "test") for who in split.side(side)}
+    if rule.rule == "names":
+        return _by_name(rule, people)
+    if rule.rule == "file":
+        return _from_file(rule, people)
+    if rule.rule == "official":
+        raise DataError("rule 'official' belongs to split.by = \"image\"; people are split by another rule")
+    return {who: _hashed(rule)(who) for who in people}
+
+
+def _hashed(rule: SplitRule) -> Callable[[str], str]:
+    from fesbench.data.splits import fold_by_hash, side_by_hash
+
+    if rule.folds:
+        folds = rule.folds
+        return lambda who: str(fold_by_hash(who, seed=rule.seed, folds=folds))
+    return lambda who: side_by_hash(who, seed=rule.seed, validation=rule.validation, test=rule.test)
+
+
+def _by_name(rule: SplitRule, people: list[str]) -> dict[str, str]:
+    if rule.fold_names:
+        named = {who: str(k) for k, names in enumerate(rule.fold_names) for who in names}
+        return {who: named[who] for who in people if who in named}
+    test, validation = set(rule.test_names), set(rule.validation_names)
+    if not test & set(people):
+        raise DataError(
+            f"none of the people whom the protocol tests ({', '.join(sorted(test)[:5])}, ...) is in the data"
+        )
+    return {who: "test" if who in test else "validation" if who in validation else "train" for who in people}
+
+
+def _from_file(rule: SplitRule, people: list[str]) -> dict[str, str]:
+    from fesbench.data.split_files import read_sides, sides_hash
+
+    sides = read_sides(Path(rule.file))
+    if sides_hash(sides) != rule.digest:
+        raise DataError(f"{rule.file} has changed since it was given; give it again with --split")
+    absent = sorted(set(sides) - set(people))
+    if len(absent) == len(sides):
+        raise DataError(f"{rule.file} names nobody of this data (it names {', '.join(absent[:3])}, ...)")
+    return {who: sides[who] for who in people if who in sides}
+
+
+def _by_image(rule: SplitRule, store: AlignedStore, people: list[str]) -> dict[str, str]:
+    """Sides of images: what is near-duplicate goes together, or all but one of it goes nowhere."""
+    from fesbench.data.duplicates import duplicate_groups
+
+    if rule.rule == "file":
+        return _from_file(rule, people)
+    table = store.manifest.table
+    identities, images, parts = (table[name].tolist() for name in ("identity", "image", "part"))
+    groups = duplicate_groups(store)
+    order = np.argsort(groups, kind="stable")
+    sides: dict[str, str] = {}
+    among = set(people)
+    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        members = [int(row) for row in rows if identities[row] in among]
+        if not members:
+            continue
+        first, side = _side_of_group(rule, members, images, parts)
+        kept = [first] if rule.duplicates == "drop" else members
+        sides |= {identities[row]: side for row in kept if side}
+    return sides
+
+
+_STRICTEST: Mapping[str, int] = {"train": 0, "validation": 1, "test": 2, "": 3}
+
+
+def _side_of_group(
+    rule: SplitRule, members: list[int], images: list[str], parts: list[str]
+) -> tuple[int, str]:
+    """The image that stands for a group, and the group's side.
+
+    Officially separated copies go to the side that is trained on: the test side loses what training has seen.
+    """
+    if rule.rule == "official":
+        first = min(members, key=lambda row: (_STRICTEST[parts[row]], row))
+        return first, parts[first]
+    return members[0], _hashed(rule)(images[members[0]])

@@ -1,0 +1,187 @@
+"""The sections of a protocol file: which data, who is tested, what is asked, what is measured."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fesbench.vocabulary import ACTION_UNITS, COMPOUNDS, EXPRESSIONS
+
+Budget = Literal["smoke", "standard", "paper"]
+TaskKind = Literal[
+    "expression",
+    "transfer",
+    "intensity",
+    "compound",
+    "action-unit",
+    "random",
+    "identity-verification",
+    "augmentation",
+]
+LEVELS = (0.25, 0.5, 0.75, 1.0)
+GANIMATION_UNITS = (1, 2, 4, 5, 9, 12, 15, 17, 25)
+"""The action units of GANimation's section 5 (Pumarola et al., ECCV 2018)."""
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused; values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StandIn(Strict):
+    """Another data set that may serve this protocol's rules (``--data avatars``)."""
+
+    alignment: str = "none@1"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class TestSet(Strict):
+    """Another data set that is tested on and never trained on; all of its people are test people."""
+
+    set: str
+    alignment: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    domain: str = ""
+    """The name of its domain; "" keeps the domains that the data set itself tells apart."""
+
+
+class DataRule(Strict):
+    """Which data, prepared how."""
+
+    set: str
+    size: int = Field(ge=16, le=1024)
+    alignment: str
+    pairing: Literal["take", "sequence", "none"]
+    """``take``: the source is the neutral image of the same person and take; ``sequence``: the first frame of
+    the target's own sequence; ``none``: nobody knows two pictures of one person, so nothing is paired."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    stand_ins: dict[str, StandIn] = Field(default_factory=dict)
+    test_sets: tuple[TestSet, ...] = ()
+
+
+class SplitRule(Strict):
+    """Who trains, who validates, who is tested.
+
+    ``index``: fixed ranges of the sorted people. ``hash``: sha256 of "seed:identity" as a number in [0, 1),
+    with ``validation`` and ``test`` as fractions, or ``folds``. ``names``: people listed by name, or folds of
+    names. ``official``: the sides of the data set's owner. ``file``: a CSV that the user brought.
+    """
+
+    by: Literal["identity", "image"] = "identity"
+    """``image``: identities are unknown; near-duplicate images stay together."""
+    rule: Literal["index", "hash", "names", "official", "file"]
+    seed: int = 0
+    train: int | None = None
+    validation: float = 0
+    test: float = 0
+    folds: int | None = Field(default=None, ge=2)
+    """k-fold form: in fold k its people are tested and the next fold's validate."""
+    fold: int | None = Field(default=None, ge=0)
+    """The one fold that this is about; set by the program."""
+    validation_names: tuple[str, ...] = ()
+    test_names: tuple[str, ...] = ()
+    fold_names: tuple[tuple[str, ...], ...] = ()
+    duplicates: Literal["together", "drop"] = "together"
+    """By image: near-duplicates go to one side together, or all but one of them are dropped."""
+    file: str = Field(default="", exclude=True)
+    digest: str = ""
+    """Sha256 (hex) of the imported assignment."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> SplitRule:
+        if self.rule == "index" and self.train is None:
+            raise ValueError("rule 'index' needs the counts train, validation and test")
+        if self.rule == "hash" and self.folds is None and not 0 < self.validation + self.test < 1:
+            raise ValueError(
+                "rule 'hash' needs validation and test as fractions that leave people to train on, or folds"
+            )
+        if self.rule == "names" and not (self.test_names or self.fold_names):
+            raise ValueError("rule 'names' needs test_names (and validation_names), or fold_names")
+        if self.folds is not None and self.rule != "hash":
+            raise ValueError("folds go with rule 'hash'; with rule 'names' list the folds as fold_names")
+        return self
+
+    @property
+    def n_folds(self) -> int:
+        """How many folds there are to run; 0 = this is no k-fold form, or one fold of it."""
+        return 0 if self.fold is not None else len(self.fold_names) or self.folds or 0
+
+
+class Task(Strict):
+    """What is asked: one kind, with what it grants, in which domains."""
+
+    kind: TaskKind
+    given: Literal["label", "landmarks", "action_units"] = "label"
+    domains: tuple[str, ...] = ("in",)
+    labels: tuple[str, ...] = EXPRESSIONS[1:]
+    """Target expressions; for ``compound`` names of compounds, or two labels joined by "+"."""
+    smoke_labels: tuple[str, ...] | None = None
+    """Fewer labels under ``--budget smoke``."""
+    levels: tuple[float, ...] = (1.0,)
+    """Intensities, for ``intensity`` and ``action-unit``."""
+    takes: int = Field(default=1, ge=1)
+    """How many takes of a person are asked for, from the first on."""
+    action_units: tuple[int, ...] = GANIMATION_UNITS
+    """For ``action-unit``: one at a time, those that the data codes."""
+    samples: int = Field(default=0, ge=0)
+    """For ``random``: images a label; 0 = as many as the test side has of it."""
+    factors: tuple[int, ...] = (1, 5, 10, 100)
+    """For ``augmentation``: how many synthetic images for each real one."""
+    from_budget: Budget = "smoke"
+    """The smallest budget under which the task is run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, values: Any) -> Any:
+        """What a kind takes where the file says nothing."""
+        kind = values.get("kind") if isinstance(values, dict) else None
+        if kind == "compound":
+            return {"labels": tuple(COMPOUNDS), **values}
+        if kind == "action-unit":
+            return {"given": "action_units", "levels": LEVELS, **values}
+        if kind == "intensity":
+            return {"levels": LEVELS, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _known(self) -> Task:
+        for label in (*self.labels, *(self.smoke_labels or ())):
+            if self.kind == "compound":
+                if label not in COMPOUNDS and not _two(label):
+                    raise ValueError(
+                        f"unknown compound '{label}'; known: {', '.join(COMPOUNDS)}, or two labels as 'a+b'"
+                    )
+            elif label not in EXPRESSIONS:
+                raise ValueError(f"unknown expression '{label}'; known: {', '.join(EXPRESSIONS)}")
+        if self.kind == "action-unit" and self.given != "action_units":
+            raise ValueError("task 'action-unit' grants action units: leave out given")
+        odd = [unit for unit in self.action_units if unit not in ACTION_UNITS]
+        if odd:
+            raise ValueError(f"unknown action unit {odd[0]}; known: {', '.join(map(str, ACTION_UNITS))}")
+        if not all(0 < level <= 1 for level in self.levels):
+            raise ValueError("levels are intensities in (0, 1]")
+        return self
+
+
+def _two(label: str) -> bool:
+    parts = label.split("+")
+    return len(parts) == 2 and all(part in EXPRESSIONS[1:] for part in parts)
+
+
+class MetricRule(Strict):
+    """Which metrics, computed with which extractors."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    face: str = "dlib"
+    judge: Literal["shipped", "trained"] = "trained"
+    gallery: Literal["other-take", "other-sequence", "none"]
+    reference: Literal["other-take", "halves"]
+
+
+class BudgetRule(Strict):
+    """Training length under ``--budget standard``, in the method's own steps."""
+
+    standard_steps: int = Field(gt=0)
