@@ -45,6 +45,7 @@ class RequestIndex:
         self.frame = table["frame"].to_numpy()
         self.image = table["image"].to_numpy()
         self.reserved = {who: self._gallery_sequence(who) for who in self.people}
+        self.untrue = tuple(f"{extra.set}." for extra in protocol.data.test_sets if not extra.truth)
 
     def find(self, who: str, what: str, domain: str, *, take: int = 0, intensity: float = 1.0) -> int:
         """The row of a person's picture, -1 where there is none."""
@@ -52,6 +53,10 @@ class RequestIndex:
             if self.take[row] == take and (what == "neutral" or abs(self.intensity[row] - intensity) < 1e-6):
                 return row
         return -1
+
+    def has_truth(self, who: str) -> bool:
+        """Whether a person's pictures are of one occasion, so that one is the true image for another."""
+        return not (self.untrue and who.startswith(self.untrue))
 
     def source(self, who: str, domain: str, take: int) -> int:
         """The picture that a request starts from: the neutral one of a take; an unlabelled one where there is
@@ -97,13 +102,16 @@ class RequestIndex:
         return sorted(rows, key=lambda row: hashlib.sha256(str(self.image[row]).encode()).digest())
 
     def _gallery_sequence(self, who: str) -> str | None:
-        """The sequence kept for the gallery: an unlabelled one, else the last; none if it is the only one."""
+        """The sequence kept for the gallery: an unlabelled one, else one that the person's name draws, so that
+        no expression is kept back from everybody; none if it is the only one.
+        """
         home = self.home(who)
         everything = sorted({self.sequence[r] for r in self.rows.get((who, "neutral", home), [])})
         labelled = {self.sequence[r] for e in EXPRESSIONS[1:] for r in self.rows.get((who, e, home), [])}
         if len(everything) < 2:
             return None
-        return next((s for s in everything if s not in labelled), everything[-1])
+        drawn = everything[int(hashlib.sha256(who.encode()).hexdigest(), 16) % len(everything)]
+        return next((s for s in everything if s not in labelled), drawn)
 
 
 def safe_part(name: str) -> str:

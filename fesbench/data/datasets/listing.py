@@ -50,6 +50,8 @@ class Listing:
     found: tuple[Found, ...]
     odd: tuple[str, ...]
     """Paths relative to the root, sorted; neither pictures of this data set nor expected beside them."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many files lie in folders that were to be left out, by the folders' names."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,13 @@ class ListedPlan(Plan):
         return found
 
 
-def scan(root: Path, pattern: re.Pattern[str], *, beside: re.Pattern[str] | None = None) -> Listing:
+def scan(
+    root: Path,
+    pattern: re.Pattern[str],
+    *,
+    beside: re.Pattern[str] | None = None,
+    without: re.Pattern[str] | None = None,
+) -> Listing:
     """Look through a folder for a data set's files.
 
     Args:
@@ -122,6 +130,8 @@ def scan(root: Path, pattern: re.Pattern[str], *, beside: re.Pattern[str] | None
         pattern: of the tail of a path relative to ``root``, with "/" between folders; it begins to match at
             the start of a folder's or file's name and ends with the path.
         beside: tails of files that are known and not wanted (documents, landmarks of another format).
+        without: whole names of folders below ``root`` whose files are left out and counted: other versions of
+            the same pictures, which the owner distributes beside them.
 
     Raises:
         DataError: the folder does not exist or cannot be read, or holds one name twice.
@@ -132,8 +142,14 @@ def scan(root: Path, pattern: re.Pattern[str], *, beside: re.Pattern[str] | None
     other = None if beside is None else re.compile(rf"(?:^|.*/)(?:{beside.pattern})", beside.flags)
     found: dict[str, Found] = {}
     odd: list[str] = []
+    left_out: dict[str, int] = {}
     for path in walk(root):
         if JUNK.fullmatch(path.name):
+            continue
+        folders = path.relative_to(root).parts[:-1]
+        outside = next(filter(without.fullmatch, folders), None) if without is not None else None
+        if outside is not None:
+            left_out[outside] = left_out.get(outside, 0) + 1
             continue
         # the folder's own name counts: "--from .../VL" must still say which camera it is
         whole = f"{root.resolve().as_posix().lstrip('/')}/{path.relative_to(root).as_posix()}"
@@ -149,7 +165,7 @@ def scan(root: Path, pattern: re.Pattern[str], *, beside: re.Pattern[str] | None
                 "one copy"
             )
         found[name] = Found(path, name, match)
-    return Listing(root, tuple(found[name] for name in sorted(found)), tuple(sorted(odd)))
+    return Listing(root, tuple(found[name] for name in sorted(found)), tuple(sorted(odd)), left_out)
 
 
 def walk(root: Path) -> Iterator[Path]:

@@ -1,0 +1,90 @@
+"""Data sets of short films kept as picture files: which frames become rows, and how they are described."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fesbench.data.datasets.listing import Found, Picture
+
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One film of one person with one expression.
+
+    Attributes:
+        sequence: its name in the manifest.
+        identity: who.
+        expression: vocabulary name of what is shown.
+        files: by frame number.
+        columns: what else the manifest says of every frame.
+    """
+
+    sequence: str
+    identity: str
+    expression: str
+    files: dict[int, Found] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The frame numbers, in the order of time."""
+        return sorted(self.files)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a number between the first and the last is missing."""
+        numbers = self.numbers
+        return numbers[-1] - numbers[0] + 1 != len(numbers)
+
+    def rows(self, neutral: Sequence[int], peak: Sequence[int]) -> list[Picture]:
+        """Manifest rows: neutral frames with intensity 0, peak frames with 1; take = place in the group."""
+        groups = (("neutral", 0.0, neutral), (self.expression, 1.0, peak))
+        return [
+            self._row(number, take, expression, intensity)
+            for expression, intensity, numbers in groups
+            for take, number in enumerate(numbers)
+        ]
+
+    def _row(self, number: int, take: int, expression: str, intensity: float) -> Picture:
+        file = self.files[number]
+        row = {
+            "image": file.name,
+            "identity": self.identity,
+            "expression": expression,
+            "intensity": intensity,
+            "sequence": self.sequence,
+            "frame": number,
+            "take": take,
+            "pose": "frontal",
+            "publishable": False,
+            **self.columns,
+        }
+        return Picture(file.path, row)
+
+
+def ends(numbers: Sequence[int], frames: int) -> tuple[list[int], list[int]]:
+    """The first and the last frames of a film that stops at its peak; a short one is halved."""
+    half = len(numbers) // 2
+    onset = min(frames, half)
+    return list(numbers[:onset]), list(numbers[-min(frames, len(numbers) - half) :])
+
+
+def start_and_middle(numbers: Sequence[int], frames: int) -> tuple[list[int], list[int]]:
+    """The first frames and those around the middle of a film that begins and ends at rest.
+
+    In a film of fewer than three times ``frames`` each group is a third of it, so that no frame is both.
+    """
+    size = min(frames, len(numbers) // 3)
+    middle = (len(numbers) - size) // 2
+    return list(numbers[:size]), list(numbers[middle : middle + size])
+
+
+def naming(clips: Iterable[Clip], what: str) -> list[str]:
+    """One sentence on these films, ``what`` being its end, with the first ten named; or none."""
+    names = [clip.sequence for clip in clips]
+    more = " and more" if len(names) > _NAMED else ""
+    return [f"{len(names)} sequences {what}: {', '.join(names[:_NAMED])}{more}"] if names else []

@@ -1,0 +1,153 @@
+"""KDEF, the Karolinska Directed Emotional Faces: seven expressions from five sides, twice, of 70 people.
+
+A file's name says it all: AF01AFHL.JPG = session (A, B), sex (F, M), number (01 to 35), expression (AF, AN,
+DI, HA, NE, SA, SU), side (S straight, HL and HR half, FL and FR full left and right). What the rows are:
+
+- identity "F01": AF01 and BF01 are one person in two sessions.
+- take = twice the place in the order of sides S, HL, HR, FL, FR, plus 1 in session B: take 0 is straight in
+  session A, 1 straight in session B, 2 half left in session A. It does not depend on the options.
+- pose = the side as in the name.
+
+Two files of the distribution are misnamed, AF31V and AM31H; they are read as AF31SAHL and AM31SUHR, the two
+that are missing there, as public loaders do. The folder AKDEF beside it holds faces that are averages of
+many people; they have no identity and are left out. At FL and FR (profile) dlib finds no face, and a few
+files are known to be all black; such pictures are counted when they are prepared.
+
+70 people and 4900 pictures (2 x 70 x 7 x 5) are from memory: a copy that has fewer is told so, no more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fesbench.data.datasets.listing import Found, Picture, incomplete
+from fesbench.data.datasets.named import Chosen, NamedPictures, left_out, some_of
+from fesbench.errors import DataError
+from fesbench.vocabulary import canonical_label
+
+SESSIONS = ("A", "B")
+SEXES = {"F": "female", "M": "male"}
+LABELS = ("AF", "AN", "DI", "HA", "NE", "SA", "SU")
+POSES = ("S", "HL", "HR", "FL", "FR")
+MISNAMED = {"AF31V": "AF31SAHL", "AM31H": "AM31SUHR"}
+"""File names of the distribution that follow no pattern, and what they are read as."""
+
+_EACH = len(SESSIONS) * len(LABELS) * len(POSES)
+_PEOPLE = 70
+_CODE = re.compile(
+    rf"([{''.join(SESSIONS)}])([{''.join(SEXES)}])(0[1-9]|[12]\d|3[0-5])({'|'.join(LABELS)})({'|'.join(POSES)})"
+)
+
+
+class KdefAdapter(NamedPictures):
+    """See the module's text. Option: ``poses`` (some of "S", "HL", "HR", "FL", "FR")."""
+
+    name = "kdef"
+    title = "KDEF, the Karolinska Directed Emotional Faces: seven expressions from five sides of 70 people"
+    access = "It is free for non-commercial research after registration with the Karolinska Institutet"
+    license = "non-commercial research; pictures must not be shown in public applications"
+    citation = (
+        "Lundqvist, Flykt, Öhman. The Karolinska Directed Emotional Faces (KDEF). Department of Clinical "
+        "Neuroscience, Psychology section, Karolinska Institutet, 1998"
+    )
+    homepage = "https://www.kdef.se"
+    layout = """  DIR/AF01/AF01AFS.JPG    session, sex, number, expression, side
+The files may lie in folders of any names, or in none."""
+    serves = "seven labels, five sides, two sessions"
+    expected = {  # noqa: RUF012 - read only
+        "people": _PEOPLE,
+        "pictures": _PEOPLE * _EACH,
+        **{canonical_label(code): _PEOPLE * _EACH // len(LABELS) for code in LABELS},
+        **{f"pose {pose}": _PEOPLE * _EACH // len(POSES) for pose in POSES},
+        **{f"session {session}": _PEOPLE * _EACH // len(SESSIONS) for session in SESSIONS},
+    }
+    defaults = {"poses": list(POSES)}  # noqa: RUF012 - read only
+    pattern = re.compile(rf"(?P<stem>{_CODE.pattern}|{'|'.join(MISNAMED)})\.jpg", re.IGNORECASE)
+    without = re.compile("AKDEF", re.IGNORECASE)
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All options.
+
+        Raises:
+            UnknownNameError: an unknown option.
+            DataError: a value that makes no sense.
+        """
+        known = super().check_options(options)
+        return {"poses": some_of("poses", known["poses"], POSES)}
+
+    def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
+        """The pictures of the sides that are asked for; the counts are of all that is there."""
+        named = _by_stem(found)
+        notes = _put_right(named)
+        tally: Counter[str] = Counter(pictures=len(named))
+        people: Counter[str] = Counter()
+        poses: Counter[str] = Counter()
+        pictures: list[Picture] = []
+        for stem, file in named.items():
+            picture = _picture(stem, file)
+            people[picture.row["identity"]] += 1
+            tally.update([picture.row["expression"], f"pose {picture.row['pose']}", f"session {stem[0]}"])
+            if picture.row["pose"] in options["poses"]:
+                pictures.append(picture)
+            else:
+                poses[picture.row["pose"]] += 1
+        tally["people"] = len(people)
+        pictures.sort(
+            key=lambda picture: (picture.row["identity"], picture.row["take"], picture.row["image"])
+        )
+        return Chosen(
+            pictures, tally, self.expected, [*notes, *incomplete(people, _EACH), *left_out("poses", poses)]
+        )
+
+
+ADAPTER = KdefAdapter()
+
+
+def _by_stem(found: Sequence[Found]) -> dict[str, Found]:
+    """The files by their names in capitals, without the ending.
+
+    Raises:
+        DataError: two files have one name but for its case.
+    """
+    named: dict[str, Found] = {}
+    for file in found:
+        other = named.setdefault(file.match["stem"].upper(), file)
+        if other is not file:
+            raise DataError(f"{other.path} and {file.path} are the same picture of KDEF; remove one of them")
+    return named
+
+
+def _put_right(named: dict[str, Found]) -> list[str]:
+    """Give the misnamed files their names, in place; sentences on what was done."""
+    notes = []
+    for wrong, right in MISNAMED.items():
+        if wrong not in named:
+            continue
+        file = named.pop(wrong)
+        if right in named:
+            notes.append(f"{file.name} is left out: {named[right].name} is there already")
+        else:
+            named[right] = file
+            notes.append(f"{file.name} is misnamed in the distribution and is read as {right}")
+    return notes
+
+
+def _picture(stem: str, file: Found) -> Picture:
+    match = _CODE.fullmatch(stem)
+    assert match is not None, "the file's pattern holds this one"
+    session, sex, number, code, pose = match.groups()
+    expression = canonical_label(code)
+    row = {
+        "image": file.name,
+        "identity": f"{sex}{number}",
+        "expression": expression,
+        "intensity": 0.0 if expression == "neutral" else 1.0,
+        "take": POSES.index(pose) * len(SESSIONS) + SESSIONS.index(session),
+        "pose": pose,
+        "sex": SEXES[sex],
+        "publishable": False,
+    }
+    return Picture(file.path, row)

@@ -1,0 +1,135 @@
+"""MUG: sequences of six expressions that begin and end at rest, with the apex in the middle.
+
+What the rows are:
+
+- *neutral*: the first three frames of a take, intensity 0. The folder "neutral" is a class of its own; its
+  takes give these rows only and serve as further pictures of a person.
+- *peak*: the three frames around the middle of a take, intensity 1. At its end a face is at rest again.
+- a take of fewer than nine frames is divided into thirds; of fewer than three it gives nothing.
+
+Frame numbers are those of the files; the first is not always 0000. Takes whose folder's name ends in "end" or
+holds "nsg" are left out, as public loaders do; nobody says what they show. Some copies have one more level
+between person and expression (a session, often named like the person); it enters the sequence's name.
+
+Only the posed part is read, and it is recognized by its folders' names; files of the part that was induced by
+a video are counted as not understood. The 80 landmarks that come with some frames are not iBUG's 68 and are
+not read.
+
+How many people a whole copy has is not certain: 86 were recorded, and 52 are what a user's copy held; that
+the others may not be distributed is from memory. So 52 is shown as expected, and no copy is called partial
+for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fesbench.data.datasets.base import Count, whole_number
+from fesbench.data.datasets.clips import Clip, naming, start_and_middle
+from fesbench.data.datasets.listing import Found, Picture, incomplete
+from fesbench.data.datasets.named import Chosen, NamedPictures
+from fesbench.vocabulary import canonical_label
+
+POSED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
+FOLDERS = (*POSED, "neutral")
+RECORDED, DISTRIBUTED = 86, 52
+
+_LEFT_OUT = re.compile(r".*end|.*nsg.*")
+
+
+class MugAdapter(NamedPictures):
+    """See the module's text. Option: ``frames`` (of each group, 3)."""
+
+    name = "mug"
+    title = "MUG: sequences of six posed expressions from rest to the apex and back, and neutral ones"
+    access = (
+        "It is free for non-commercial research with a personal account, after a license agreement with the "
+        "Multimedia Understanding Group of the Aristotle University of Thessaloniki"
+    )
+    license = "license agreement, non-commercial research"
+    citation = (
+        "Aifanti, Papachristou, Delopoulos. The MUG facial expression database. Workshop on Image Analysis "
+        "for Multimedia Interactive Services (WIAMIS), 2010"
+    )
+    homepage = "https://mug.ee.auth.gr/fed"
+    layout = """  DIR/subjects3/001/happiness/take000/img_0000.jpg
+     person, expression (anger, disgust, fear, happiness, neutral, sadness, surprise), take
+  DIR/subjects3/001/001/happiness/take000/img_0000.jpg    (with a session between)
+The outer folders may have any names."""
+    serves = "sequences, six labels"
+    expected = {"people": DISTRIBUTED}  # noqa: RUF012 - read only
+    defaults = {"frames": 3}  # noqa: RUF012 - read only
+    # a session is often named like a person: the number below another number is no person
+    pattern = re.compile(
+        rf"(?<!/\d{{3}}/)(?P<person>\d{{3}})/(?:(?P<session>[^/]+)/)?(?P<label>{'|'.join(FOLDERS)})/"
+        r"(?P<take>[^/]+)/img_(?P<frame>\d{4})\.jpg"
+    )
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All options.
+
+        Raises:
+            UnknownNameError: an unknown option.
+            DataError: a value that makes no sense.
+        """
+        known = super().check_options(options)
+        whole_number("frames", known["frames"], 1)
+        return known
+
+    def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
+        """The posed takes: where they begin, and their middle."""
+        frames = options["frames"]
+        clips: dict[str, Clip] = {}
+        refused: set[str] = set()
+        refused_pictures = 0
+        for file in found:
+            name = "_".join(filter(None, file.match.group("person", "session", "label", "take")))
+            if _LEFT_OUT.fullmatch(file.match["take"]):
+                refused.add(name)
+                refused_pictures += 1
+                continue
+            clip = clips.setdefault(
+                name, Clip(name, file.match["person"], canonical_label(file.match["label"]))
+            )
+            clip.files[int(file.match["frame"])] = file
+        pictures: list[Picture] = []
+        shown: dict[str, set[str]] = {}
+        takes: Counter[str] = Counter()
+        for clip in clips.values():
+            shown.setdefault(clip.identity, set()).add(clip.expression)
+            takes[clip.expression] += 1
+            neutral, peak = start_and_middle(clip.numbers, frames)
+            if clip.expression == "neutral":
+                neutral, peak = clip.numbers[:frames], []
+            pictures += clip.rows(neutral, peak)
+        notes = [
+            "takes: " + ", ".join(f"{label} {takes[label]}" for label in FOLDERS),
+            *incomplete(
+                {who: len(labels - {"neutral"}) for who, labels in shown.items()}, len(POSED), "labels"
+            ),
+            *naming((c for c in clips.values() if c.has_gaps), "lack frames in between"),
+            *naming(
+                (c for c in clips.values() if c.expression != "neutral" and len(c.files) < 3 * frames),
+                "are too short for the frames asked for and are divided into thirds",
+            ),
+        ]
+        if refused:
+            listed = ", ".join(sorted(refused)[:10])
+            notes.append(
+                f"{refused_pictures} pictures of {len(refused)} takes are left out because of the folder's "
+                f"name: {listed}"
+            )
+        return Chosen(pictures, {"people": len(shown)}, self.expected, notes)
+
+    def judge(self, tally: tuple[Count, ...]) -> list[str]:
+        """A sentence on the number of people, which nobody knows of a whole copy."""
+        return [
+            f"{tally[0].found} people; {RECORDED} were recorded and copies of {DISTRIBUTED} are known, so "
+            "nobody can say here whether this copy is whole"
+        ]
+
+
+ADAPTER = MugAdapter()

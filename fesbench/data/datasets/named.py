@@ -1,0 +1,105 @@
+"""Data sets whose file names say everything: what their adapters have in common."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from fesbench.data.datasets.base import Count, DatasetAdapter, Facts
+from fesbench.data.datasets.listing import Found, ListedPlan, Picture, counts, partial, scan, unknown
+from fesbench.errors import DataError
+
+DOCUMENTS = re.compile(r"[^/]*\.(?:pdf|docx?|txt|rtf|md|html?|zip)", re.IGNORECASE)
+"""Agreements, notes and archives that lie beside the pictures."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What an adapter makes of the files that it found.
+
+    Attributes:
+        pictures: those that the options ask for, in the manifest's order.
+        found: by the names of ``expected``.
+        expected: what a whole copy has.
+        notes: one sentence each.
+    """
+
+    pictures: Sequence[Picture]
+    found: Mapping[str, int]
+    expected: Mapping[str, int]
+    notes: Sequence[str]
+
+
+class NamedPictures(DatasetAdapter):
+    """A data set of picture files whose names, and those of their folders, hold all labels."""
+
+    needs_source = True
+    pattern: ClassVar[re.Pattern[str]]
+    """Of the tail of a picture's path; see `fesbench.data.datasets.listing.scan`."""
+    without: ClassVar[re.Pattern[str] | None] = None
+    """Names of folders that hold other versions of the same pictures."""
+
+    def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> ListedPlan:
+        """The pictures of the copy at ``source``; ``size`` plays no part in what is read.
+
+        Raises:
+            DataError: no folder, no picture of the data set in it, none that the options ask for, or one
+                picture twice.
+        """
+        if source is None:
+            raise DataError(self.absent())
+        listing = scan(source, self.pattern, beside=DOCUMENTS, without=self.without)
+        if not listing.found:
+            odd = f" (found instead, for example: {', '.join(listing.odd[:3])})" if listing.odd else ""
+            raise DataError(f"{source} holds no picture of {self.name}{odd}.\n{self.help()}")
+        chosen = self.choose(listing.found, options)
+        if not chosen.pictures:
+            asked = ", ".join(f"{key} = {value!r}" for key, value in options.items())
+            raise DataError(
+                f"{source} holds {len(listing.found)} pictures of {self.name} and none that the options ask "
+                f"for ({asked}): {'; '.join(chosen.notes)}"
+            )
+        tally = counts(chosen.found, chosen.expected)
+        notes = [*self.judge(tally), *chosen.notes]
+        notes += [
+            f"{number} files in folder {name} are left out: other versions of the same pictures"
+            for name, number in listing.left_out.items()
+        ]
+        return ListedPlan(chosen.pictures, options, Facts(tally, tuple(notes), unknown(listing.odd)))
+
+    @abstractmethod
+    def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
+        """The rows of the manifest, in a fixed order, and the facts of this copy.
+
+        Args:
+            found: the files that match ``pattern``, one at least, by name.
+            options: as `check_options` returns them.
+        """
+
+    def judge(self, tally: tuple[Count, ...]) -> list[str]:
+        """What the counts say of this copy: by default whether it is partial."""
+        return partial(self.name, tally)
+
+
+def some_of(name: str, value: Any, known: Sequence[str]) -> list[str]:
+    """An option that is a list of known words, brought into their own order.
+
+    Raises:
+        DataError: it is no list, empty, or has an unknown word.
+    """
+    if not isinstance(value, list | tuple) or not value or not set(value) <= set(known):
+        raise DataError(f"option '{name}' must be a list of some of {', '.join(known)}, found {value!r}")
+    return [word for word in known if word in value]
+
+
+def left_out(option: str, words: Counter[str]) -> list[str]:
+    """One sentence on the pictures that an option leaves out, by the option's words; or none."""
+    if not words:
+        return []
+    listed = ", ".join(f"{word} {number}" for word, number in sorted(words.items()))
+    return [f"{sum(words.values())} pictures are left out by option {option} ({listed})"]

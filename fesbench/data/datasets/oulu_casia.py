@@ -1,0 +1,148 @@
+"""Oulu-CASIA NIR&VIS: six expressions of 80 people, before two cameras, under three kinds of light.
+
+What the rows are:
+
+- *neutral*: the first three frames of a sequence, intensity 0. There is no neutral class, and a sequence
+  whose frame 000 is missing gives none: what comes first there is no longer neutral.
+- *peak*: its last three frames, intensity 1; a sequence stops at the peak.
+- a sequence of fewer than six frames is divided in the middle, so that no frame is both.
+
+The two cameras' folders ("VL" visible, "NI" near infrared) have the same names inside, so a plan holds one
+camera, never both. The owner also distributes cropped versions of the pictures; the folder's name
+(PreprocessImg) is from memory, and any folder of such a name is left out.
+
+80 people, 80 sequences an expression for each camera and light are what public loaders list. That P001 to
+P050 are Finnish and P051 to P080 Chinese is from memory and therefore not in the manifest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fesbench.data.datasets.base import whole_number
+from fesbench.data.datasets.clips import Clip, ends, naming
+from fesbench.data.datasets.listing import Found, Picture, incomplete
+from fesbench.data.datasets.named import Chosen, NamedPictures, left_out, some_of
+from fesbench.errors import DataError
+from fesbench.vocabulary import canonical_label
+
+MODALITIES = ("VL", "NI")
+LIGHTS = ("Strong", "Weak", "Dark")
+EXPRESSIONS = ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
+PEOPLE = 80
+
+
+class OuluCasiaAdapter(NamedPictures):
+    """See the module's text. Options: ``modality`` ("VL" or "NI"); ``lighting`` (some of "Strong", "Weak" and
+    "Dark"); ``frames`` (of each group, 3).
+    """
+
+    name = "oulu-casia"
+    title = "Oulu-CASIA NIR&VIS: six expressions of 80 people as sequences from neutral to the peak"
+    access = (
+        "It is free for research and cannot be downloaded without a license agreement: ask the Center for "
+        "Machine Vision and Signal Analysis of the University of Oulu"
+    )
+    license = "license agreement, research only"
+    citation = (
+        "Zhao, Huang, Taini, Li, Pietikäinen. Facial expression recognition from near-infrared videos. "
+        "Image and Vision Computing 29(9), 2011"
+    )
+    homepage = "https://www.oulu.fi/cmvs"
+    layout = """  DIR/OriginalImg/VL/Strong/P001/Anger/000.jpeg
+     camera VL or NI; light Strong, Weak or Dark; P001 ... P080
+The outer folders may have any names (B_OriginalImg/B_OriginalImg/OriginalImg, Oulu_CASIA_NIR_VIS)."""
+    serves = "sequences, six labels, two cameras, three kinds of light"
+    expected = {  # noqa: RUF012 - read only
+        "people": PEOPLE,
+        "VL Strong sequences": PEOPLE * len(EXPRESSIONS),
+        **{f"VL Strong {canonical_label(name)}": PEOPLE for name in EXPRESSIONS},
+    }
+    defaults = {"modality": "VL", "lighting": ["Strong"], "frames": 3}  # noqa: RUF012 - read only
+    pattern = re.compile(
+        rf"(?P<modality>{'|'.join(MODALITIES)})/(?P<light>{'|'.join(LIGHTS)})/(?P<person>P\d{{3}})/"
+        rf"(?P<label>{'|'.join(EXPRESSIONS)})/(?P<frame>\d{{3}})(?i:\.jpeg)"
+    )
+    without = re.compile(r".*pre[-_ ]?process.*", re.IGNORECASE)
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All options.
+
+        Raises:
+            UnknownNameError: an unknown option.
+            DataError: a value that makes no sense.
+        """
+        known = super().check_options(options)
+        whole_number("frames", known["frames"], 1)
+        if known["modality"] not in MODALITIES:
+            raise DataError(f"option 'modality' must be 'VL' or 'NI', found {known['modality']!r}")
+        return {**known, "lighting": some_of("lighting", known["lighting"], LIGHTS)}
+
+    def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
+        """The sequences of one camera under the kinds of light that are asked for."""
+        modality, lights, frames = options["modality"], options["lighting"], options["frames"]
+        clips: dict[str, Clip] = {}
+        others: Counter[str] = Counter()
+        unlit: Counter[str] = Counter()
+        for file in found:
+            if file.match["modality"] != modality:
+                others[file.match["modality"]] += 1
+            elif file.match["light"] not in lights:
+                unlit[file.match["light"]] += 1
+            else:
+                name = "_".join(file.match.group("modality", "light", "person", "label"))
+                clip = clips.setdefault(name, _clip(name, file.match))
+                clip.files[int(file.match["frame"])] = file
+        tally: Counter[str] = Counter()
+        people: Counter[str] = Counter()
+        pictures: list[Picture] = []
+        for clip in clips.values():
+            camera_and_light = clip.sequence.rsplit("_", 2)[0].replace("_", " ")
+            tally.update([f"{camera_and_light} sequences", f"{camera_and_light} {clip.expression}"])
+            people[clip.identity] += 1
+            neutral, peak = ends(clip.numbers, frames)
+            pictures += clip.rows(neutral if 0 in clip.files else [], peak)
+        tally["people"] = len(people)
+        return Chosen(
+            pictures,
+            tally,
+            _expected(modality, lights),
+            [
+                *incomplete(people, len(EXPRESSIONS) * len(lights), "sequences"),
+                *left_out("modality", others),
+                *left_out("lighting", unlit),
+                *_oddities(clips.values(), frames),
+            ],
+        )
+
+
+ADAPTER = OuluCasiaAdapter()
+
+
+def _clip(name: str, match: re.Match[str]) -> Clip:
+    light = {"lighting": match["light"].lower()}
+    return Clip(name, match["person"], canonical_label(match["label"]), columns=light)
+
+
+def _expected(modality: str, lights: Sequence[str]) -> dict[str, int]:
+    expected = {"people": PEOPLE}
+    for light in lights:
+        expected[f"{modality} {light} sequences"] = PEOPLE * len(EXPRESSIONS)
+        for name in EXPRESSIONS:
+            expected[f"{modality} {light} {canonical_label(name)}"] = PEOPLE
+    return expected
+
+
+def _oddities(clips: Iterable[Clip], frames: int) -> list[str]:
+    clips = list(clips)
+    return [
+        *naming((c for c in clips if 0 not in c.files), "lack frame 000 and give no neutral frames"),
+        *naming((c for c in clips if c.has_gaps), "lack frames in between"),
+        *naming(
+            (c for c in clips if len(c.files) < 2 * frames),
+            "are too short for the frames asked for and are divided in the middle",
+        ),
+    ]

@@ -1,0 +1,27 @@
+"""Writing pictures as JPEG, for layouts whose owners do."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from fesbench.data.files import writing
+
+QUALITY = 95
+
+
+def write_jpeg(path: Path, image: np.ndarray) -> None:
+    """Write a uint8 picture, (H, W, 3) RGB or (H, W) gray, as JPEG; folders are made.
+
+    Raises:
+        DataError: the disk is full or the folder not writable.
+    """
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=QUALITY)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(stream.getvalue())

@@ -1,0 +1,119 @@
+"""Writing avatars out as Oulu-CASIA NIR&VIS is laid out, so that its adapter can be tried.
+
+The traps: the two cameras' folders with the same names inside, weak and dark light (nearly black for the
+visible camera), sequences of different lengths without a neutral class, ``.DS_Store`` files, three
+generations of outer folders, and cropped versions of the pictures beside the original ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from fesbench.data.datasets.oulu_casia import EXPRESSIONS, LIGHTS, MODALITIES
+from fesbench.data.datasets.oulu_casia import PEOPLE as MOST
+from fesbench.data.datasets.sequences import ONSET, PEAK, intensities
+from fesbench.data.export import empty_folder
+from fesbench.data.layouts.jpeg import write_jpeg
+from fesbench.data.layouts.pictures import check, in_frame, write_junk
+from fesbench.errors import DataError
+from fesbench.vocabulary import canonical_label
+
+FOLDERS = {
+    "plain": "OriginalImg",
+    "archive": "B_OriginalImg/B_OriginalImg/OriginalImg",
+    "kaggle": "Oulu_CASIA_NIR_VIS",
+}
+CROPPED = "B_PreprocessImg/PreprocessImg"
+"""Where the cropped versions lie beside "archive"; the name is from memory."""
+
+GENERATIONS = tuple(FOLDERS)
+PEOPLE = 20
+
+FRAME = (320, 240)
+"""Width and height."""
+
+_BRIGHTNESS = {"Strong": 1.0, "Weak": 0.25, "Dark": 0.04}
+
+
+def write(
+    out: Path,
+    *,
+    identities: int = PEOPLE,
+    frames: int = 8,
+    size: int = 200,
+    seed: int = 0,
+    generation: str | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Path:
+    """Write avatars in Oulu-CASIA's layout: six sequences a person, for each camera and light.
+
+    Args:
+        out: an empty or new folder.
+        identities: how many people, 1 to 80.
+        frames: of the shortest sequences, 6 or more; others have one or two more.
+        size: side of the rendered square in pixels, 64 to 240; it is set into a 320 x 240 frame.
+        seed: of the avatar family.
+        generation: which outer folders.
+        progress: called with (done, total, what) after each sequence of pictures.
+
+    Returns:
+        ``out``, to be given to ``fesbench data prepare oulu-casia --from``.
+
+    Raises:
+        DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
+    """
+    generation = check(size, 64, FRAME[1], generation, GENERATIONS)
+    if not 1 <= identities <= MOST:
+        raise DataError(f"a folder of this layout holds 1 to {MOST} people, not {identities}")
+    if frames < len(ONSET) + len(PEAK):
+        raise DataError(f"a sequence needs {len(ONSET) + len(PEAK)} frames or more, not {frames}")
+    out = empty_folder(out)
+    root = out / FOLDERS[generation]
+    for k in range(identities):
+        for take, label in enumerate(EXPRESSIONS):
+            pictures = _sequence(k, label, take, frames + (k + take) % 3, size, seed)
+            _write_sequence(root, f"P{k + 1:03d}/{label}", pictures)
+            if generation == "archive" and k == 0:
+                _write_cropped(out / CROPPED / "VL" / "Strong" / f"P{k + 1:03d}" / label, pictures)
+            if progress is not None:
+                done = k * len(EXPRESSIONS) + take + 1
+                progress(done, identities * len(EXPRESSIONS), "writing Oulu-CASIA sequences")
+    write_junk(root, root / "VL", root / "NI" / "Dark" / "P001")
+    return out
+
+
+def _sequence(identity: int, label: str, take: int, frames: int, size: int, seed: int) -> np.ndarray:
+    from fesbench.data.avatars import AvatarSpec, render
+
+    expression = canonical_label(label)
+    specs = [
+        AvatarSpec(identity, expression=expression, intensity=level, take=take)
+        for level in intensities(frames)
+    ]
+    return render(specs, size, seed=seed).images
+
+
+def _write_sequence(root: Path, folder: str, pictures: np.ndarray) -> None:
+    for number, picture in enumerate(pictures):
+        frame = in_frame(picture, *FRAME)
+        for camera in MODALITIES:
+            for light in LIGHTS:
+                taken = _taken(frame, camera, light)
+                write_jpeg(root / camera / light / folder / f"{number:03d}.jpeg", taken)
+
+
+def _taken(frame: np.ndarray, camera: str, light: str) -> np.ndarray:
+    """The frame as that camera sees it: the infrared one is gray and hardly minds the light."""
+    if camera == "NI":
+        near = 0.7 * frame[..., 0] + 0.3 * frame[..., 1]
+        return np.repeat(np.rint(near).astype(np.uint8)[..., None], 3, axis=2)
+    return np.rint(frame * _BRIGHTNESS[light]).astype(np.uint8)
+
+
+def _write_cropped(folder: Path, pictures: np.ndarray) -> None:
+    margin = pictures.shape[1] // 8
+    for number, picture in enumerate(pictures):
+        write_jpeg(folder / f"{number:03d}.jpeg", picture[margin:-margin, margin:-margin])
