@@ -1,0 +1,90 @@
+"""FER+: FER-2013's pictures as PNG files, with ten votes a picture instead of the original label.
+
+Of Barsoum et al. (Training deep networks for facial expression recognition with crowd-sourced label
+distribution, ICMI 2016). The export has no original labels; a picture gets the expression that more than half
+of its votes agree on. Left out and counted: pictures with a vote for "not a face", pictures on which no
+expression has the majority, and lines without a file name (the export has no picture of them).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from fesbench.data.datasets.tables import Line, read_table
+from fesbench.data.datasets.web_faces import WebFiles, row_of
+from fesbench.errors import DataError
+from fesbench.vocabulary import canonical_expression
+
+_EXPRESSIONS = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+)
+_COLUMNS = ("Usage", "Image name", *_EXPRESSIONS, "unknown", "NF")
+_SIDES = {
+    "train": ("Training", "train"),
+    "valid": ("PublicTest", "validation"),
+    "test": ("PrivateTest", "test"),
+}
+"""FER2013<side> -> the table's Usage, and the part."""
+
+
+def voted_rows(files: WebFiles) -> tuple[list[tuple[Path, dict[str, Any]]], list[str]]:
+    """The pictures whose votes agree, with their columns, and sentences on the others.
+
+    Raises:
+        DataError: the table of votes is absent or damaged.
+    """
+    if not files.votes:
+        raise DataError(
+            f"{files.root} holds FER+'s pictures and not its table of votes; put fer2013new.csv beside them"
+        )
+    lines, nameless = _lines(files.votes[0])
+    rows = []
+    left: Counter[str] = Counter()
+    for found in files.voted:
+        usage, part = _SIDES[found.match["side"].lower()]
+        line = lines.pop((usage, found.match["voted"].lower()), None)
+        if line is None:
+            left["have no line in fer2013new.csv"] += 1
+            continue
+        label, why = _majority(line)
+        if why:
+            left[why] += 1
+        else:
+            rows.append((found.path, row_of(found.name, label, part)))
+    notes = [f"{count} pictures {why}; they are left out" for why, count in sorted(left.items())]
+    if lines:
+        notes.append(f"{len(lines)} lines of fer2013new.csv name a picture that is not here")
+    if nameless:
+        notes.append(f"{nameless} lines of fer2013new.csv name no picture (FER+ dropped them)")
+    return rows, notes
+
+
+def _lines(path: Path) -> tuple[dict[tuple[str, str], Line], int]:
+    lines: dict[tuple[str, str], Line] = {}
+    nameless = 0
+    for line in read_table(path, _COLUMNS, _COLUMNS):
+        if line.get("Image name"):
+            lines[line.get("Usage"), line.get("Image name").lower()] = line
+        else:
+            nameless += 1
+    return lines, nameless
+
+
+def _majority(line: Line) -> tuple[str, str]:
+    """The expression of more than half of the votes, or why there is none."""
+    votes = {name: line.whole(name) or 0 for name in _COLUMNS[2:]}
+    if votes["NF"]:
+        return "", "have a vote for 'not a face'"
+    best = max(_EXPRESSIONS, key=lambda name: votes[name])
+    if 2 * votes[best] <= sum(votes.values()):
+        return "", "have no expression that more than half of the votes agree on"
+    return canonical_expression(best), ""

@@ -1,0 +1,115 @@
+"""MMAFEDB: 127,680 small faces from Kaggle, seven expressions, gray and color mixed, nobody known.
+
+Rows: the name is ``part/class/file``, the part the folder's (valid -> validation). Where most of the pictures
+come from is not known. One thing is inferred from counts, not documented: 28,709, 3,589 and 3,589 pictures of
+its three parts are saved as color, exactly the sizes of FER-2013's three parts. So it almost certainly holds
+the whole of FER-2013, part for part: whoever joins the two counts it twice, and whoever trains on one and
+tests on the other tests on what was trained. That its files have 48 x 48 pixels is not verified; another
+square size is resized, what is not square is skipped with its reason, as are pictures of one flat color.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fesbench.data.datasets.base import DatasetAdapter, Facts
+from fesbench.data.datasets.listing import counts, partial, unknown
+from fesbench.data.datasets.web_faces import WebFiles, WebPlan, found_by, listed, web_files
+from fesbench.errors import DataError
+
+PICTURES = {
+    "train": {
+        "neutral": 29_384,
+        "happiness": 28_592,
+        "sadness": 12_223,
+        "surprise": 8_113,
+        "anger": 6_566,
+        "fear": 4_859,
+        "disgust": 3_231,
+    },
+    "validation": {
+        "neutral": 5_839,
+        "happiness": 5_475,
+        "sadness": 2_236,
+        "surprise": 1_474,
+        "anger": 1_017,
+        "fear": 659,
+        "disgust": 656,
+    },
+    "test": {
+        "neutral": 5_858,
+        "happiness": 5_459,
+        "sadness": 2_177,
+        "surprise": 1_475,
+        "anger": 1_041,
+        "fear": 691,
+        "disgust": 655,
+    },
+}
+CONTAINS_FER2013 = (
+    "MMAFEDB almost certainly contains FER-2013, part for part: 28709, 3589 and 3589 of its pictures, those "
+    "saved as color, are as many as FER-2013's three parts have; joined with FER-2013 it needs a search for "
+    "duplicates, and neither may be a test of the other"
+)
+
+
+class MmafedbAdapter(DatasetAdapter):
+    """See the module's text. It has no options."""
+
+    name = "mmafedb"
+    title = "MMAFEDB: 127,680 small faces from Kaggle, seven expressions"
+    access = "Kaggle, mahmoudima/mma-facial-expression"
+    license = "unclear; not to be shown"
+    citation = "MMA FACIAL EXPRESSION, Kaggle data set mahmoudima/mma-facial-expression"
+    homepage = "https://www.kaggle.com/datasets/mahmoudima/mma-facial-expression"
+    layout = """  DIR/MMAFEDB/train/angry/*.jpg    angry disgust fear happy neutral sad surprise
+  DIR/MMAFEDB/valid/...
+  DIR/MMAFEDB/test/..."""
+    needs_source = True
+    serves = "seven labels, official parts; nobody is known"
+    identities_known = False
+    alignment = "none@1"
+    expected = {  # noqa: RUF012 - read only
+        "pictures": sum(sum(part.values()) for part in PICTURES.values()),
+        **{part: sum(numbers.values()) for part, numbers in PICTURES.items()},
+        **{
+            f"{part} {label}": count for part, numbers in PICTURES.items() for label, count in numbers.items()
+        },
+    }
+
+    def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> WebPlan:
+        """The pictures at ``source``; ``size`` plays no part in what is read.
+
+        Raises:
+            DataError: no folder, or nothing of MMAFEDB in it.
+        """
+        if source is None:
+            raise DataError(self.absent())
+        return plan_of(web_files(source), options)
+
+
+ADAPTER = MmafedbAdapter()
+
+
+def plan_of(files: WebFiles, options: Mapping[str, Any]) -> WebPlan:
+    """The plan of MMAFEDB's part of a folder.
+
+    Raises:
+        DataError: see `MmafedbAdapter.plan`.
+    """
+    trees = [tree for tree in files.trees if tree.is_mmafedb]
+    if not trees:
+        other = (
+            " (folders train and test without valid, in no folder called MMAFEDB, are FER-2013's form)"
+            if files.trees
+            else ""
+        )
+        raise DataError(f"{files.root} holds nothing of MMAFEDB{other}.\n{ADAPTER.help()}")
+    if len(trees) > 1:
+        raise DataError(f"{trees[0].base} and {trees[1].base} both are MMAFEDB; give the folder of one copy")
+    pictures = listed(trees[0].rows())
+    found = counts(found_by([picture.row for picture in pictures]), ADAPTER.expected)
+    notes = (*partial("MMAFEDB", found[: 1 + len(PICTURES)]), CONTAINS_FER2013)
+    return WebPlan(pictures, options, Facts(found, notes, unknown(files.odd)))

@@ -1,0 +1,134 @@
+"""Writing avatars out as FER-2013 lies on people's disks: the table, two Kaggle copies, FER+'s export.
+
+The traps, in every form: a training picture again in a test part, once to the byte and once saved again as
+JPEG of quality 75; a picture that is black all over. In the table: a line with a pixel too few, a line with
+emotion 7, a blank line. In the folders: a truncated JPEG, a file name with blanks and brackets, a file that
+is no picture. In FER+: pictures without a majority, with a vote for "not a face" or without a line in the
+table, and a line without a file name.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from fesbench.data.datasets.fer2013_csv import CODES, USAGES
+from fesbench.data.datasets.web_faces import CLASSES
+from fesbench.data.export import empty_folder, write_png
+from fesbench.data.files import atomic_write_bytes
+from fesbench.data.layouts import Progress
+from fesbench.data.layouts.web_faces import SIZE, WebFace, check_request, faces, jpeg, through_jpeg
+
+GENERATIONS = ("csv", "folder", "images", "fer+")
+PEOPLE = 40
+
+_USAGE = {part: usage for usage, part in USAGES.items()}
+_VOTES = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt", "unknown", "NF")
+"""The table's columns of votes, in the spelling of `CLASSES`."""
+
+
+def write(
+    out: Path,
+    *,
+    identities: int = PEOPLE,
+    size: int = SIZE,
+    seed: int = 0,
+    generation: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write each person in seven expressions.
+
+    Args:
+        out: an empty or new folder.
+        identities: how many people, 5 or more.
+        size: side of the pictures in pixels; the form "csv" has 48 and nothing else.
+        seed: of the avatar family.
+        generation: "csv", "folder" (train, test), "images" (images/train, images/validation) or "fer+".
+        progress: called with (done, total, what) after each person.
+
+    Returns:
+        ``out``, to be given to ``fesbench data prepare fer2013 --from``.
+
+    Raises:
+        DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
+    """
+    generation = generation or GENERATIONS[0]
+    check_request(identities, size, 5, generation, GENERATIONS)
+    out = empty_folder(out)
+    pictures = list(faces(range(identities), SIZE if generation == "csv" else size, seed, progress))
+    pictures.sort(key=lambda face: list(_USAGE).index(face.part))
+    pictures += _planted(pictures)
+    if generation == "csv":
+        _write_csv(out / "fer2013.csv", pictures)
+    elif generation == "fer+":
+        _write_votes(out, pictures)
+    else:
+        _write_folders(out if generation == "folder" else out / "images", generation, pictures)
+    return out
+
+
+def _planted(pictures: list[WebFace]) -> list[WebFace]:
+    """A copy to the byte, a copy saved again, and a black picture, all in the test part."""
+    first, second = pictures[0], pictures[1]
+    return [
+        WebFace(first.person, "test", first.label, first.picture),
+        WebFace(second.person, "test", second.label, through_jpeg(second.picture)),
+        WebFace(first.person, "test", "surprise", np.zeros_like(first.picture)),
+    ]
+
+
+def _write_csv(path: Path, pictures: list[WebFace]) -> None:
+    lines = ["emotion,pixels,Usage"]
+    for face in pictures:
+        pixels = " ".join(str(value) for value in face.picture.reshape(-1))
+        lines.append(f"{CODES.index(CLASSES[face.label])},{pixels},{_USAGE[face.part]}")
+    whole = pictures[0].picture.reshape(-1)
+    few, all_ = (" ".join(str(value) for value in values) for values in (whole[:-1], whole))
+    lines += ["", f"0,{few},PrivateTest", f"7,{all_},PrivateTest"]
+    atomic_write_bytes(path, ("\n".join(lines) + "\n").encode())
+
+
+def _write_folders(out: Path, generation: str, pictures: list[WebFace]) -> None:
+    second = {"folder": "test", "images": "validation"}[generation]
+    for k, face in enumerate(pictures):
+        part = "train" if face.part == "train" else second
+        # the copy to the byte has its own name, as copies have
+        name = f"{_USAGE[face.part]}_{1000 + k}.jpg"
+        atomic_write_bytes(out / part / face.label / name, jpeg(face.picture))
+    whole = jpeg(pictures[0].picture)
+    for name, content in (
+        (f"train/{pictures[0].label}/Training_0.jpg", whole[: len(whole) // 2]),
+        ("train/happy/Copy of Training (1).jpg", jpeg(255 - pictures[2].picture)),
+        ("train/happy/Thumbs.db", b"\0"),
+        ("train/happy/list.csv", b"name\n"),
+    ):
+        atomic_write_bytes(out / name, content)
+
+
+def _write_votes(out: Path, pictures: list[WebFace]) -> None:
+    text = io.StringIO()
+    text.write("Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n")
+    folders = {"train": "FER2013Train", "validation": "FER2013Valid", "test": "FER2013Test"}
+    for k, face in enumerate(pictures):
+        name = f"fer{k:07d}.png"
+        write_png(out / folders[face.part] / name, face.picture)
+        votes = ",".join(str(count) for count in _votes(face.label, k))
+        text.write(f"{_USAGE[face.part]},{name},{votes}\n")
+    text.write("Training,,0,0,0,0,0,0,0,0,0,10\n")
+    atomic_write_bytes(out / "fer2013new.csv", text.getvalue().encode())
+    for folder in folders.values():
+        atomic_write_bytes(out / folder / "label.csv", b'fer0000000.png,"(0, 0, 48, 48)",8\n')
+    write_png(out / folders["train"] / "fer0099999.png", pictures[2].picture)
+
+
+def _votes(label: str, k: int) -> Iterator[int]:
+    """Ten votes: 8 of them for the label; every seventh picture 5 to 5, every tenth with one "not a face"."""
+    votes = dict.fromkeys(_VOTES, 0)
+    other = "contempt" if label != "contempt" else "neutral"
+    votes[label], votes[other] = (5, 5) if k % 7 == 6 else (8, 2)
+    if k % 10 == 9:
+        votes[label], votes["NF"] = votes[label] - 1, 1
+    yield from votes.values()

@@ -1,0 +1,148 @@
+"""Writing avatars out as people lay out pictures of their own, with the oddities of such folders.
+
+The traps of the tree: folder names in other spellings, a part above some expressions, endings in capitals, a
+file name without "_", an empty file, a text file and desktop droppings between the pictures. Those of the
+table: a byte-order mark, other spellings, no value in some cells, a picture that it does not name.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fesbench.data.datasets.folder import TABLE
+from fesbench.data.datasets.folder_table import POINTS, UNITS
+from fesbench.data.export import empty_folder, write_png
+from fesbench.data.files import atomic_write_bytes
+from fesbench.data.layouts import Progress
+from fesbench.data.layouts.jpeg import write_jpeg
+from fesbench.errors import DataError
+from fesbench.vocabulary import EXPRESSIONS
+
+if TYPE_CHECKING:
+    from fesbench.data.avatars import AvatarBatch, AvatarSpec
+
+GENERATIONS = ("tree", "csv")
+PEOPLE = 12
+
+SPELLINGS = ("Neutral", "angry", "Contempt", "disgusted", "afraid", "Happy", "sad", "surprised")
+"""How people call `EXPRESSIONS`, in their order."""
+
+_TAKES = 2
+
+
+def write(
+    out: Path,
+    *,
+    identities: int = PEOPLE,
+    size: int = 256,
+    seed: int = 0,
+    generation: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write each person in eight expressions and two takes.
+
+    Args:
+        out: an empty or new folder.
+        identities: how many people.
+        size: side of the pictures in pixels; dlib finds no face below about 100.
+        seed: of the avatar family.
+        generation: "tree" (a folder an expression) or "csv" (``manifest.csv`` beside ``images``, with action
+            units and landmarks).
+        progress: called with (done, total, what) after each person.
+
+    Returns:
+        ``out``, to be given to ``fesbench data prepare folder --from``.
+
+    Raises:
+        DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
+    """
+    from fesbench.data.avatars import AvatarSpec, render
+
+    generation = generation or GENERATIONS[0]
+    if generation not in GENERATIONS:
+        raise DataError(f"generation must be one of {', '.join(GENERATIONS)}, not '{generation}'")
+    if identities < 1:
+        raise DataError(f"a folder holds 1 person or more, not {identities}")
+    out = empty_folder(out)
+    lines: list[list[object]] = []
+    for who in range(identities):
+        specs = [
+            AvatarSpec(who, expression=name, take=take) for take in range(_TAKES) for name in EXPRESSIONS
+        ]
+        batch = render(specs, size, seed=seed)
+        if generation == "tree":
+            _write_tree(out, who, batch)
+        else:
+            lines += _write_images(out, specs, batch)
+        if progress is not None:
+            progress((who + 1) * len(specs), identities * len(specs), "writing a folder of pictures")
+    if generation == "tree":
+        _plant(out)
+    else:
+        _write_table(out, lines)
+    return out
+
+
+def person_name(who: int) -> str:
+    """The name of a person in file names: "p000"."""
+    return f"p{who:03d}"
+
+
+def _write_tree(out: Path, who: int, batch: AvatarBatch) -> None:
+    for k, image in enumerate(batch.images):
+        take, label = divmod(k, len(EXPRESSIONS))
+        stem = f"{person_name(who)}_{take + 1:02d}"
+        # one person has one picture each, named by nothing but the person
+        if who == 0 and take == 0:
+            stem = person_name(who)
+        folder = out / "train" / SPELLINGS[label] if who == 0 else out / SPELLINGS[label]
+        if take == 1:
+            write_jpeg(folder / f"{stem}.JPG", image)
+        else:
+            write_png(folder / f"{stem}.png", image)
+
+
+def _plant(out: Path) -> None:
+    for name, content in (
+        ("notes.txt", b"Where the pictures are from.\n"),
+        (f"{SPELLINGS[0]}/empty_01.png", b""),
+        (f"{SPELLINGS[0]}/Thumbs.db", b"\0"),
+        (".DS_Store", b"\0\0\0\1Bud1"),
+        ("rejected/p000_09.png", b"not wanted"),
+    ):
+        atomic_write_bytes(out / name, content)
+
+
+def _write_images(out: Path, specs: list[AvatarSpec], batch: AvatarBatch) -> list[list[object]]:
+    lines: list[list[object]] = []
+    for k, spec in enumerate(specs):
+        name = f"{person_name(spec.identity)}/{spec.expression} {spec.take}.png"
+        write_png(out / "images" / name, batch.images[k])
+        spelling = SPELLINGS[EXPRESSIONS.index(spec.expression)]
+        points = [f"{value:.3f}" for value in batch.landmarks[k].reshape(-1)]
+        units = [f"{value:.3f}" for value in batch.action_units[k]]
+        # the second take is not annotated: empty cells
+        known = spec.take == 0
+        lines.append(
+            [
+                name,
+                spelling,
+                person_name(spec.identity),
+                "yes" if known else "",
+                *(units if known else [""] * len(units)),
+                *(points if known else [""] * len(points)),
+            ]
+        )
+    return lines
+
+
+def _write_table(out: Path, lines: list[list[object]]) -> None:
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(["image", "expression", "identity", "publishable", *UNITS, *POINTS])
+    table.writerows(lines)
+    atomic_write_bytes(out / TABLE, text.getvalue().encode("utf-8-sig"))
+    atomic_write_bytes(out / "images" / "not listed.png", b"not named by the table")

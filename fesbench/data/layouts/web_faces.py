@@ -1,0 +1,92 @@
+"""The pictures that the layouts of FER-2013 and MMAFEDB share: gray, small, each person in one part only."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fesbench.data.datasets.web_faces import CLASSES
+from fesbench.data.layouts import Progress
+from fesbench.errors import DataError
+
+SIZE = 48
+USUAL_QUALITY, COPY_QUALITY = 95, 75
+"""JPEG qualities: of the sets' files, and of a copy that somebody saved again."""
+
+PARTS = ("train", "train", "train", "validation", "test")
+"""Person k is in part k mod 5 of these."""
+
+
+@dataclass(frozen=True)
+class WebFace:
+    """One picture.
+
+    Attributes:
+        person: which avatar.
+        part: "train", "validation" or "test".
+        label: the sets' own spelling of the expression ("happy").
+        picture: uint8 (size, size), gray.
+    """
+
+    person: int
+    part: str
+    label: str
+    picture: np.ndarray
+
+
+def check_request(identities: int, size: int, least: int, generation: str, known: tuple[str, ...]) -> None:
+    """Refuse what cannot be written.
+
+    Raises:
+        DataError: too few people, a size out of its range, an unknown generation.
+    """
+    if generation not in known:
+        raise DataError(f"generation must be one of {', '.join(known)}, not '{generation}'")
+    if identities < least:
+        raise DataError(
+            f"this layout needs {least} people or more, to have some in each part, not {identities}"
+        )
+    if not 16 <= size <= 1024:
+        raise DataError(f"pictures must be 16 to 1024 pixels wide, not {size}")
+
+
+def faces(people: Sequence[int], size: int, seed: int, progress: Progress | None = None) -> Iterator[WebFace]:
+    """Each person in seven expressions, each of which was taken somewhere else, as web pictures are."""
+    from fesbench.data.avatars import AvatarSpec, render
+
+    for done, who in enumerate(people, 1):
+        specs = [
+            AvatarSpec(who, expression=expression, take=take)
+            for take, expression in enumerate(CLASSES.values())
+        ]
+        batch = render(specs, size, seed=seed)
+        for label, image in zip(CLASSES, batch.images, strict=True):
+            yield WebFace(who, PARTS[who % len(PARTS)], label, gray(image))
+        if progress is not None:
+            progress(done * len(specs), len(people) * len(specs), "drawing small faces")
+
+
+def gray(image: np.ndarray) -> np.ndarray:
+    """Luma (ITU-R 601): uint8 (H, W)."""
+    from PIL import Image
+
+    return np.array(Image.fromarray(image).convert("L"))
+
+
+def jpeg(picture: np.ndarray, quality: int = USUAL_QUALITY) -> bytes:
+    """A JPEG file of a uint8 picture, (H, W) or (H, W, 3)."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+def through_jpeg(picture: np.ndarray) -> np.ndarray:
+    """A gray picture after it was saved again with `COPY_QUALITY`."""
+    from PIL import Image
+
+    return np.array(Image.open(io.BytesIO(jpeg(picture, COPY_QUALITY))))
