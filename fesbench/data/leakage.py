@@ -1,36 +1,26 @@
 """Finding the same person or the same picture on two sides of a split.
 
 Three tests: by identity (spellings that differ only in case or blanks are one person), by file hash, and by
-picture. The last finds re-encoded or slightly resized copies in two steps: perceptual hashes (imagehash's
-``phash`` with 256 bits) that differ in few bits give candidates, and the gray pictures of the candidates, 32
-pixels wide, must then agree on average within a few gray levels. The second step is what tells a copy from
-another avatar in the same pose, or another person before the same wall.
-
-The usual 64 bits and "at most 2 differ" would not do: at 64 px they call three pairs among 70 avatars (as
-statues) copies. Measured on 210 pictures of these avatars at 64 px: of different people, the nearest differ
-in 22 bits and 5.3 gray levels, and those within 40 bits in 5.9 levels or more; JPEG copies of quality 75
-differ in 16 bits and 1.3 levels at most, of quality 30 in 28 bits (95 % of them) and 2.8 levels; copies that
-went through 32 px in 10 bits and 1.8 levels.
+picture (see `fesbench.data.copies`). A fourth is for the eye: `nearest_faces` lists the people of different
+sides who look most alike to a face model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from fesbench.data.copies import NEAR, copies, looks
 from fesbench.data.manifest import Manifest
 from fesbench.data.splits import SIDES, Split
+from fesbench.data.store import AlignedStore
 from fesbench.errors import LeakageError
 
-HASH_SIDE = 16
-NEAR = 32
-"""Most differing bits, of 256, between a picture and its copy."""
-
-SAME_GRAY = 4.0
-"""Largest mean difference, in gray levels of 255, between a picture and its copy at 32 pixels."""
+FaceFeatures = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""(images, landmarks) -> (embeddings, valid): an extractor's ``extract``."""
 
 _LIST = 10
 
@@ -125,54 +115,72 @@ def _near_pairs(images: np.ndarray, sides: np.ndarray, near: int) -> Iterator[tu
     placed = np.flatnonzero(sides != "")
     if not len(placed):
         return
-    hashes, small = _describe(images, placed)
+    known = looks(images, placed)
     for k, first in enumerate(SIDES):
         for second in SIDES[k + 1 :]:
             left, right = (np.flatnonzero(sides[placed] == side) for side in (first, second))
-            for block in np.array_split(left, max(1, len(left) // 256)):
-                bits = np.bitwise_count(hashes[block][:, None] ^ hashes[right][None]).sum(axis=2)
-                for i, j in np.argwhere(bits <= near):
-                    a, b = block[i], right[j]
-                    if np.abs(small[a] - small[b]).mean() <= SAME_GRAY:
-                        first_row, second_row = sorted((int(placed[a]), int(placed[b])))
-                        yield first_row, second_row, int(bits[i, j])
+            for a, b, bits in copies(known, left, right, near):
+                first_row, second_row = sorted((int(placed[a]), int(placed[b])))
+                yield first_row, second_row, bits
 
 
-def _describe(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Perceptual hashes, uint64 (n, 4), and gray pictures, float32 (n, 32, 32)."""
-    from PIL import Image
+@dataclass(frozen=True)
+class FacePair:
+    """Two people of different sides and the distance of their faces to a face model.
 
-    hashes = np.empty((len(rows), HASH_SIDE * HASH_SIDE // 64), np.uint64)
-    small = np.empty((len(rows), 32, 32), np.float32)
-    side = HASH_SIDE * 4
-    for start in range(0, len(rows), 256):
-        block = rows[start : start + 256]
-        grays = [Image.fromarray(images[row]).convert("L") for row in block]
-        sized = np.stack([np.asarray(gray.resize((side, side), Image.Resampling.LANCZOS)) for gray in grays])
-        hashes[start : start + len(block)] = np.packbits(_bits(sized), axis=1).view(np.uint64)
-        small[start : start + len(block)] = sized.reshape(len(block), 32, 2, 32, 2).mean(axis=(2, 4))
-    return hashes, small
+    Attributes:
+        first, second: rows of the store.
+        first_side, second_side: where they stand.
+        distance: Euclidean, between the model's embeddings.
+    """
+
+    first: int
+    first_side: str
+    second: int
+    second_side: str
+    distance: float
 
 
-def perceptual_hashes(images: np.ndarray) -> np.ndarray:
-    """``imagehash.phash(image, hash_size=16)`` of many images at once.
+def nearest_faces(store: AlignedStore, split: Split, count: int, features: FaceFeatures) -> list[FacePair]:
+    """The people of different sides who look most alike: one pair of people once, the nearest first.
+
+    One picture of each person is embedded (neutral where there is one), so that the cost goes by people. Near
+    faces prove nothing by themselves: brothers are near, and so are faces that the model cannot read.
 
     Args:
-        images: uint8 (N, H, W, 3) RGB.
-
-    Returns:
-        Bool (N, 256), each hash row by row.
+        store: the data.
+        split: who stands where.
+        count: how many pairs at most.
+        features: (images uint8 (N, S, S, 3), landmarks float32 (N, 68, 2)) -> (float (N, D), bool (N,)).
     """
-    hashes, _ = _describe(images, np.arange(len(images)))
-    return np.unpackbits(hashes.view(np.uint8), axis=1).astype(bool)
+    rows, sides = _portraits(store.manifest, split)
+    if not len(rows):
+        return []
+    values, valid = features(np.asarray(store.images[rows]), store.manifest.landmarks[rows])
+    rows, sides, values = rows[valid], sides[valid], np.asarray(values, np.float64)[valid]
+    best: list[FacePair] = []
+    for k in range(len(rows)):
+        others = np.flatnonzero(sides[k + 1 :] != sides[k]) + k + 1
+        distances = np.linalg.norm(values[others] - values[k], axis=1)
+        for nth in np.argsort(distances, kind="stable")[:count]:
+            other = int(others[nth])
+            best.append(
+                FacePair(
+                    int(rows[k]), str(sides[k]), int(rows[other]), str(sides[other]), float(distances[nth])
+                )
+            )
+        best = sorted(best, key=lambda pair: (pair.distance, pair.first, pair.second))[:count]
+    return best
 
 
-def _bits(gray: np.ndarray) -> np.ndarray:
-    """Signs of the low DCT frequencies against their median: bool (n, HASH_SIDE ** 2)."""
-    side = gray.shape[1]
-    k, x = np.arange(HASH_SIDE)[:, None], np.arange(side)[None]
-    # the unnormalized DCT-II, as scipy.fftpack.dct computes it, for the low frequencies alone
-    basis = 2 * np.cos(np.pi * k * (2 * x + 1) / (2 * side))
-    low = np.einsum("ky,nyx,lx->nkl", basis, gray.astype(np.float64), basis, optimize=True)
-    flat = low.reshape(len(gray), -1)
-    return flat > np.median(flat, axis=1, keepdims=True)
+def _portraits(manifest: Manifest, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """One row of each person with landmarks who has a side, and the sides."""
+    side_of = {who: side for side in SIDES for who in split.side(side)}
+    usable = np.isfinite(manifest.landmarks).all(axis=(1, 2))
+    chosen: dict[str, int] = {}
+    neutral = manifest.table["expression"] == "neutral"
+    for row in sorted(np.flatnonzero(usable), key=lambda row: (not neutral.iloc[row], row)):
+        who = manifest.table["identity"].iloc[row]
+        if who in side_of:
+            chosen.setdefault(who, int(row))
+    return np.array(list(chosen.values()), np.int64), np.array([side_of[who] for who in chosen])

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fesbench.data.align import FaceError, Recipe, alignment
-from fesbench.data.datasets import DatasetAdapter, Item, Plan, Skipped, dataset
-from fesbench.data.faces import find_landmarks
+from fesbench.data.align import Recipe, alignment
+from fesbench.data.datasets import DatasetAdapter, Plan, dataset
 from fesbench.data.files import atomic_write_bytes, locked
 from fesbench.data.home import fesbench_home
-from fesbench.data.store import AlignedStore, read_info
+from fesbench.data.store import SCHEMA, AlignedStore, read_info
 from fesbench.data.store_writer import StoreWriter
+from fesbench.data.workers import Aligned, Job, LeftOut, aligned_chunks
 from fesbench.errors import DataError, FesbenchError
 
 Progress = Callable[[int, int, str], None]
@@ -34,6 +36,7 @@ def prepare(
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     verify: bool = False,
+    workers: int | None = None,
 ) -> AlignedStore:
     """Build a data set's store under ``$FESBENCH_HOME/stores``, or open the one that is there.
 
@@ -43,14 +46,15 @@ def prepare(
     Args:
         data: name of the data set.
         size: side of the aligned images, in pixels.
-        alignment: recipe, such as "none@1".
+        alignment: recipe, such as "none@1" or "dlib68-128@1:opencv".
         source: the user's copy of the data set.
         options: of the data set's adapter.
         progress: called after each chunk of images.
         verify: check every hash of a store that is there already.
+        workers: processes that read and align; None: one a core. The result does not depend on it.
 
     Raises:
-        UnknownNameError: unknown data set, alignment or option.
+        UnknownNameError: unknown data set, alignment, detector or option.
         DataError: data absent or unusable, disk full, folder not writable, store damaged.
     """
     adapter, recipe = dataset(data), _recipe(alignment)
@@ -62,17 +66,24 @@ def prepare(
         source = _remembered(data)
         if source is not None and not source.is_dir():
             # the copy was unmounted or moved; what was made from it is still good
-            return _made_from(stores, source, data=data, size=size, alignment=alignment, options=known)
+            return _made_from(source, data=data, size=size, alignment=alignment, options=known)
     plan = adapter.plan(None if source is None else Path(source).resolve(), known, size)
     path = stores / f"{data}-{_key(data, plan.fingerprint, size, alignment, known)}"
     with locked(path.with_name(f"{path.name}.lock")):
         if path.exists():
             store = AlignedStore.open(path, verify=verify)
         else:
-            store = _build(path, adapter, plan, recipe, size, known, source, progress)
+            store = _build(path, adapter, plan, recipe, size, known, source, progress, workers)
     if source is not None:
         _remember(data, Path(source).resolve())
     return store
+
+
+def prepared_stores(data: str) -> list[Path]:
+    """The folders of everything that was prepared from a data set, in a fixed order."""
+    pattern = re.compile(rf"{re.escape(data)}-[0-9a-f]{{16}}")
+    stores = fesbench_home() / "stores"
+    return sorted(path for path in stores.glob("*") if path.is_dir() and pattern.fullmatch(path.name))
 
 
 def _recipe(name: str) -> Recipe:
@@ -80,7 +91,7 @@ def _recipe(name: str) -> Recipe:
 
 
 def _key(data: str, fingerprint: str, size: int, alignment: str, options: Mapping[str, Any]) -> str:
-    content = json.dumps([data, fingerprint, size, alignment, dict(options)], sort_keys=True)
+    content = json.dumps([SCHEMA, data, fingerprint, size, alignment, dict(options)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -93,6 +104,7 @@ def _build(
     options: Mapping[str, Any],
     source: Path | None,
     progress: Progress | None,
+    workers: int | None,
 ) -> AlignedStore:
     info = {
         "options": dict(options),
@@ -101,31 +113,28 @@ def _build(
         "notes": list(plan.facts.notes),
         "not_understood": dataclasses.asdict(plan.facts.not_understood),
     }
-    total = len(plan)
-    with StoreWriter(path, size=size) as writer:
+
+    def tell() -> None:
         if progress is not None:
-            progress(writer.done, total, f"preparing {adapter.name}")
-        while writer.done < total:
-            for entry in plan.read(writer.done, min(writer.done + _CHUNK, total)):
-                _add(writer, entry, recipe)
-            if progress is not None:
-                progress(writer.done, total, f"preparing {adapter.name}")
+            progress(writer.done, len(plan), f"preparing {adapter.name}")
+
+    with StoreWriter(path, size=size) as writer:
+        tell()
+        job = Job(plan, recipe.name, size)
+        chunks = aligned_chunks(job, writer.done, chunk=_CHUNK, workers=workers)
+        with contextlib.closing(chunks):
+            for chunk in chunks:
+                _write(writer, chunk)
+                tell()
         return writer.finish(info, data=adapter.name, alignment=recipe.name)
 
 
-def _add(writer: StoreWriter, entry: Item | Skipped, recipe: Recipe) -> None:
-    if isinstance(entry, Skipped):
-        writer.skip(entry.image, entry.reason)
-        return
-    try:
-        landmarks = entry.landmarks
-        if landmarks is None and recipe.needs_landmarks:
-            landmarks = find_landmarks(entry.image)
-        image, moved = recipe.apply(entry.image, landmarks, writer.size)
-    except FaceError as problem:
-        writer.skip(str(entry.row["image"]), str(problem))
-        return
-    writer.add(image, entry.row, landmarks=moved, action_units=entry.action_units)
+def _write(writer: StoreWriter, chunk: list[Aligned | LeftOut]) -> None:
+    for entry in chunk:
+        if isinstance(entry, LeftOut):
+            writer.skip(entry.image, entry.reason, key=entry.key, picture=entry.picture)
+        else:
+            writer.add(entry.image, entry.row, landmarks=entry.landmarks, action_units=entry.action_units)
 
 
 def _remembered(data: str) -> Path | None:
@@ -146,10 +155,10 @@ def _remember(data: str, source: Path) -> None:
         atomic_write_bytes(path, json.dumps({**known, data: str(source)}, indent=1).encode())
 
 
-def _made_from(stores: Path, source: Path, **wanted: Any) -> AlignedStore:
+def _made_from(source: Path, **wanted: Any) -> AlignedStore:
     """The newest store that was made from a folder which is gone now."""
     found = []
-    for path in stores.glob(f"{wanted['data']}-*"):
+    for path in prepared_stores(wanted["data"]):
         try:
             info = read_info(path)
         except FesbenchError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from fesbench.errors import DataError
 
 SCHEMA = 2
 IMAGES, MANIFEST, INFO, HASHES = "images.npy", "manifest.parquet", "store.json", "hashes.npy"
+FAILED, SHOWN_FAILURES = "failed", 24
+"""Folder of small forms of the first pictures that could not be used, and how many of them at most."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,9 @@ class AlignedStore:
         data: the data set's registry name.
         fingerprint: sha256 (hex) over the sorted hashes of all images with their landmarks and labels; the
             same data prepared the same way has the same fingerprint, wherever it lay.
-        info: what preparing reported: ``options``, ``source``, ``failures`` (image, reason), ``counts``
-            (what, found, expected), ``notes``, ``not_understood`` (count, first).
+        info: what preparing reported: ``options``, ``source``, ``failures`` (image, reason), ``reasons``
+            (key -> how many failures), ``counts`` (what, found, expected), ``notes``, ``not_understood``
+            (count, first), ``files`` (see `files`).
     """
 
     path: Path
@@ -45,6 +49,11 @@ class AlignedStore:
 
     def __len__(self) -> int:
         return len(self.manifest)
+
+    @functools.cached_property
+    def files(self) -> str:
+        """Sha256 (hex) over the sorted sha256 of the files used: equal for two people who hold the same."""
+        return files_fingerprint(self.manifest)
 
     @classmethod
     def open(cls, path: Path, *, verify: bool = False) -> AlignedStore:
@@ -138,6 +147,11 @@ def fingerprint_of(manifest: Manifest, digests: np.ndarray) -> str:
         digest.update(manifest.landmarks[row].astype("<f4").tobytes())
         rows.append(digest.digest())
     return hashlib.sha256(b"".join(sorted(rows))).hexdigest()
+
+
+def files_fingerprint(manifest: Manifest) -> str:
+    """Sha256 (hex) over the sorted sha256 (hex, one a line) of the files that gave the images."""
+    return hashlib.sha256("\n".join(sorted(manifest.table["sha256"])).encode()).hexdigest()
 
 
 def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:

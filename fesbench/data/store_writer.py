@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,15 +19,19 @@ from typing import Any
 
 import numpy as np
 
+from fesbench.data.export import write_png
 from fesbench.data.files import atomic_write, atomic_write_bytes, writing
 from fesbench.data.manifest import Manifest, manifest_of
 from fesbench.data.store import (
+    FAILED,
     HASHES,
     IMAGES,
     INFO,
     MANIFEST,
     SCHEMA,
+    SHOWN_FAILURES,
     AlignedStore,
+    files_fingerprint,
     fingerprint_of,
     image_digest,
 )
@@ -104,9 +109,21 @@ class StoreWriter:
         self._log(line)
         self.rows += 1
 
-    def skip(self, image: str, reason: str) -> None:
-        """Note an entry that gives no image, and why."""
-        self._log({"skip": image, "reason": reason})
+    def skip(
+        self, image: str, reason: str, *, key: str = "unreadable", picture: np.ndarray | None = None
+    ) -> None:
+        """Note an entry that gives no image.
+
+        Args:
+            image: its name.
+            reason: why, in words.
+            key: why, as one of `fesbench.data.align.REASONS`; they are counted.
+            picture: uint8 (h, w, 3), a small form of it; the first few are kept for a person to look at.
+        """
+        nth = self.done - self.rows
+        if picture is not None and nth < SHOWN_FAILURES:
+            write_png(self.work / FAILED / f"{nth:02d}.png", picture)
+        self._log({"skip": image, "reason": reason, "key": key})
 
     def _log(self, line: Mapping[str, Any]) -> None:
         with writing(self.work):
@@ -125,12 +142,12 @@ class StoreWriter:
         Raises:
             DataError: not one image was added, or the disk is full.
         """
-        manifest, digests, failures = self._collect()
+        manifest, digests, failures, reasons = self._collect()
         if not len(manifest):
-            reasons = "; ".join(f"{f['image']}: {f['reason']}" for f in failures[:3])
+            named = "; ".join(f"{f['image']}: {f['reason']}" for f in failures[:3])
             raise DataError(
                 f"data '{data}' gave not a single usable image"
-                + (f" ({len(failures)} skipped: {reasons})" if failures else "")
+                + (f" ({len(failures)} skipped: {named})" if failures else "")
                 + "; check the folder it was read from"
             )
         content = {
@@ -141,7 +158,9 @@ class StoreWriter:
             "alignment": alignment,
             "rows": len(manifest),
             "fingerprint": fingerprint_of(manifest, digests),
+            "files": files_fingerprint(manifest),
             "failures": failures,
+            "reasons": reasons,
         }
         with writing(self.work):
             self._images.seek(0)
@@ -212,13 +231,15 @@ class StoreWriter:
             end += len(raw)
             yield line, end
 
-    def _collect(self) -> tuple[Manifest, np.ndarray, list[dict[str, str]]]:
+    def _collect(self) -> tuple[Manifest, np.ndarray, list[dict[str, str]], dict[str, int]]:
         rows: list[dict[str, Any]] = []
         digests, landmarks, units = [], [], []
         failures: list[dict[str, str]] = []
+        reasons: Counter[str] = Counter()
         for line, _ in self._lines():
             if "skip" in line:
-                failures.append({"image": line["skip"], "reason": line["reason"]})
+                failures.append({"image": line["skip"], "reason": line["reason"], "key": line["key"]})
+                reasons[line["key"]] += 1
                 continue
             rows.append(line["row"])
             digests.append(np.frombuffer(bytes.fromhex(line["pixels"]), np.uint8))
@@ -230,7 +251,12 @@ class StoreWriter:
             np.reshape(np.array(units, np.float32), (n, len(ACTION_UNITS))),
             np.reshape(np.array(landmarks, np.float32), (n, N_LANDMARKS, 2)),
         )
-        return manifest, np.reshape(np.array(digests, np.uint8), (n, 32)), failures
+        return (
+            manifest,
+            np.reshape(np.array(digests, np.uint8), (n, 32)),
+            failures,
+            dict(sorted(reasons.items())),
+        )
 
 
 def image_digest_of(content: bytes) -> str:

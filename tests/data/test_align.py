@@ -6,16 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fesbench.data.align import (
-    FIVE,
-    PADDING,
-    TEMPLATE,
-    FaceError,
-    alignment,
-    chip_transform,
-    warp,
-)
-from fesbench.errors import UnknownNameError
+from fesbench.data.align import ALIGNMENTS, FaceError, alignment, similarity, warp
+from fesbench.data.templates import ARCFACE, CELEBA, DLIB, FIVE, PADDING, TEMPLATE, five_points
+from fesbench.errors import UnknownNameError, UsageError
+
+
+def chip_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
+    return similarity(DLIB.source(landmarks), DLIB.target(size))
 
 
 def points(scale: float = 60.0, angle: float = 0.0, shift: tuple[float, float] = (40.0, 50.0)) -> np.ndarray:
@@ -132,6 +129,15 @@ def test_none_leaves_the_right_size_alone_and_scales_another() -> None:
         recipe.apply(image[:32], None, 16)
 
 
+def test_none_gray_is_none_on_the_luma() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    gray, _ = alignment("none-gray@1").apply(image, None, 64)
+    luma = np.asarray(Image.fromarray(image).convert("L"))
+    assert np.array_equal(gray, np.repeat(luma[..., None], 3, 2))
+    small, _ = alignment("none-gray@1").apply(image, None, 16)
+    assert np.array_equal(small, alignment("none@1").apply(gray, None, 16)[0])
+
+
 def test_landmarks_that_cannot_be_are_refused() -> None:
     recipe, image = alignment("dlib68-128@1"), np.zeros((150, 150, 3), np.uint8)
     with pytest.raises(FaceError, match="no landmarks"):
@@ -156,15 +162,123 @@ def test_a_chin_outside_is_no_reason_to_refuse() -> None:
     assert aligned.shape == (64, 64, 3)
 
 
-def test_unknown_recipe() -> None:
+def test_unknown_recipes_and_detectors() -> None:
     with pytest.raises(UnknownNameError, match=r"Did you mean dlib68-128@1"):
         alignment("dlib68-128")
+    with pytest.raises(UnknownNameError, match=r"no detector 'openvc'. Did you mean opencv"):
+        alignment("dlib68-128@1:openvc")
+    with pytest.raises(UsageError, match="is the detector of mtcnn-112@1 itself"):
+        alignment("mtcnn-112@1:mtcnn")
+    with pytest.raises(UsageError, match="looks for no face"):
+        alignment("none@1:dlib")
+
+
+def test_another_detector_stands_in_the_name() -> None:
+    recipe = alignment("celeba-178-128@1:opencv")
+    assert (recipe.name, recipe.detector) == ("celeba-178-128@1:opencv", "opencv")
+    assert alignment("celeba-178-128@1").detector == "dlib"
+    assert {name: recipe.detector for name, recipe in ALIGNMENTS.items()} == {
+        "none@1": "",
+        "none-gray@1": "",
+        "dlib68-128@1": "dlib",
+        "dlib68-128-gray@1": "dlib",
+        "celeba-178-128@1": "dlib",
+        "mtcnn-112@1": "mtcnn",
+    }
+
+
+def test_celebas_frame_by_hand() -> None:
+    """Its authors' points count from 1 in 178 x 218; the central 178 rows begin at row 21 of 218."""
+    at_178 = CELEBA.target(178)
+    assert np.allclose(at_178, [(69.745, 91), (107.237, 91), (88.432, 132.514)])
+    # 89 is half of 178: the picture's center stays its center
+    assert np.allclose(CELEBA.target(89) + 0.5, (at_178 + 0.5) / 2)
+    five = np.array([(60, 70), (100, 70), (0, 0), (70, 110), (90, 112)], float)
+    assert CELEBA.from_five is not None
+    assert np.array_equal(CELEBA.from_five(five), [(60, 70), (100, 70), (80, 111)])
+
+
+def test_arcfaces_template_at_its_own_size() -> None:
+    assert ARCFACE.target(112)[0].tolist() == [38.2946, 51.6963]
+    assert np.allclose(ARCFACE.target(224)[3], (2 * 41.5493 + 0.5, 2 * 92.3655 + 0.5))
+
+
+@pytest.mark.parametrize("name", ["celeba-178-128@1", "mtcnn-112@1"])
+def test_the_five_points_land_on_the_template(name: str, face: tuple[np.ndarray, np.ndarray]) -> None:
+    image, landmarks = face
+    recipe = alignment(name)
+    assert recipe.template is not None
+    aligned, moved = recipe.apply(image, landmarks, 128)
+    assert aligned.shape == (128, 128, 3)
+    assert moved is not None
+    target = recipe.template.target(128)
+    # a similarity fits an avatar's proportions to within a few pixels; eyes to eyes, mouth to mouth
+    assert np.abs(recipe.template.source(moved.astype(float)) - target).max() < 12
+    again = similarity(recipe.template.source(moved.astype(float)), target)
+    assert np.allclose(again, [[1, 0, 0], [0, 1, 0]], atol=1e-4)
+
+
+def test_a_detectors_own_points_align_where_the_template_knows_them(
+    face: tuple[np.ndarray, np.ndarray],
+) -> None:
+    image, landmarks = face
+    moved_by = np.array((8.0, 0.0))
+    five = five_points(landmarks.astype(float)) + moved_by
+    for name, uses in (("mtcnn-112@1", True), ("dlib68-128@1", False)):
+        plain, _ = alignment(name).apply(image, landmarks, 64)
+        other, points = alignment(name).apply(image, landmarks, 64, five)
+        assert (not np.array_equal(plain, other)) is uses
+        shifted, _ = alignment(name).apply(image, (landmarks + moved_by).astype(np.float32), 64)
+        assert np.array_equal(other, shifted) is uses
+        assert points is not None
+
+
+def test_what_the_warp_reads_is_all_that_it_needs() -> None:
+    """The region cut out first gives the bytes of the whole picture, with its border repeated."""
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 256, (90, 110, 3), dtype=np.uint8)
+    wide = np.pad(image, ((200, 200), (200, 200), (0, 0)), mode="edge")
+    for angle, scale, center in ((0.3, 0.7, (20.5, 31.25)), (-1.2, 1.9, (90, 60)), (2.8, 0.4, (50, 40))):
+        c, s = scale * np.cos(angle), scale * np.sin(angle)
+        turn = np.array([[c, -s], [s, c]])
+        matrix = np.concatenate([turn, ((24, 24) - turn @ center)[:, None]], axis=1)
+        moved = matrix.copy()
+        moved[:, 2] -= matrix[:, :2] @ (200, 200)
+        assert np.array_equal(warp(image, matrix, 48), warp(wide, moved, 48))
+
+
+def test_gray_pictures_take_the_short_way_to_the_same_bytes() -> None:
+    rng = np.random.default_rng(4)
+    gray = np.repeat(rng.integers(0, 256, (80, 80, 1), dtype=np.uint8), 3, 2)
+    almost = gray.copy()
+    almost[0, 0, 2] ^= 255
+    matrix = np.array([[0.8, -0.1, -20.0], [0.1, 0.8, -15.0]])
+    assert np.array_equal(warp(gray, matrix, 32), warp(almost, matrix, 32))
+
+
+def test_every_reason_has_its_key(face: tuple[np.ndarray, np.ndarray]) -> None:
+    image, recipe = np.zeros((150, 150, 3), np.uint8), alignment("dlib68-128@1")
+    nan = points()
+    nan[0] = np.nan
+    for landmarks, key in (
+        (None, "no-landmarks"),
+        (points()[:5], "bad-landmarks"),
+        (nan, "bad-landmarks"),
+        (points(shift=(120, 50)), "outside"),
+        (points(scale=3), "small-face"),
+    ):
+        with pytest.raises(FaceError) as caught:
+            recipe.apply(image, landmarks, 64)
+        assert caught.value.key == key
+    with pytest.raises(FaceError) as caught:
+        alignment("none@1").apply(image[:20], None, 64)
+    assert caught.value.key == "not-square"
 
 
 def test_the_result_is_the_same_to_the_byte() -> None:
     image = np.random.default_rng(5).integers(0, 256, (120, 140, 3), dtype=np.uint8)
     landmarks = points(scale=70, angle=0.1, shift=(30, 20)).astype(np.float32)
-    for name in ("dlib68-128@1", "dlib68-128-gray@1"):
+    for name in ("dlib68-128@1", "dlib68-128-gray@1", "celeba-178-128@1", "mtcnn-112@1"):
         first, _ = alignment(name).apply(image, landmarks, 48)
         again, _ = alignment(name).apply(image.copy(), landmarks.copy(), 48)
         assert first.tobytes() == again.tobytes()

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fesbench.data.leakage import check_leakage, find_leakage, perceptual_hashes
+from fesbench.data.copies import perceptual_hashes
+from fesbench.data.leakage import check_leakage, find_leakage
 from fesbench.data.manifest import Manifest, manifest_of
 from fesbench.data.splits import Split
 from fesbench.errors import LeakageError

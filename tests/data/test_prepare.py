@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -141,6 +142,22 @@ def test_bad_files_are_counted_and_named(adapter: FolderAdapter, source: Path) -
     assert list(reasons) == ["1.png", "2.png", "3.png", "4.png"]
     for image, words in zip(reasons, ("empty", "not an image", "truncated", "not square"), strict=True):
         assert words in reasons[image]
+    assert store.info["reasons"] == {"not-square": 1, "unreadable": 3}
+
+
+def test_the_files_fingerprint_goes_by_content_alone(
+    adapter: FolderAdapter, source: Path, tmp_path: Path
+) -> None:
+    digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in source.iterdir())
+    expected = hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    store = run(source)
+    assert store.files == store.info["files"] == expected
+    other = tmp_path / "elsewhere"
+    shutil.copytree(source, other)
+    (other / "0.png").rename(other / "renamed.png")
+    assert run(other, size=20).files == expected
+    (other / "renamed.png").unlink()
+    assert run(other).files != expected
 
 
 def test_an_empty_data_set(adapter: FolderAdapter, tmp_path: Path) -> None:
@@ -188,6 +205,7 @@ def test_faces_without_landmarks_go_through_dlib(adapter: FolderAdapter, tmp_pat
     Image.new("RGB", (256, 256), "gray").save(root / "b.png")
     Image.fromarray(np.concatenate([batch.images[0]] * 2, axis=1)).save(root / "c.png")
     store = run(root, alignment="dlib68-128@1", size=96)
+    assert store.info["reasons"] == {"no-face": 1, "several-faces": 1}
     assert [failure["reason"] for failure in store.info["failures"]] == [
         "no face found",
         "several faces found (2)",

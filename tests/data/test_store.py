@@ -54,7 +54,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert np.isnan(store.manifest.landmarks[0]).all()
     assert np.allclose(store.manifest.landmarks[1], 1 / 3)
     assert (store.size, store.alignment, store.data, len(store)) == (SIZE, "none@1", "d", len(kept))
-    assert store.info["failures"][0] == {"image": "i3", "reason": "no face found"}
+    assert store.info["failures"][0] == {"image": "i3", "reason": "no face found", "key": "unreadable"}
     assert store.info["notes"] == ["n"]
     assert isinstance(store.images, np.memmap)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s"]

@@ -1,0 +1,250 @@
+"""The verbs about data sets: list, make, prepare, show, verify, measure. ``list`` is the default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fesbench.cli_data_tables import tell_counts, tell_prepared
+from fesbench.cli_tables import JsonOption, print_json, show_table
+from fesbench.errors import DataError, UsageError
+
+data_app = typer.Typer(
+    help="Data sets: list, make, prepare, show, verify, measure.",
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+)
+
+NameArgument = Annotated[str, typer.Argument(help="A data set from 'fesbench data list'.")]
+ProtocolOption = Annotated[
+    str | None,
+    typer.Option(help="Whose rules to follow; default: the newest protocol of the data set's own name."),
+]
+SizeOption = Annotated[
+    int | None, typer.Option(min=8, max=1024, help="Image side in pixels; default: the protocol's, or 128.")
+]
+
+
+@data_app.callback()
+def _data(context: typer.Context, json_: JsonOption = False) -> None:
+    if context.invoked_subcommand is None:
+        data_list(json_=json_)
+
+
+@data_app.command("list", epilog="Examples:  fesbench data list   fesbench data list --long")
+def data_list(
+    long: Annotated[bool, typer.Option("--long", help="Also license, citation and home page.")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """List the data sets: who grants access, under which terms, what each can serve."""
+    from fesbench.data.datasets import DATASETS
+
+    keys = ("name", "title", "access", "license", "citation", "homepage", "serves")
+    rows = [{key: getattr(DATASETS[name], key) for key in keys} for name in DATASETS]
+    if json_:
+        print_json(rows)
+    elif long:
+        for row in rows:
+            typer.echo(f"{row['name']}: {row['title']}")
+            for key in keys[2:]:
+                typer.echo(f"  {key}: {row[key] or '-'}")
+    else:
+        show_table(keys[:3], ([row[key] for key in keys[:3]] for row in rows))
+
+
+@data_app.command(
+    "make",
+    epilog="Examples:  fesbench data make avatars --identities 260 --size 128 --out faces   "
+    "fesbench data make avatars --layout ck+ --identities 12 --out fake-ck",
+)
+def data_make(
+    name: Annotated[str, typer.Argument(help="avatars")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    identities: Annotated[
+        int | None, typer.Option(min=1, help="How many people; default: as many as suits the layout.")
+    ] = None,
+    size: Annotated[int, typer.Option(min=32, max=1024, help="Image side in pixels.")] = 128,
+    layout: Annotated[
+        str, typer.Option(help="plain (PNG and manifest.csv), or the layout of a data set, such as ck+.")
+    ] = "plain",
+    generation: Annotated[
+        str | None, typer.Option(help="Which form of the layout, where copies lie in several.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the people.")] = 0,
+) -> None:
+    """Write the embedded faces as files, also exactly as the owner of a real data set would lay it out."""
+    if name != "avatars":
+        raise UsageError(
+            f"only 'avatars' can be made, not '{name}'; real data sets are prepared from their files"
+        )
+    from fesbench.data.export import write_plain
+    from fesbench.data.layouts import layout as layout_of
+    from fesbench.progress import LiveReporter
+
+    chosen = None if layout == "plain" else layout_of(layout)
+    if chosen is None and generation is not None:
+        raise UsageError("--generation goes with the --layout of a data set")
+    if chosen is not None and generation is not None and generation not in chosen.generations:
+        raise UsageError(f"--generation of layout {layout} is one of {', '.join(chosen.generations)}")
+    identities = identities or (260 if chosen is None else chosen.people)
+    with LiveReporter() as reporter, reporter.stage(f"make {identities} avatars ({layout})") as stage:
+        how: dict[str, Any] = {
+            "identities": identities,
+            "size": size,
+            "seed": seed,
+            "progress": stage.update_what,
+        }
+        if chosen is None:
+            write_plain(out, **how)
+        else:
+            out = chosen.write(out, **how, generation=generation)
+    typer.echo(str(out.resolve()))
+
+
+@data_app.command(
+    "prepare",
+    epilog="Examples:  fesbench data prepare ck+ --from ~/CK+   "
+    "fesbench data prepare rafd --from ~/RaFD --size 64 --alignment celeba-178-128@1   "
+    "fesbench data prepare folder --from ~/faces --option csv=labels.csv",
+)
+def data_prepare(
+    name: NameArgument,
+    source: Annotated[Path | None, typer.Option("--from", help="Folder as its owner distributes it.")] = None,
+    protocol: ProtocolOption = None,
+    size: SizeOption = None,
+    alignment: Annotated[
+        str | None, typer.Option(help="Recipe, with another detector if wanted: dlib68-128@1:opencv.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="An option of the data set as key=value; may be repeated.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Also show the nearest faces of different sides (slow).")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Verify, align and store a data set; print what is there, what is missing, and whether it leaks.
+
+    The same command after an interruption goes on where it stood.
+    """
+    from fesbench.data.prepare import prepare
+    from fesbench.data.sheets import contact_sheet, failure_sheet
+    from fesbench.preparation import check_sides, parse_options, rules_for
+    from fesbench.progress import LiveReporter
+
+    rules = rules_for(
+        name, protocol=protocol, size=size, alignment=alignment, options=parse_options(option or [])
+    )
+    with LiveReporter() as reporter:
+        with reporter.stage(f"prepare {name} at {rules.size} px") as stage:
+            store = prepare(
+                name,
+                size=rules.size,
+                alignment=rules.alignment,
+                source=source,
+                options=rules.options,
+                progress=stage.update_what,
+                workers=workers,
+            )
+        sheets = [contact_sheet(store), failure_sheet(store)]
+        if not json_:
+            tell_prepared(store, sheets)
+        near = check_sides(store, rules, faces, reporter)
+    if json_:
+        facts = {"fingerprint": store.fingerprint, "files": store.files, "path": store.path, **store.info}
+        print_json({**facts, "sheets": [sheet for sheet in sheets if sheet is not None], **near})
+    else:
+        for line in near["said"]:
+            typer.echo(f"- {line}")
+
+
+@data_app.command(
+    "show", epilog="Examples:  fesbench data show avatars   fesbench data show ck+ --protocol ck+@1 --json"
+)
+def data_show(
+    name: NameArgument,
+    protocol: ProtocolOption = None,
+    size: SizeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show a prepared data set: counts, a contact sheet, duplicates, and which protocols use it."""
+    from fesbench.data.duplicates import duplicate_groups
+    from fesbench.data.prepare import prepare
+    from fesbench.data.sheets import contact_sheet
+    from fesbench.preparation import repeats, rules_for, tally, uses
+    from fesbench.progress import LiveReporter
+
+    rules = rules_for(name, protocol=protocol, size=size)
+    with LiveReporter() as reporter:
+        with reporter.stage(f"open {name} at {rules.size} px") as stage:
+            store = prepare(
+                name,
+                size=rules.size,
+                alignment=rules.alignment,
+                options=rules.options,
+                progress=stage.update_what,
+            )
+        with reporter.stage("look for duplicates") as stage:
+            groups = duplicate_groups(store, stage.update_what)
+    counts, twice, protocols = tally(store), repeats(store, groups), uses(name)
+    sheet = contact_sheet(store)
+    if json_:
+        facts = {"fingerprint": store.fingerprint, "files": store.files, "alignment": store.alignment}
+        print_json({**facts, **counts, "duplicates": twice, "sheet": sheet, "protocols": dict(protocols)})
+        return
+    tell_counts(counts, twice)
+    typer.echo("used by: " + (", ".join(f"{p} ({how})" for p, how in protocols) or "no installed protocol"))
+    typer.echo(str(sheet))
+
+
+@data_app.command("verify", epilog="Example:  fesbench data verify ck+")
+def data_verify(name: NameArgument, json_: JsonOption = False) -> None:
+    """Check every hash of everything that was prepared from a data set."""
+    from fesbench.data.datasets import dataset
+    from fesbench.data.prepare import prepared_stores
+    from fesbench.data.store import AlignedStore
+
+    dataset(name)
+    rows: list[tuple[str, str, str]] = []
+    damaged = []
+    for path in prepared_stores(name):
+        try:
+            store = AlignedStore.open(path, verify=True)
+        except DataError as error:
+            damaged.append(str(path))
+            rows.append((str(path), "damaged", str(error)))
+            continue
+        rows.append((str(path), "good", f"{len(store)} images, {store.size} px, {store.alignment}"))
+    if not rows:
+        raise DataError(f"nothing was prepared from '{name}' here; run 'fesbench data prepare {name}' first")
+    if json_:
+        print_json([dict(zip(("path", "state", "detail"), row, strict=True)) for row in rows])
+    else:
+        show_table(("state", "what", "store"), ((state, detail, path) for path, state, detail in rows))
+    if damaged:
+        raise DataError(
+            f"{len(damaged)} of {len(rows)} stores are damaged; delete {', '.join(damaged)} and run "
+            f"'fesbench data prepare {name}' again"
+        )
+
+
+@data_app.command("measure", epilog="Example:  fesbench data measure avatars --identities 40")
+def data_measure(
+    name: Annotated[str, typer.Argument(help="avatars")] = "avatars",
+    identities: Annotated[int, typer.Option(min=4, help="How many unseen people.")] = 40,
+    size: Annotated[int, typer.Option(help="Image side in pixels.")] = 256,
+    json_: JsonOption = False,
+) -> None:
+    """Measure the embedded faces by third-party models, on people drawn from the hash of their sources."""
+    if name != "avatars":
+        raise UsageError(f"only 'avatars' can be measured, not '{name}'")
+    from fesbench.data.avatars.measure import measure
+
+    found = measure(identities=identities, size=size)
+    if json_:
+        print_json(found)
+        return
+    show_table(("what", "figure"), ((key, value) for key, value in found.items()))
