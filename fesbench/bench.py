@@ -21,21 +21,20 @@ from fesbench.partition import build_split, rule_in_words
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol
 from fesbench.record import NotRun
+from fesbench.sources import Sources, folders_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fesbench.data.splits import Split
     from fesbench.data.store import AlignedStore
-    from fesbench.extractors.base import Extractor, Features
+    from fesbench.extractors.au_model import ActionUnitRegressor
+    from fesbench.extractors.base import Extractor, Features, PairExtractor
     from fesbench.extractors.cache import FeatureCache
     from fesbench.extractors.judge import Judge
 
 
 _LISTED = 20
-
-Sources = Path | Mapping[str, Path] | None
-"""A folder of the protocol's own data set, or one for each data set by name."""
 
 
 @dataclass
@@ -53,15 +52,23 @@ class Bench:
     judge_card: dict[str, Any]
     cache: FeatureCache
     out: Path
+    regressor: ActionUnitRegressor | None = None
+    """None where the training data codes no action units, or nothing asks for them."""
+    regressor_card: dict[str, Any] = field(default_factory=dict)
     _extractors: dict[str, Extractor] = field(default_factory=dict, repr=False)
+    _pair_extractors: dict[str, PairExtractor] = field(default_factory=dict, repr=False)
 
     def extractor(self, name: str) -> Extractor:
         """An extractor, made once a run: some hold worker processes."""
         from fesbench.extractors.registry import extractor
 
         if name not in self._extractors:
-            self._extractors[name] = extractor(name, judge=self.judge)
+            self._extractors[name] = extractor(name, judge=self.judge, regressor=self.regressor)
         return self._extractors[name]
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """What an extractor's values are, where they have names."""
+        return self.extractor(name).classes
 
     @property
     def data_card(self) -> dict[str, Any]:
@@ -79,6 +86,7 @@ class Bench:
                 "rule": rule_in_words(rule),
                 "by": rule.by,
                 "hash": self.split.hash,
+                "folds": rule.n_folds,
                 **{side: len(self.split.side(side)) for side in ("train", "validation", "test")},
             },
         }
@@ -98,6 +106,11 @@ class Bench:
         """Changes with the judge's weights."""
         return "" if self.judge is None else self.judge.cache_key
 
+    @property
+    def regressor_key(self) -> str:
+        """Changes with the weights of the action-unit regressor."""
+        return "" if self.regressor is None else self.regressor.cache_key
+
     def features(
         self, name: str, images: np.ndarray, landmarks: np.ndarray | None, identities: np.ndarray
     ) -> Features:
@@ -111,11 +124,27 @@ class Bench:
         """
         return self.cache.get(self.extractor(name), images, landmarks)
 
+    def pair_values(self, name: str, first: np.ndarray, second: np.ndarray, pairs: np.ndarray) -> Features:
+        """A pair extractor's values, from the cache where it has them.
+
+        Args:
+            name: of the pair extractor.
+            first: uint8 (N, S, S, 3).
+            second: uint8 (M, S, S, 3).
+            pairs: int (P, 2), a row of each.
+        """
+        from fesbench.extractors.registry import pair_extractor
+
+        if name not in self._pair_extractors:
+            self._pair_extractors[name] = pair_extractor(name)
+        return self.cache.get_pairs(self._pair_extractors[name], first, second, pairs)
+
     def close(self) -> None:
         """Give back what the extractors hold: worker processes, memory."""
-        for made in self._extractors.values():
+        for made in (*self._extractors.values(), *self._pair_extractors.values()):
             made.close()
         self._extractors.clear()
+        self._pair_extractors.clear()
 
     @property
     def signature(self) -> str:
@@ -141,11 +170,8 @@ def open_store(protocol: Protocol, source: Sources, reporter: Reporter) -> Align
     from fesbench.data.prepare import prepare
 
     rule = protocol.data
-    folders = source if isinstance(source, Mapping) else {} if source is None else {rule.set: source}
+    folders = folders_of(source, rule, protocol.name)
     wanted = (rule.set, *(extra.set for extra in rule.test_sets))
-    odd = [name for name in folders if name not in wanted]
-    if odd:
-        raise UsageError(f"{protocol.name} does not use data '{odd[0]}'; it uses {', '.join(wanted)}")
 
     def prepared(name: str, alignment: str, options: Mapping[str, Any]) -> AlignedStore:
         with reporter.stage(f"prepare {name} at {rule.size} px") as stage:
@@ -197,6 +223,7 @@ def build_bench(
     from fesbench.data.home import fesbench_home
     from fesbench.data.leakage import check_leakage
     from fesbench.extractors.cache import FeatureCache
+    from fesbench.regressor import build_regressor, regressor_wanted
     from fesbench.requests import build_requests
 
     reporter = reporter or Reporter()
@@ -212,7 +239,13 @@ def build_bench(
     card: dict[str, Any] = {}
     if protocol.labels:
         judge, card = build_judge(protocol, store, split, folder / "judge", reporter)
-    return Bench(protocol, store, split, budget, requests, not_run, judge, card, cache, out)
+    regressor: ActionUnitRegressor | None = None
+    regressor_card: dict[str, Any] = {}
+    if regressor_wanted(protocol, requests):
+        regressor, regressor_card = build_regressor(protocol, store, split, folder / "judge", reporter)
+    return Bench(
+        protocol, store, split, budget, requests, not_run, judge, card, cache, out, regressor, regressor_card
+    )
 
 
 def labelled_rows(protocol: Protocol, store: AlignedStore, split: Split, side: str) -> np.ndarray:

@@ -20,6 +20,7 @@ import numpy as np
 import fesbench
 from fesbench.bench import Bench, engine_hash, hash_parts, labelled_rows
 from fesbench.budget import parse_budget
+from fesbench.confusion import CONFUSION
 from fesbench.data.files import writing
 from fesbench.environment import describe_environment, resolve_device
 from fesbench.errors import RecordError
@@ -108,6 +109,7 @@ class _Work:
         record.card = describe_card(self.plan.method)
         record.not_run = [*self.bench.not_run, *refused]
         record.judge = self.bench.judge_card
+        record.action_unit_regressor = self.bench.regressor_card
         record.data = self.bench.data_card
         return record
 
@@ -137,7 +139,8 @@ class _Work:
         if not self.record.stages:
             self.record.environment = describe_environment(self.device)
         with writing(self.folder):
-            (self.folder / SAMPLES).unlink(missing_ok=True)
+            for stale in (SAMPLES, CONFUSION):
+                (self.folder / stale).unlink(missing_ok=True)
         self.record.save(self.folder)
         started = time.monotonic()
         work()
@@ -260,10 +263,24 @@ class _Work:
     def score(self) -> None:
         """Compute every metric of the protocol on the images that lie in the folder."""
         from fesbench.evaluation import score_cell, scoring_inputs
+        from fesbench.extractors.own_discriminator import own_discriminator
+
+        title = f"{self.cell.method}-{self.cell.preset}-{self.cell.budget}"
 
         def work() -> None:
+            own = own_discriminator(self.method, title)
+            if own is not None:
+                self._load()
             with self.reporter.stage(f"{self.label}: score") as stage:
-                score_cell(self.bench, self.record, self.requests, self.folder, on_progress=stage.update_what)
+                score_cell(
+                    self.bench,
+                    self.record,
+                    self.requests,
+                    self.folder,
+                    on_progress=stage.update_what,
+                    device=self.device,
+                    discriminator=own,
+                )
             scored = describe_environment(self.device)
             scored_with = {key: scored[key] for key in ("fesbench", "git", "device")}
             self.record.environment["scored_with"] = scored_with

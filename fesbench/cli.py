@@ -17,6 +17,7 @@ import fesbench
 from fesbench import cli_gate
 from fesbench.cli_catalog import methods_app
 from fesbench.cli_data import data_app
+from fesbench.cli_metrics import metrics_app
 from fesbench.cli_protocols import FromOption, SplitOption, protocols_app
 from fesbench.cli_tables import show_table
 from fesbench.cli_weights import weights_app
@@ -35,6 +36,7 @@ app = typer.Typer(
 for name, sub in (
     ("data", data_app),
     ("methods", methods_app),
+    ("metrics", metrics_app),
     ("protocols", protocols_app),
     ("weights", weights_app),
 ):
@@ -127,17 +129,32 @@ def run(
     raise typer.Exit(summary.exit_code)
 
 
-@app.command(epilog="Example:  fesbench evaluate my-images/ --protocol ck+ --name my-method")
+@app.command(
+    epilog="Examples:  fesbench evaluate my-images/ --protocol ck+ --name my-method   "
+    "fesbench evaluate my-images/ --dry-run   fesbench evaluate my-model.onnx --adapter my-model.toml"
+)
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="Folder of images named <request id>.png.")],
+    images: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of images named <request id>.png, or a network in an .onnx or .pt2 file.",
+        ),
+    ],
     protocol: ProtocolOption = "avatars",
     data: DataOption = None,
     split: SplitOption = None,
     source: FromOption = None,
-    name: Annotated[str | None, typer.Option(help="The row's name; default: the folder's.")] = None,
+    name: Annotated[str | None, typer.Option(help="The row's name; default: the folder's or file's.")] = None,
     budget: Annotated[str, typer.Option(help="The budget whose requests the images answer.")] = "standard",
     size: SizeOption = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(help="TOML that says what a network's inputs are; default: the one beside it."),
+    ] = None,
     out: OutOption = Path("runs"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is wanted, present and wrong, and score nothing.")
+    ] = False,
     json_: Annotated[
         bool, typer.Option("--json", help="Print the scores as JSON on standard output.")
     ] = False,
@@ -146,24 +163,27 @@ def evaluate(
 
     'fesbench protocols requests' lists the wanted pictures.
     """
-    from fesbench.external import evaluate_folder
+    from fesbench.cli_evaluate import show_answers
+    from fesbench.external import evaluate as evaluate_any
+    from fesbench.external import examine_folder
     from fesbench.progress import LiveReporter
     from fesbench.reports.site import build
     from fesbench.sources import parse_sources
 
+    rules: dict[str, Any] = {
+        "protocol": protocol,
+        "data": data,
+        "split": split,
+        "source": parse_sources(source),
+        "budget": budget,
+        "size": size,
+    }
+    if dry_run:
+        with LiveReporter() as reporter:
+            answers = examine_folder(images, reporter=reporter, **rules)
+        raise typer.Exit(show_answers(answers, as_json=json_))
     with LiveReporter() as reporter:
-        record = evaluate_folder(
-            folder,
-            protocol=protocol,
-            data=data,
-            split=split,
-            source=parse_sources(source),
-            name=name,
-            budget=budget,
-            size=size,
-            out=out,
-            reporter=reporter,
-        )
+        record = evaluate_any(images, name=name, adapter=adapter, out=out, reporter=reporter, **rules)
         page = build(out, out / "report")
     if json_:
         _print_scores([score.model_dump() for score in record.scores])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.bench import Bench, Sources
+from fesbench.answers import Answers, read_answers
+from fesbench.bench import Bench
 from fesbench.budget import parse_budget
 from fesbench.cell import REFERENCE, CellPlan
 from fesbench.environment import describe_environment, resolve_device
@@ -18,6 +18,7 @@ from fesbench.errors import EXIT_CELLS_FAILED, DataError, FesbenchError, UsageEr
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol, load_protocol
 from fesbench.record import Cell, NotRun, Record, safe_name
+from fesbench.sources import Sources
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,14 +38,41 @@ def asked(
     protocol: Protocol, budget: str, source: Sources, reporter: Reporter
 ) -> tuple[pd.DataFrame, AlignedStore]:
     """A protocol's request table without the scoring side's columns, and the store that its rows count in."""
-    from fesbench.bench import open_store, settle_labels
     from fesbench.folds import requests_of
+
+    protocol, store = _opened(protocol, source, reporter)
+    requests, _ = requests_of(protocol, store, parse_budget(budget).text)
+    return requests.drop(columns=["target", "noise_seed"]), store
+
+
+def _opened(protocol: Protocol, source: Sources, reporter: Reporter) -> tuple[Protocol, AlignedStore]:
+    """The protocol with the labels that its data shows, and the data."""
+    from fesbench.bench import open_store, settle_labels
     from fesbench.partition import build_split
 
     store = open_store(protocol, source, reporter)
-    protocol = settle_labels(protocol, store, build_split(protocol, store))
-    requests, _ = requests_of(protocol, store, parse_budget(budget).text)
-    return requests.drop(columns=["target", "noise_seed"]), store
+    return settle_labels(protocol, store, build_split(protocol, store)), store
+
+
+def examine_folder(
+    folder: Path,
+    *,
+    protocol: str,
+    data: str | None = None,
+    split: Path | None = None,
+    source: Sources = None,
+    budget: str = "standard",
+    size: int | None = None,
+    reporter: Reporter | None = None,
+) -> Answers:
+    """Hold a folder against what a protocol asks for, and score nothing; arguments as in `evaluate_folder`.
+
+    Raises:
+        UsageError: the folder does not exist.
+    """
+    rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
+    requests, store = asked(rules, budget, source, reporter or Reporter())
+    return read_answers(folder, requests, store.size)
 
 
 def wanted(requests: pd.DataFrame, store: AlignedStore) -> pd.DataFrame:
@@ -101,20 +129,27 @@ def evaluate_folder(
     *,
     protocol: str,
     data: str | None = None,
+    split: Path | None = None,
     source: Sources = None,
     name: str | None = None,
     budget: str = "standard",
     size: int | None = None,
     out: Path = Path("runs"),
     reporter: Reporter | None = None,
+    made_by: Mapping[str, Any] | None = None,
 ) -> Record:
     """Score a folder of ``<request>.png`` under a protocol, beside the reference rows.
 
     Args:
-        folder: images, one per request, of the protocol's size; every task that any image answers must be
-            answered whole.
+        folder: images, one per request (``<request>.png``, or the one ``.png`` in a folder ``<request>``), of
+            the protocol's size; every task that any image answers must be answered whole.
+        protocol: name or TOML file.
+        data: a stand-in data set of the protocol.
+        split: a CSV with identity and side, in place of the protocol's own split.
+        source: where the data lies, if it was not prepared before.
         name: the row's name; default: the folder's name.
         budget: the budget whose requests the images answer.
+        made_by: what is known of the program that made them, for the record.
 
     Raises:
         DataError: missing, extra, unreadable or wrongly sized images, with the list of them.
@@ -133,22 +168,25 @@ def evaluate_folder(
     if name in known:
         raise UsageError(f"'{name}' is a method of fesbench; choose another --name for these images")
     budget = parse_budget(budget).text
-    rules = load_protocol(protocol).with_overrides(size=size, data=data)
+    rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
     bench = open_bench(rules, budget=budget, out=out, source=source, reporter=reporter)
-    requests = _answered(folder, bench.requests)
+    answers = read_answers(folder, bench.requests, bench.store.size)
+    requests, images = answers.chosen, answers.stack()
     record = Record(cell=_cell(name, bench), trained_on="unknown", card={"id": name, "title": name})
     record.not_run = [*bench.not_run, *_unanswered(bench.requests, requests)]
     record.judge = bench.judge_card
+    record.action_unit_regressor = bench.regressor_card
     record.data = bench.data_card
+    record.parameters = dict(made_by or {})
     record.environment = describe_environment(resolve_device("auto"))
     target = bench.out / record.cell.folder
-    _copy_images(folder, requests, target / "images", bench.store.size)
+    _write_images(dict(zip(requests["request"], images, strict=True)), target / "images")
     requests.to_csv(target / "requests.csv", index=False)
     references = [CellPlan(kind, REFERENCE, budget, 0) for kind in known.values() if kind.card.reference]
     try:
         beside = run_plans(references, bench, reporter, device="auto")
         with reporter.stage(f"{name}: score") as stage:
-            score_cell(bench, record, requests, target, stage.update_what)
+            score_cell(bench, record, requests, target, stage.update_what, images=images)
     finally:
         bench.close()
     record.status = "scored"
@@ -167,44 +205,53 @@ def evaluate(
     *,
     protocol: str,
     name: str | None = None,
+    adapter: Path | None = None,
     batch_size: int = 16,
     out: Path = Path("runs"),
-    **options: object,
+    **options: Any,
 ) -> Record:
-    """Score a folder, or a function, under a protocol; the same as ``fesbench evaluate``.
+    """Score a folder, a network in a file, or a function under a protocol; the same as ``fesbench evaluate``.
 
     Args:
-        images: a folder of ``<request>.png``, or a function of (sources uint8 (N, S, S, 3), requests: one
-            dictionary each with target_expression, intensity, ...) that returns uint8 (N, S, S, 3). It is
-            asked for what needs the label alone; tasks that grant more are answered by a folder.
+        images: a folder of ``<request>.png``; an ``.onnx`` or ``.pt2`` file; or a function of (sources uint8
+            (N, S, S, 3), requests: one dictionary each with target_expression, intensity, ...) that returns
+            uint8 (N, S, S, 3). A function is asked for what needs the label alone, a network for what its
+            inputs can carry; all else is answered by a folder.
         protocol: name or TOML file.
+        adapter: what a network's inputs are; default: the TOML file of its name beside it.
         batch_size: how many requests the function gets at once.
         out: folder of the records.
         options: as in :func:`evaluate_folder`.
     """
-    if not callable(images):
-        return evaluate_folder(Path(images), protocol=protocol, name=name, out=out, **options)  # type: ignore[arg-type]
     import tempfile
 
-    own = getattr(images, "__name__", "callable")
+    if not callable(images) and not Path(images).is_file():
+        return evaluate_folder(Path(images), protocol=protocol, name=name, out=out, **options)
+    own = getattr(images, "__name__", "callable") if callable(images) else Path(images).stem
     name = safe_name(name or ("callable" if own == "<lambda>" else own))
     with tempfile.TemporaryDirectory() as scratch:
-        _synthesize_outside(images, Path(scratch), protocol, batch_size, options)
-        return evaluate_folder(Path(scratch), protocol=protocol, name=name, out=out, **options)  # type: ignore[arg-type]
+        folder, made_by = Path(scratch), None
+        if callable(images):
+            _ask_function(images, folder, protocol, batch_size, options)
+        else:
+            made_by = _ask_network(Path(images), adapter, folder, protocol, options)
+        return evaluate_folder(folder, protocol=protocol, name=name, out=out, made_by=made_by, **options)
 
 
-def _synthesize_outside(
+def _rules(protocol: str, options: Mapping[str, Any]) -> Protocol:
+    overrides = {key: options.get(key) for key in ("size", "data", "split")}
+    return load_protocol(protocol).with_overrides(**overrides)
+
+
+def _ask_function(
     function: Callable[..., np.ndarray],
     folder: Path,
     protocol: str,
     batch_size: int,
-    options: dict[str, object],
+    options: Mapping[str, Any],
 ) -> None:
-    from PIL import Image
-
-    rules = load_protocol(protocol).with_overrides(size=options.get("size"), data=options.get("data"))  # type: ignore[arg-type]
-    source: Sources = options.get("source")  # type: ignore[assignment]
-    requests, store = asked(rules, str(options.get("budget", "standard")), source, Reporter())
+    rules = _rules(protocol, options)
+    requests, store = asked(rules, options.get("budget", "standard"), options.get("source"), Reporter())
     requests = requests[(requests["given"] == "label") & (requests["source"] >= 0)]
     if not len(requests):
         raise UsageError(
@@ -221,8 +268,37 @@ def _synthesize_outside(
                 f"the function returned {made.dtype} {made.shape} for {given.shape}; it must return uint8 "
                 "images of the sources' shape"
             )
-        for name, image in zip(batch["request"], made, strict=True):
-            Image.fromarray(image).save(folder / f"{name}.png")
+        _write_images(dict(zip(batch["request"], made, strict=True)), folder)
+
+
+def _ask_network(
+    path: Path, adapter: Path | None, folder: Path, protocol: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write a network's pictures; what the record keeps of it."""
+    from fesbench.exported import ExportedNetwork, exported_answers, load_adapter
+    from fesbench.exported_programs import open_program
+    from fesbench.folds import tables_of
+
+    program = open_program(path)
+    spec = load_adapter(adapter or path.with_suffix(".toml"))
+    rules = _rules(protocol, options)
+    reporter = options.get("reporter") or Reporter()
+    rules, store = _opened(rules, options.get("source"), reporter)
+    network = ExportedNetwork(program, spec, store.size)
+    made = 0
+    with reporter.stage(f"{path.name}: synthesize") as stage:
+        for part, requests, _ in tables_of(rules, store, parse_budget(options.get("budget", "standard")).text):
+            told = requests.drop(columns="target")
+            for done, (name, image) in enumerate(exported_answers(network, part, store, told), made + 1):
+                _write_images({name: image}, folder)
+                stage.update(done, None)
+                made = done
+    if not made:
+        raise UsageError(
+            f"{rules.name} asks for nothing that {path.name} can answer with the inputs "
+            f"{', '.join(spec.inputs.values())}; 'fesbench protocols show' tells its tasks"
+        )
+    return network.card()
 
 
 def _cell(name: str, bench: Bench) -> Cell:
@@ -238,33 +314,6 @@ def _cell(name: str, bench: Bench) -> Cell:
     )
 
 
-def _answered(folder: Path, requests: pd.DataFrame) -> pd.DataFrame:
-    """The requests of every group that the folder answers; whole groups or an error."""
-    names = [path.name for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    known = {f"{request}.png" for request in requests["request"]}
-    extra = [name for name in names if name not in known]
-    stems = Counter(Path(name).stem for name in names)
-    double = [stem for stem, count in stems.items() if count > 1]
-    if double:
-        raise DataError(f"{folder}: more than one file for {_listed(double)}; keep one .png a request")
-    if extra:
-        raise DataError(
-            f"{folder}: {len(extra)} files answer no request: {_listed(extra)}; "
-            "'fesbench protocols requests' lists the wanted names (mind --budget, --size and --data)"
-        )
-    present = set(names)
-    answered = (requests["request"] + ".png").isin(present)
-    groups = requests[["task", "domain"]].apply(tuple, axis=1)
-    wanted_groups = set(groups[answered])
-    if not wanted_groups:
-        raise DataError(f"{folder} holds none of the {len(requests)} requested images")
-    chosen = requests[groups.isin(wanted_groups)].reset_index(drop=True)
-    missing = [name for name in chosen["request"] + ".png" if name not in present]
-    if missing:
-        raise DataError(f"{folder}: {len(missing)} of {len(chosen)} images are missing: {_listed(missing)}")
-    return chosen
-
-
 def _unanswered(requests: pd.DataFrame, answered: pd.DataFrame) -> list[NotRun]:
     """The groups of the protocol that the folder holds no image of."""
     columns = ["task", "domain"]
@@ -277,17 +326,17 @@ def _unanswered(requests: pd.DataFrame, answered: pd.DataFrame) -> list[NotRun]:
     ]
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+def _write_images(images: Mapping[str, np.ndarray], folder: Path) -> None:
+    """Write pictures as ``<request>.png``, 8-bit RGB.
 
-
-def _copy_images(folder: Path, requests: pd.DataFrame, target: Path, size: int) -> None:
-    """Bring checked images into the record's folder, as 8-bit RGB PNG."""
+    Raises:
+        DataError: the disk is full or the folder not writable.
+    """
     from PIL import Image
 
-    from fesbench.evaluation import load_images
+    from fesbench.data.files import writing
 
-    images = load_images(folder, requests, size)
-    target.mkdir(parents=True, exist_ok=True)
-    for name, image in zip(requests["request"], images, strict=True):
-        Image.fromarray(image).save(target / f"{name}.png")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, image in images.items():
+            Image.fromarray(image).save(folder / f"{name}.png", compress_level=1)

@@ -18,25 +18,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.bench import Bench, Sources, build_bench, hash_parts, open_store, settle_labels
+from fesbench.bench import Bench, build_bench, hash_parts, open_store, settle_labels
 from fesbench.cell import CellPlan, describe_card
 from fesbench.data.files import writing
 from fesbench.engines.local import run_cells
 from fesbench.environment import describe_environment
 from fesbench.errors import DataError, FesbenchError
+from fesbench.extractors.registry import JUDGE, REGRESSOR
 from fesbench.partition import assignment, build_split
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol
 from fesbench.record import FOLDS, RECORD_NAME, Health, NotRun, Record, load_record
 from fesbench.requests import build_requests
+from fesbench.sources import Sources
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fesbench.data.store import AlignedStore
     from fesbench.extractors.base import Features
-
-JUDGE = "judge"
 
 
 @dataclass
@@ -51,23 +51,42 @@ class FoldedBench(Bench):
         """Changes with any fold's judge."""
         return hash_parts(*(f"{k}:{bench.judge_key}" for k, bench in sorted(self.folds.items())))
 
+    @property
+    def regressor_key(self) -> str:
+        """Changes with any fold's regressor."""
+        return hash_parts(*(f"{k}:{bench.regressor_key}" for k, bench in sorted(self.folds.items())))
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """As `Bench.columns`; of the regressors what every fold's knows."""
+        if name != REGRESSOR:
+            return super().columns(name)
+        known = [fold.columns(name) for fold in self.folds.values()]
+        return tuple(unit for unit in known[0] if all(unit in units for units in known))
+
     def features(
         self, name: str, images: np.ndarray, landmarks: np.ndarray | None, identities: np.ndarray
     ) -> Features:
-        """As `Bench.features`; the judge of an image is the one whose training did not see its person."""
-        if name != JUDGE:
+        """As `Bench.features`; an image's judge and regressor are those that did not see its person."""
+        if name not in (JUDGE, REGRESSOR):
             return super().features(name, images, landmarks, identities)
         from fesbench.extractors.base import Features
 
-        values = np.zeros((len(images), len(self.judge_classes)), dtype=np.float32)
+        wanted = self.judge_classes if name == JUDGE else self.columns(name)
+        signature = self.judge_signature
+        values = np.zeros((len(images), len(wanted)), dtype=np.float32)
         valid = np.zeros(len(images), dtype=bool)
         numbers = np.array([self.fold_of[who] for who in identities])
         for fold in np.unique(numbers):
             rows = np.flatnonzero(numbers == fold)
             points = None if landmarks is None else landmarks[rows]
-            found = self.folds[int(fold)].features(name, images[rows], points, identities[rows])
+            bench = self.folds[int(fold)]
+            found = bench.features(name, images[rows], points, identities[rows])
             values[rows], valid[rows] = found.values, found.valid
-        return Features(values, valid, self.judge_signature)
+            if name == REGRESSOR:
+                own = bench.columns(name)
+                values[rows] = found.values[:, [own.index(unit) for unit in wanted]]
+                signature = f"{found.signature.rpartition(':')[0]}:{','.join(u[2:] for u in wanted)}"
+        return Features(values, valid, signature)
 
     def close(self) -> None:
         """Close every fold's bench too."""
@@ -118,13 +137,43 @@ def requests_of(protocol: Protocol, store: AlignedStore, budget: str) -> tuple[p
     """
     import pandas as pd
 
+    parts = tables_of(protocol, store, budget)
+    return pd.concat([table for _, table, _ in parts], ignore_index=True), parts[0][2]
+
+
+def tables_of(
+    protocol: Protocol, store: AlignedStore, budget: str
+) -> list[tuple[Protocol, pd.DataFrame, list[NotRun]]]:
+    """The rules, the request table and what is left out; of a k-fold form one of each fold.
+
+    Raises:
+        DataError: see `build_split` and `build_requests`.
+    """
     if not protocol.split.n_folds:
-        return build_requests(protocol, store, build_split(protocol, store), budget)
-    found = [
-        build_requests(rules, store, build_split(rules, store), budget)
-        for _, rules in _used_folds(protocol, store)
-    ]
-    return pd.concat([table for table, _ in found], ignore_index=True), found[0][1]
+        return [(protocol, *build_requests(protocol, store, build_split(protocol, store), budget))]
+    parts = []
+    for _, rules in _used_folds(protocol, store):
+        table, left_out = build_requests(rules, store, build_split(rules, store), budget)
+        parts.append((rules, _once(table), left_out))
+    return parts
+
+
+def _once(requests: pd.DataFrame) -> pd.DataFrame:
+    """Without training material: a person trains in many folds, and each fold's generator makes its own."""
+    from fesbench.evaluation import NOT_IMAGEWISE
+
+    return requests[~requests["task"].isin(NOT_IMAGEWISE)].reset_index(drop=True)
+
+
+def answered_requests(fold: Bench, made: Path) -> pd.DataFrame:
+    """The requests of a fold that a cell answered; none where its folder ``made`` holds no images."""
+    import pandas as pd
+
+    path = made / "requests.csv"
+    if not path.exists():
+        return fold.requests.iloc[:0]
+    answered = set(pd.read_csv(path, usecols=["request"], dtype=str)["request"])
+    return fold.requests[fold.requests["request"].isin(answered)]
 
 
 def _used_folds(protocol: Protocol, store: AlignedStore) -> list[tuple[int, Protocol]]:
@@ -149,13 +198,15 @@ def _whole(protocol: Protocol, folds: dict[int, Bench], budget: str, out: Path) 
         store=first.store,
         split=build_split(protocol, first.store),
         budget=budget,
-        requests=pd.concat([bench.requests for bench in folds.values()], ignore_index=True),
+        requests=_once(pd.concat([bench.requests for bench in folds.values()], ignore_index=True)),
         not_run=first.not_run,
         judge=first.judge,
         judge_card=card,
         cache=first.cache,
         out=out,
         folds=folds,
+        regressor=first.regressor if all(bench.regressor for bench in folds.values()) else None,
+        regressor_card=first.regressor_card,
         fold_of={who: number for number, bench in folds.items() for who in bench.split.test},
     )
 
@@ -184,7 +235,7 @@ def _pool(
             started = time.monotonic()
             if len(requests):
                 with reporter.stage(f"{cell.method}: score all folds") as stage:
-                    score_cell(whole, record, requests, folder, on_progress=stage.update_what)
+                    score_cell(whole, record, requests, folder, on_progress=stage.update_what, device=device)
             record.environment = describe_environment(device)
             record.finish("score", seconds=time.monotonic() - started, inputs=inputs)
         record.status, record.error = "scored", ""
@@ -229,14 +280,10 @@ def _gather(whole: FoldedBench, parts: dict[int, Record], folder: Path) -> pd.Da
     tables = []
     for number, part in parts.items():
         made = whole.folds[number].out / part.cell.folder
-        if not (made / "requests.csv").exists():
-            continue
-        asked = whole.folds[number].requests
-        answered = set(pd.read_csv(made / "requests.csv", usecols=["request"], dtype=str)["request"])
-        tables.append(asked[asked["request"].isin(answered)])
+        tables.append(_once(answered_requests(whole.folds[number], made)))
         for name in tables[-1]["request"]:
             _link(made / "images" / f"{name}.png", folder / "images" / f"{name}.png")
-    table = pd.concat(tables, ignore_index=True) if tables else whole.requests.iloc[:0]
+    table = pd.concat(tables, ignore_index=True)
     if len(table):
         table.to_csv(folder / "requests.csv", index=False)
     return table

@@ -181,6 +181,17 @@ class Method(nn.Module, ABC):
     def synthesize(self, requests: RequestBatch) -> Tensor:
         """Images for requests: float (N, 3, H, W), clamped to [-1, 1]; row n depends on request n alone."""
 
+    def class_logits(self, images: Tensor) -> Tensor | None:
+        """What the method's own discriminator says of images, where it classifies expressions.
+
+        Args:
+            images: float (N, 3, H, W) in [-1, 1].
+
+        Returns:
+            (N, len(problem.labels)) logits; None where the method has no such class head.
+        """
+        return None
+
     def bind(self, optimizers: dict[str, Optimizer], backward: Callable[[Tensor], None]) -> None:
         """Give the method its optimizers and the loop's backward pass; called by the training loop."""
         self._optimizers, self._backward = optimizers, backward

@@ -43,7 +43,7 @@ def build_split(protocol: Protocol, store: AlignedStore) -> Split:
         if not split.side(side):
             raise DataError(
                 f"{protocol.name}: the {side} side of '{store.data}' is empty with {len(sides)} people; "
-                "prepare more of it"
+                "bring more of it, or say with --split FILE who stands where"
             )
     return split
 
@@ -59,10 +59,15 @@ def assignment(protocol: Protocol, store: AlignedStore) -> dict[str, str]:
     prefixes = tuple(f"{extra.set}." for extra in protocol.data.test_sets)
     tested = [who for who in everybody if prefixes and who.startswith(prefixes)]
     people = [who for who in everybody if who not in set(tested)]
+    unknown = [who for who in people if who.startswith(UNKNOWN_IDENTITY)]
     if rule.by == "image":
+        if len(unknown) < len(people):
+            raise DataError(
+                f"{protocol.name} splits by image, and '{store.data}' says who is shown; use a protocol with "
+                'split.by = "identity", so that nobody is on two sides'
+            )
         sides = _by_image(rule, store, people)
     else:
-        unknown = [who for who in people if who.startswith(UNKNOWN_IDENTITY)]
         if unknown and rule.rule != "file":
             raise DataError(
                 f"{protocol.name} splits by identity, and of {len(unknown)} images of '{store.data}' nobody "
@@ -75,23 +80,29 @@ def assignment(protocol: Protocol, store: AlignedStore) -> dict[str, str]:
 def rule_in_words(rule: SplitRule) -> str:
     """The split rule in one sentence."""
     who = "images (identities unknown; near-duplicates stay together)" if rule.by == "image" else "people"
+    if rule.rule == "file":
+        form = f"{who} by an imported file (sha256 {rule.digest[:8]})"
+        return _fold_in_words(f"{form} into {rule.folds} folds", rule) if rule.folds else form
     if rule.rule == "index":
         return (
             f"{who} by fixed ranges, {rule.train} train, {rule.validation:g} validate, {rule.test:g} tested"
         )
     if rule.folds:
-        form = f"{who} by sha256('{rule.seed}:identity') into {rule.folds} folds"
-        return f"{form}, each tested once" if rule.fold is None else f"{form}; fold {rule.fold} is tested"
+        return _fold_in_words(f"{who} by sha256('{rule.seed}:identity') into {rule.folds} folds", rule)
     if rule.fold_names:
-        form = f"{who} by name into {len(rule.fold_names)} folds"
-        return f"{form}, each tested once" if rule.fold is None else f"{form}; fold {rule.fold} is tested"
+        return _fold_in_words(f"{who} by name into {len(rule.fold_names)} folds", rule)
     if rule.rule == "names":
-        return f"{len(rule.test_names)} {who} tested by name, {len(rule.validation_names)} validate"
+        form = f"{len(rule.test_names)} {who} tested by name"
+        if rule.validation:
+            return f"{form}, {rule.validation:.0%} of the others validate, by sha256('{rule.seed}:identity')"
+        return f"{form}, {len(rule.validation_names)} validate"
     if rule.rule == "official":
         return f"{who} on the sides of the data set's owner"
-    if rule.rule == "file":
-        return f"{who} by an imported file (sha256 {rule.digest[:8]})"
     return f"{who} by sha256('{rule.seed}:identity'), {rule.validation:.0%} validate, {rule.test:.0%} tested"
+
+
+def _fold_in_words(form: str, rule: SplitRule) -> str:
+    return f"{form}, each tested once" if rule.fold is None else f"{form}; fold {rule.fold} is tested"
 
 
 def _by_identity(rule: SplitRule, people: list[str]) -> dict[str, str]:
@@ -121,6 +132,8 @@ def _hashed(rule: SplitRule) -> Callable[[str], str]:
 
 
 def _by_name(rule: SplitRule, people: list[str]) -> dict[str, str]:
+    from fesbench.data.splits import position
+
     if rule.fold_names:
         named = {who: str(k) for k, names in enumerate(rule.fold_names) for who in names}
         return {who: named[who] for who in people if who in named}
@@ -129,6 +142,8 @@ def _by_name(rule: SplitRule, people: list[str]) -> dict[str, str]:
         raise DataError(
             f"none of the people whom the protocol tests ({', '.join(sorted(test)[:5])}, ...) is in the data"
         )
+    if rule.validation:
+        validation = {who for who in people if position(who, rule.seed) < rule.validation}
     return {who: "test" if who in test else "validation" if who in validation else "train" for who in people}
 
 

@@ -30,6 +30,7 @@ from fesbench.protocol_rules import (
 )
 from fesbench.vocabulary import COMPOUNDS, EXPRESSIONS
 
+_SIDES = "give train, validation and test"
 _ORDER: dict[str, int] = {"smoke": 0, "standard": 1, "paper": 2}
 
 
@@ -74,7 +75,7 @@ class Protocol(Strict):
             ProtocolError: the data set is no stand-in that the protocol names, or the size is out of range.
             DataError: the split file cannot be read.
         """
-        from fesbench.data.split_files import read_sides, sides_hash
+        from fesbench.data.split_files import folds_in, read_sides, sides_hash
 
         rule, notes = self.data, list(self.overrides)
         if data is not None and data != rule.set:
@@ -95,8 +96,13 @@ class Protocol(Strict):
             raise ProtocolError(f"--size {rule.size} is out of range; give 16 to 1024 pixels")
         sides = self.split
         if split is not None:
-            digest = sides_hash(read_sides(split))
-            sides = SplitRule(by=sides.by, rule="file", file=str(split), digest=digest)
+            given = read_sides(split)
+            digest, folds = sides_hash(given), folds_in(given)
+            if folds and rule.test_sets:
+                raise ProtocolError(
+                    f"{split} holds folds, and {self.name} has sets that are tested once; {_SIDES}"
+                )
+            sides = SplitRule(by=sides.by, rule="file", file=str(split), digest=digest, folds=folds)
             notes.append(f"split={digest[:8]}")
         return self.model_copy(update={"data": rule, "split": sides, "overrides": tuple(notes)})
 

@@ -45,6 +45,9 @@ class TestSet(Strict):
     options: dict[str, Any] = Field(default_factory=dict)
     domain: str = ""
     """The name of its domain; "" keeps the domains that the data set itself tells apart."""
+    truth: bool = True
+    """Whether a person's picture of an expression is the true image for another picture of that person; false
+    for pictures gathered from many occasions."""
 
 
 class DataRule(Strict):
@@ -66,7 +69,8 @@ class SplitRule(Strict):
 
     ``index``: fixed ranges of the sorted people. ``hash``: sha256 of "seed:identity" as a number in [0, 1),
     with ``validation`` and ``test`` as fractions, or ``folds``. ``names``: people listed by name, or folds of
-    names. ``official``: the sides of the data set's owner. ``file``: a CSV that the user brought.
+    names; with ``validation`` as a fraction, that part of the others validates by hash. ``official``: the
+    sides of the data set's owner. ``file``: a CSV that the user brought.
     """
 
     by: Literal["identity", "image"] = "identity"
@@ -99,7 +103,9 @@ class SplitRule(Strict):
             )
         if self.rule == "names" and not (self.test_names or self.fold_names):
             raise ValueError("rule 'names' needs test_names (and validation_names), or fold_names")
-        if self.folds is not None and self.rule != "hash":
+        if self.rule == "names" and self.validation and (self.validation_names or not self.validation < 1):
+            raise ValueError("rule 'names' takes validation_names, or validation as a fraction below 1")
+        if self.folds is not None and self.rule not in ("hash", "file"):
             raise ValueError("folds go with rule 'hash'; with rule 'names' list the folds as fold_names")
         return self
 

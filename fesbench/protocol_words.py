@@ -11,14 +11,13 @@ from fesbench.partition import BY_IMAGE, rule_in_words
 from fesbench.protocol import Protocol
 
 if TYPE_CHECKING:
-    from fesbench.bench import Sources
+    from fesbench.data.store import AlignedStore
+    from fesbench.sources import Sources
 
 
 def split_summary(protocol: Protocol, source: Sources) -> dict[str, Any]:
     """People and images per side, and the split's hash; ``reason`` where the data is not at hand."""
     from fesbench.bench import open_store
-    from fesbench.data.splits import split_table
-    from fesbench.partition import assignment, build_split
     from fesbench.progress import LiveReporter
 
     try:
@@ -26,29 +25,39 @@ def split_summary(protocol: Protocol, source: Sources) -> dict[str, Any]:
             store = open_store(protocol, source, reporter)
     except DataError as error:
         return {"reason": str(error)}
-    split = build_split(protocol, store)
+    return summary_of(protocol, store)
+
+
+def summary_of(protocol: Protocol, store: AlignedStore) -> dict[str, Any]:
+    """People and images per side (of a k-fold form: people per fold), and the hash."""
+    from fesbench.data.split_files import sides_hash
+    from fesbench.data.splits import split_table
+    from fesbench.partition import assignment, build_split
+
+    split, sides = build_split(protocol, store), assignment(protocol, store)
     summary: dict[str, Any] = {
-        "hash": split.hash,
+        "hash": sides_hash(sides) if protocol.split.n_folds else split.hash,
         "fingerprint": store.fingerprint,
         "by": protocol.split.by,
         "people": {side: len(split.side(side)) for side in ("train", "validation", "test")},
-        "images": split_table(store.manifest, split).to_dict("index"),
+        "images": split_table(store.manifest, split).to_dict("records"),
     }
     if protocol.split.by == "image":
         summary["note"] = BY_IMAGE
     if protocol.split.n_folds:
-        folds = Counter(assignment(protocol, store).values())
-        summary["folds"] = dict(sorted(folds.items()))
+        folds = Counter(sides.values())
+        summary["folds"] = {fold: folds[fold] for fold in sorted(folds, key=int)}
     return summary
 
 
-def describe(protocol: Protocol, summary: dict[str, Any]) -> str:
-    """The rules as a person would tell them."""
+def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
+    """The rules as a person would tell them; with a `split_summary` also the counts."""
     rule, split, metrics = protocol.data, protocol.split, protocol.metrics
     lines = [f"{protocol.name}  {protocol.title}", f"hash {protocol.hash}", ""]
     lines += textwrap.wrap(" ".join(protocol.summary.split()), 100)
-    if protocol.paper:
-        lines += ["", f"Follows {protocol.paper}. What it leaves open, and what is done here:"]
+    if protocol.left_open:
+        told = f"Follows {protocol.paper}. What it leaves open" if protocol.paper else "What is open"
+        lines += ["", f"{told}, and what is done here:"]
         for item in protocol.left_open:
             lines += textwrap.wrap(item, 100, initial_indent="  - ", subsequent_indent="    ")
     lines += ["", f"Data: {rule.set}, {rule.size} px, alignment {rule.alignment}."]
@@ -56,7 +65,8 @@ def describe(protocol: Protocol, summary: dict[str, Any]) -> str:
         lines.append(f"May also be served by: {', '.join(rule.stand_ins)} (--data).")
     for extra in rule.test_sets:
         where = f" as domain '{extra.domain}'" if extra.domain else ""
-        lines.append(f"Tested on, never trained on: {extra.set}{where}, alignment {extra.alignment}.")
+        truth = "" if extra.truth else ", no true images"
+        lines.append(f"Tested on, never trained on: {extra.set}{where}, alignment {extra.alignment}{truth}.")
     lines.append(f"Split: {rule_in_words(split)}.")
     if split.by == "image":
         lines.append(f"{BY_IMAGE[0].upper()}{BY_IMAGE[1:]}; nobody can say that it is identity-disjoint.")
@@ -64,6 +74,10 @@ def describe(protocol: Protocol, summary: dict[str, Any]) -> str:
     for task in protocol.tasks:
         what = f"  - {task.kind} (given: {task.given}) in {', '.join(task.domains)}"
         what += f"; from budget {task.from_budget} up"
+        if task.labels != protocol.labels[1:] and task.kind not in ("action-unit", "compound"):
+            what += f"; {', '.join(task.labels)}"
+        if task.kind == "compound":
+            what += f"; {len(task.labels)} compounds"
         if task.kind == "action-unit":
             what += f"; AU{', AU'.join(map(str, task.action_units))}, those that the data codes"
         if task.takes > 1:
@@ -80,26 +94,31 @@ def describe(protocol: Protocol, summary: dict[str, Any]) -> str:
     lines += [
         "",
         f"Scores: {', '.join(metrics.required)}.",
-        f"Where their weights are present: {', '.join(metrics.optional)}.",
+        f"Where their weights are present: {', '.join(metrics.optional) or 'nothing more'}.",
         f"Faces by {metrics.face}; judge {metrics.judge}.",
         f"Gallery: {metrics.gallery}; reference of distribution metrics: {metrics.reference}.",
         "",
     ]
-    return "\n".join(lines + _split_lines(summary))
+    return "\n".join(lines + ([] if summary is None else split_lines(summary)))
 
 
-def _split_lines(summary: dict[str, Any]) -> list[str]:
+def split_lines(summary: dict[str, Any]) -> list[str]:
+    """The counts of a split, by side (of a k-fold form: by fold) and by expression."""
     if "reason" in summary:
         return [f"Split counts: the data is not at hand. {summary['reason']}"]
-    people = summary["people"]
     who = "images" if summary["by"] == "image" else "people"
-    head = f"Split {summary['hash'][:16]} of data {summary['fingerprint'][:16]}: "
-    if "folds" in summary:
-        listed = ", ".join(f"{fold}: {count}" for fold, count in summary["folds"].items())
-        return [f"{head}{who} by fold: {listed}"]
-    lines = [head + ", ".join(f"{count} {who} {side}" for side, count in people.items())]
-    lines += [
-        f"  {name:12s}" + "".join(f"{side} {count:<8}" for side, count in row.items())
-        for name, row in summary["images"].items()
-    ]
+    sides = ("test",) if "folds" in summary else ("train", "validation", "test")
+    counted = summary.get("folds") or summary["people"]
+    form = "by fold: " if "folds" in summary else ""
+    told = ", ".join(f"{name}: {count}" if form else f"{count} {name}" for name, count in counted.items())
+    lines = [f"Split {summary['hash'][:16]} of data {summary['fingerprint'][:16]}; {who} {form}{told}"]
+    for row in summary["images"]:
+        cells = [_cell(row, side, who) for side in sides]
+        lines.append(f"  {row['expression']:24s}" + "".join(f"{cell:32s}" for cell in cells).rstrip())
     return lines
+
+
+def _cell(row: dict[str, Any], side: str, who: str) -> str:
+    name = f"{side} " if side != "test" else "tested "
+    people = "" if who == "images" else f" of {row[f'{side}_people']} people"
+    return f"{name}{row[side]}{people}"

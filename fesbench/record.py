@@ -145,6 +145,8 @@ class Record(_Model):
     """Identical pictures under different requests, faces not found, and the like."""
     judge: dict[str, Any] = Field(default_factory=dict)
     """The expression classifier: recipe, accuracy on real held-out images."""
+    action_unit_regressor: dict[str, Any] = Field(default_factory=dict)
+    """What measured action units: recipe, correlations on real held-out images; empty where nothing did."""
     scores: list[Score] = Field(default_factory=list)
     not_run: list[NotRun] = Field(default_factory=list)
     environment: dict[str, Any] = Field(default_factory=dict)

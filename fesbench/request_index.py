@@ -102,8 +102,8 @@ class RequestIndex:
         return sorted(rows, key=lambda row: hashlib.sha256(str(self.image[row]).encode()).digest())
 
     def _gallery_sequence(self, who: str) -> str | None:
-        """The sequence kept for the gallery: an unlabelled one, else one that the person's name draws, so that
-        no expression is kept back from everybody; none if it is the only one.
+        """The sequence kept for the gallery: an unlabelled one, else one that the person's name draws, so
+        that no expression is kept back from everybody; none if it is the only one.
         """
         home = self.home(who)
         everything = sorted({self.sequence[r] for r in self.rows.get((who, "neutral", home), [])})

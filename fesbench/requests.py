@@ -68,11 +68,16 @@ def build_requests(
     tested = RequestIndex(protocol, store, sorted(split.test))
     run, skipped = protocol.tasks_under(budget)
     rows: list[Row] = []
+    left_out: list[NotRun] = []
+    shown = set(store.manifest.table["domain"])
     for task in run:
         index = tested
         if task.kind == "augmentation":
             index = RequestIndex(protocol, store, sorted(split.train))
         for domain in task.domains:
+            if protocol.data.test_sets and domain not in shown:
+                left_out.append(NotRun(task=task.kind, domain=domain, reason="the data has no picture of it"))
+                continue
             found = list(_ask(task, domain, index, store, budget))
             if any(row["target"] >= 0 for row in found):
                 found = [row for row in found if row["target"] >= 0]
@@ -82,7 +87,7 @@ def build_requests(
                     f"data '{store.data}'; prepare it whole with 'fesbench data prepare {store.data}'"
                 )
             rows += found
-    left_out = [
+    left_out += [
         NotRun(task=t.kind, domain=d, reason=f"from budget '{t.from_budget}' up; this run's is '{budget}'")
         for t in skipped
         for d in t.domains
@@ -147,7 +152,7 @@ def _pairs(
         source = index.source(who, domain, take)
         if source >= 0:
             target = -1
-            if task.kind != "augmentation":
+            if task.kind != "augmentation" and index.has_truth(who):
                 target = index.find(who, label, domain, take=take, intensity=level)
             yield take, take, source, target
 
@@ -242,6 +247,27 @@ def gallery_rows(protocol: Protocol, store: AlignedStore, split: Split) -> tuple
     rows = {who: index.gallery(who) for who in index.people}
     missing = [who for who, row in rows.items() if row < 0]
     return np.array([row for row in rows.values() if row >= 0], dtype=np.int64), missing
+
+
+def neutral_rows(table: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
+    """For each picture the same person's neutral one: the first of its sequence, else of its take and domain.
+
+    Args:
+        table: the manifest's.
+        rows: int (N,), rows of the table; -1 = none.
+
+    Returns:
+        int64 (N,), -1 where there is none.
+    """
+    first: dict[tuple[object, ...], int] = {}
+    neutral = table[table["expression"] == "neutral"].sort_values("frame", kind="stable")
+    for row, who, domain, sequence, take in zip(
+        neutral.index, *(neutral[name] for name in ("identity", "domain", "sequence", "take")), strict=True
+    ):
+        first.setdefault((who, domain, sequence, None if sequence else take), int(row))
+    shown = table[["identity", "domain", "sequence", "take"]].itertuples(index=False, name=None)
+    places = [(who, domain, seq, None if seq else take) for who, domain, seq, take in shown]
+    return np.array([first.get(places[row], -1) if row >= 0 else -1 for row in rows], dtype=np.int64)
 
 
 def reference_rows(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fesbench.bench import Sources
 from fesbench.budget import parse_budget
 from fesbench.cell import REFERENCE, CellPlan
 from fesbench.environment import resolve_device
@@ -15,6 +14,7 @@ from fesbench.errors import EXIT_CELLS_FAILED, EXIT_OK, UsageError, WeightsError
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol, load_protocol
 from fesbench.record import Record, safe_name
+from fesbench.sources import Sources
 
 if TYPE_CHECKING:
     from fesbench.method import Method

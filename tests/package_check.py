@@ -39,10 +39,14 @@ def main(dist: Path) -> None:
                 command, cwd=empty, env=environment, capture_output=True, text=True, check=True
             ).stdout
             print(shown)
-            expected = {path.name for path in (root / folder).glob(f"*{ending}")}
+            # k-fold protocols lie one folder down
+            expected = {
+                path.name for depth in ("*", "*/*") for path in (root / folder).glob(f"{depth}{ending}")
+            }
             listing = (
                 "import importlib.resources as r\n"
-                f"print(*[path.name for path in r.files('fesbench.{folder}').iterdir()])"
+                f"top = list(r.files('fesbench.{folder}').iterdir())\n"
+                "print(*[p.name for q in top for p in ([q, *q.iterdir()] if q.is_dir() else [q])])"
             )
             found = subprocess.run(
                 [str(python), "-c", listing],

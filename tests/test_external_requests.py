@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fesbench import external
 from fesbench.cli import main
 from fesbench.data.store import AlignedStore
 from fesbench.errors import EXIT_CELLS_FAILED, DataError, UsageError
@@ -60,13 +59,16 @@ def scoring(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
             budget=budget,
             out=out,
             judge_card={},
+            regressor_card={},
+            data_card={},
+            data_card={},
             close=lambda: None,
         )
 
-    monkeypatch.setattr(external, "build_bench", bench)
-    monkeypatch.setattr("fesbench.engines.local.run_cells", lambda *_, **__: [])
+    monkeypatch.setattr("fesbench.folds.open_bench", bench)
+    monkeypatch.setattr("fesbench.folds.run_plans", lambda *_, **__: [])
     monkeypatch.setattr(
-        "fesbench.evaluation.score_cell", lambda bench, record, requests, *_: scored.append(requests)
+        "fesbench.evaluation.score_cell", lambda bench, record, requests, *_, **__: scored.append(requests)
     )
     return scored
 
@@ -234,7 +236,7 @@ def test_failed_reference_rows_are_told_after_the_record_is_saved(
         ]
         return [Record(cell=cells[0], status="scored"), Record(cell=cells[1], status="failed", error="no")]
 
-    monkeypatch.setattr("fesbench.engines.local.run_cells", beside)
+    monkeypatch.setattr("fesbench.folds.run_plans", beside)
     with pytest.raises(CellsFailedError, match=r"reference rows failed: warp \(") as caught:
         evaluate_folder(folder, protocol=MINI, size=32, out=tmp_path / "runs")
     assert caught.value.exit_code == EXIT_CELLS_FAILED == 4

@@ -81,5 +81,11 @@ def test_only_named_stand_ins_serve_a_protocol() -> None:
 def test_smoke_leaves_out_what_starts_at_standard() -> None:
     run, left = load_protocol("avatars").tasks_under("smoke")
     assert {task.kind for task in run} == {"expression"}
-    assert {task.kind for task in left} == {"transfer", "intensity", "compound"}
+    assert {task.kind for task in left} == {
+        "transfer",
+        "intensity",
+        "compound",
+        "action-unit",
+        "augmentation",
+    }
     assert not load_protocol("avatars").tasks_under("steps=10")[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,17 @@ from fesbench.partition import build_split
 from fesbench.protocol import Protocol, load_protocol
 from fesbench.requests import build_requests, gallery_rows, reference_rows
 from tests.end_to_end import MINI
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shared-home")
+
+
+@pytest.fixture(autouse=True)
+def _shared_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The faces are rendered once."""
+    monkeypatch.setenv("FESBENCH_HOME", str(home))
 
 
 def opened(protocol: Protocol) -> AlignedStore:

@@ -1,4 +1,4 @@
-"""Joined stores: nobody of a tested set is mistaken for somebody of the main one, and a kill costs nothing."""
+"""Joined stores: nobody of a tested set passes for somebody of the main one, and a kill costs nothing."""
 
 from __future__ import annotations
 

@@ -96,6 +96,7 @@ class AvatarAdapter(DatasetAdapter):
     layout = "none; 'fesbench data make avatars --out DIR' writes them as files"
     needs_source = False
     serves = "eight labels, compounds, intensities, action units, landmarks, styles, sequences"
+    domains = ("in", "statue", "portrait", "cartoon", "wild")
     alignment = "none@1"
     defaults = {"identities": (200, 20, 40), "seed": 0, "as_sequences": False}  # noqa: RUF012 - read only
 

@@ -106,6 +106,8 @@ class DatasetAdapter(ABC):
     """What it can serve, in a few words: labels, action units, sequences, compounds, ..."""
     identities_known: ClassVar[bool] = True
     """Whether it says who is shown; without that a split can only go by image."""
+    domains: ClassVar[tuple[str, ...]] = ("in",)
+    """The domains that its pictures may be in; () = whatever the user's files say."""
     alignment: ClassVar[str] = "dlib68-128@1"
     """The recipe that suits its pictures where no protocol says another."""
     expected: ClassVar[Mapping[str, int]] = {}

@@ -66,6 +66,7 @@ or
   DIR/manifest.csv                columns image, expression; identity recommended; see docs/data/folder.md
   DIR/images/...                  or anywhere below the table"""
     needs_source = True
+    domains = ()
     serves = "labels, compounds, and what the table gives: action units, landmarks, sequences, domains"
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> FolderPlan:

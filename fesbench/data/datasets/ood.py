@@ -45,6 +45,7 @@ class OodAdapter(DatasetAdapter):
   DIR/sources.csv                      optional: image,url,license,expression,publishable"""
     needs_source = True
     serves = "four domains to test on; labels where they are declared"
+    domains = DOMAINS
     expected = dict.fromkeys(DOMAINS, 1)
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> ListedPlan:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fesbench.data.avatars import AvatarBatch, AvatarSpec
 
 GENERATIONS = ("tree", "csv")
-PEOPLE = 12
+PEOPLE = 16
 
 SPELLINGS = ("Neutral", "angry", "Contempt", "disgusted", "afraid", "Happy", "sad", "surprised")
 """How people call `EXPRESSIONS`, in their order."""

@@ -38,6 +38,19 @@ FRAME = (320, 240)
 _BRIGHTNESS = {"Strong": 1.0, "Weak": 0.25, "Dark": 0.04}
 
 
+def person_names(count: int) -> tuple[str, ...]:
+    """Names for people, drawn from all three sides of the usual split, so that a small folder serves it:
+    "P001", "P073", "P065", "P002", ...
+
+    Raises:
+        DataError: more people than Oulu-CASIA has (80).
+    """
+    if not 1 <= count <= MOST:
+        raise DataError(f"a folder of this layout holds 1 to {MOST} people, not {count}")
+    numbers = [n for k in range(8) for n in (3 * k + 1, 73 + k, 65 + k, 3 * k + 2, 3 * k + 3)]
+    return tuple(f"P{number:03d}" for number in (*numbers, *range(25, 65)))[:count]
+
+
 def write(
     out: Path,
     *,
@@ -66,18 +79,17 @@ def write(
         DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
     """
     generation = check(size, 64, FRAME[1], generation, GENERATIONS)
-    if not 1 <= identities <= MOST:
-        raise DataError(f"a folder of this layout holds 1 to {MOST} people, not {identities}")
+    names = person_names(identities)
     if frames < len(ONSET) + len(PEAK):
         raise DataError(f"a sequence needs {len(ONSET) + len(PEAK)} frames or more, not {frames}")
     out = empty_folder(out)
     root = out / FOLDERS[generation]
-    for k in range(identities):
+    for k, who in enumerate(names):
         for take, label in enumerate(EXPRESSIONS):
             pictures = _sequence(k, label, take, frames + (k + take) % 3, size, seed)
-            _write_sequence(root, f"P{k + 1:03d}/{label}", pictures)
+            _write_sequence(root, f"{who}/{label}", pictures)
             if generation == "archive" and k == 0:
-                _write_cropped(out / CROPPED / "VL" / "Strong" / f"P{k + 1:03d}" / label, pictures)
+                _write_cropped(out / CROPPED / "VL" / "Strong" / who / label, pictures)
             if progress is not None:
                 done = k * len(EXPRESSIONS) + take + 1
                 progress(done, identities * len(EXPRESSIONS), "writing Oulu-CASIA sequences")

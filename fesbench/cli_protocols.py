@@ -1,0 +1,173 @@
+"""The verbs about protocols: list, show, validate, requests, split. ``list`` is their default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fesbench.cli_tables import JsonOption, print_json, show_table
+
+protocols_app = typer.Typer(help="Protocols: the rules of a comparison.", invoke_without_command=True)
+
+FromOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        metavar="DIR | NAME=DIR",
+        help="Folder of the data set as its owner distributes it. Where a protocol uses several: once for "
+        "each, as NAME=DIR.",
+    ),
+]
+SplitOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV with the columns identity and side (train, validation, test, or numbers of folds) in place "
+        "of the protocol's own split; named in every signature."
+    ),
+]
+_Name = Annotated[str, typer.Argument(help="A protocol's name or TOML file.")]
+_Data = Annotated[str | None, typer.Option(help="A stand-in data set.")]
+_Size = Annotated[int | None, typer.Option(help="Image side in pixels.")]
+
+
+@protocols_app.callback()
+def _protocols(context: typer.Context, json_: JsonOption = False) -> None:
+    if context.invoked_subcommand is None:
+        protocols_list(json_=json_)
+
+
+@protocols_app.command("list")
+def protocols_list(json_: JsonOption = False) -> None:
+    """List every installed protocol."""
+    from fesbench.protocol import load_protocol, protocol_files
+
+    rows = [load_protocol(name) for name in protocol_files()]
+    if json_:
+        print_json([{"name": p.name, "title": p.title, "data": p.data.set, "hash": p.hash} for p in rows])
+        return
+    show_table(
+        ("name", "title", "data", "size", "tasks"),
+        (
+            (p.name, p.title, p.data.set, p.data.size, ", ".join(dict.fromkeys(t.kind for t in p.tasks)))
+            for p in rows
+        ),
+    )
+
+
+@protocols_app.command(
+    "show",
+    epilog="Examples:  fesbench protocols show ck+ --from ~/CK+   "
+    "fesbench protocols show ck+-to-oulu --from ck+=~/CK+ --from oulu-casia=~/Oulu",
+)
+def protocols_show(
+    name: _Name,
+    data: _Data = None,
+    split: SplitOption = None,
+    source: FromOption = None,
+    size: _Size = None,
+    json_: JsonOption = False,
+) -> None:
+    """Print a protocol's rules in plain words, and the split's counts and hash where the data is at hand."""
+    from fesbench.protocol import load_protocol
+    from fesbench.protocol_words import describe, split_summary
+    from fesbench.sources import parse_sources
+
+    protocol = load_protocol(name).with_overrides(size=size, data=data, split=split)
+    summary = split_summary(protocol, parse_sources(source))
+    if json_:
+        print_json(
+            {
+                **protocol.model_dump(mode="json"),
+                "name": protocol.name,
+                "hash": protocol.hash,
+                "split_summary": summary,
+            }
+        )
+        return
+    typer.echo(describe(protocol, summary))
+
+
+@protocols_app.command("validate", epilog="Example:  fesbench protocols validate my-rules@1.toml")
+def protocols_validate(
+    file: Annotated[Path, typer.Argument(help="A TOML file; see docs/protocols.md.")],
+) -> None:
+    """Check a protocol that you wrote: every slip at once, or what the file means in plain words."""
+    from fesbench.protocol_check import check_file
+    from fesbench.protocol_words import describe
+
+    protocol = check_file(file)
+    typer.echo(describe(protocol))
+    typer.echo(f"{file} is valid; run it with 'fesbench run --protocol {file}'")
+
+
+@protocols_app.command(
+    "requests",
+    epilog="Examples:  fesbench protocols requests ck+ --out requests.csv   "
+    "fesbench protocols requests rafd --from ~/RaFD --sources faces/",
+)
+def protocols_requests(
+    name: _Name,
+    out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("requests.csv"),
+    budget: Annotated[str, typer.Option(help="smoke, standard or paper.")] = "standard",
+    data: _Data = None,
+    split: SplitOption = None,
+    source: FromOption = None,
+    size: _Size = None,
+    sources: Annotated[
+        Path | None, typer.Option(help="Also write every source image as PNG to this folder.")
+    ] = None,
+) -> None:
+    """Write what must be made: one row a request, with the file name it must have and what is granted."""
+    from fesbench.data.files import atomic_write_bytes
+    from fesbench.external import asked, wanted, write_sources
+    from fesbench.progress import LiveReporter
+    from fesbench.protocol import load_protocol
+    from fesbench.sources import parse_sources
+
+    protocol = load_protocol(name).with_overrides(size=size, data=data, split=split)
+    with LiveReporter() as reporter:
+        requests, store = asked(protocol, budget, parse_sources(source), reporter)
+        if sources is not None:
+            write_sources(requests, store, sources)
+    atomic_write_bytes(out, wanted(requests, store).to_csv(index=False).encode())
+    typer.echo(f"{len(requests)} requests written to {out}")
+
+
+@protocols_app.command(
+    "split",
+    epilog="Examples:  fesbench protocols split ck+ --from ~/CK+ --out split.csv   "
+    "then, changed or not:  fesbench run --protocol ck+ --split split.csv",
+)
+def protocols_split(
+    name: _Name,
+    out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("split.csv"),
+    data: _Data = None,
+    split: SplitOption = None,
+    source: FromOption = None,
+    size: _Size = None,
+) -> None:
+    """Write who trains, validates and is tested, for other people's training code.
+
+    One row an image: image, identity, expression, side. In a k-fold form the side is the number of the fold.
+    """
+    from fesbench.bench import open_store
+    from fesbench.data.files import atomic_write_bytes
+    from fesbench.data.split_files import split_frame
+    from fesbench.partition import assignment
+    from fesbench.progress import LiveReporter
+    from fesbench.protocol import load_protocol
+    from fesbench.protocol_words import split_lines, summary_of
+    from fesbench.sources import parse_sources
+
+    protocol = load_protocol(name).with_overrides(size=size, data=data, split=split)
+    with LiveReporter() as reporter:
+        store = open_store(protocol, parse_sources(source), reporter)
+    summary = summary_of(protocol, store)
+    table = split_frame(store.manifest, assignment(protocol, store))
+    atomic_write_bytes(out, table.to_csv(index=False).encode())
+    typer.echo("\n".join(split_lines(summary)))
+    typer.echo(f"hash {summary['hash']}")
+    left = len(store) - len(table)
+    typer.echo(f"{len(table)} images written to {out}" + (f"; {left} images are on no side" if left else ""))
