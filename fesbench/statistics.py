@@ -7,23 +7,25 @@ once, and a resample is a draw of clusters, so thousands of replicates cost one 
 Every function takes its own seed and builds its own generator; global random state is neither read nor
 changed. Results do not depend on the order of the rows.
 
-Sources: Efron & Tibshirani, *An Introduction to the Bootstrap* (1993), chapters 11 and 14; Cameron & Miller,
-"A Practitioner's Guide to Cluster-Robust Inference" (2015); Holm (1979).
+Sources: Efron & Tibshirani, *An Introduction to the Bootstrap* (1993), chapters 11 and 14; Hesterberg, "What
+Teachers Should Know about the Bootstrap" (2015), on expanded percentiles; Cameron & Miller, "A Practitioner's
+Guide to Cluster-Robust Inference" (2015); Holm (1979).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
 
-FEW_CLUSTERS = 20
-"""Below this number of identities a bootstrap interval is too short; Student's t is used instead."""
+FEW_CLUSTERS = 8
+"""Below this number of identities resamples are too few and too coarse; Student's t is used instead."""
 
 EXACT_SIGN_FLIPS = 20
 """Up to this number of identities all sign patterns are enumerated (2**19 after symmetry)."""
@@ -37,6 +39,22 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Replicates:
+    """A figure recomputed on changed sets of identities, kept so that two rows can be compared in pairs.
+
+    Attributes:
+        kind: How the sets were changed; a bootstrap's draw number i is the same for all rows of equal
+            clusters.
+        values: (R,) the recomputed figures; NaN where a changed set allows none.
+        clusters: Identity codes that were deleted or drawn, ascending.
+    """
+
+    kind: Literal["delete-one-identity", "identity-bootstrap"]
+    values: Floats
+    clusters: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
 class Interval:
     """A figure with its confidence interval; ``low`` and ``high`` are NaN where one cluster allows none."""
 
@@ -45,6 +63,7 @@ class Interval:
     high: float
     method: str
     clusters: int
+    replicates: Replicates | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -98,10 +117,10 @@ def cluster_mean(
 ) -> Interval:
     """Mean over all values, with an interval that resamples clusters.
 
-    BCa cluster bootstrap from 20 clusters on; below, Student's t with K-1 degrees of freedom and the
-    cluster-robust standard error. With ``bounds`` (the range of a 0/1 score) values that all sit on one
-    bound get the Clopper-Pearson bound for K trials: a resample of equal values has no spread, but 40
-    successes of 40 people do not prove certainty.
+    Student's t with K-1 degrees of freedom and the cluster-robust standard error; from 8 clusters on, the
+    outer bounds of it and of the expanded BCa cluster bootstrap. With ``bounds`` (the range of a 0/1 score)
+    values that all sit on one bound get the Clopper-Pearson bound for K trials: a resample of equal values
+    has no spread, but 40 successes of 40 people do not prove certainty.
     """
     sums, counts = cluster_sums(values, clusters)
     k, value = len(sums), float(sums.sum() / counts.sum())
@@ -112,14 +131,25 @@ def cluster_mean(
         width = (bounds[1] - bounds[0]) * (1 - ((1 - level) / 2) ** (1 / k))
         low, high = (value, value + width) if value == bounds[0] else (value - width, value)
         return Interval(value, low, high, "clopper-pearson over identities", k)
+    residual = sums - value * counts
+    error = math.sqrt(k / (k - 1) * float(residual @ residual)) / float(counts.sum())
+    student = _t_interval(value, error, k, level, "t over identities", bounds)
     if k < FEW_CLUSTERS:
-        residual = sums - value * counts
-        error = math.sqrt(k / (k - 1) * float(residual @ residual)) / float(counts.sum())
-        return _t_interval(value, error, k, level, "t over identities", bounds)
+        return student
     draws = _resampled_means(sums, counts, np.random.default_rng(seed), replicates)
     deleted = (sums.sum() - sums) / (counts.sum() - counts)
-    low, high = bca(value, draws, deleted, level)
-    return Interval(value, low, high, f"bca cluster bootstrap, {replicates} replicates", k)
+    return outer(student, bca(value, draws, deleted, expanded(level, k)), replicates)
+
+
+def outer(student: Interval, bootstrap: tuple[float, float], replicates: int) -> Interval:
+    """The outer bounds of two intervals of one figure, each of which is too short where the other holds.
+
+    Student's t fails for skewed values (rates near 1), the bootstrap for few people (docs/statistics.md has
+    the simulation).
+    """
+    low, high = min(student.low, bootstrap[0]), max(student.high, bootstrap[1])
+    method = f"outer bounds of t and expanded bca over identities, {replicates} replicates"
+    return Interval(student.value, low, high, method, student.clusters)
 
 
 def _resampled_means(sums: Floats, counts: Floats, rng: np.random.Generator, replicates: int) -> Floats:
@@ -129,6 +159,39 @@ def _resampled_means(sums: Floats, counts: Floats, rng: np.random.Generator, rep
         drawn = rng.integers(0, k, (min(rows, replicates - start), k))
         means.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
     return np.concatenate(means)
+
+
+def expanded(level: float, k: int) -> float:
+    """The nominal level at which a bootstrap over k clusters covers as Student's t interval does.
+
+    Quantiles of resamples lack the factor sqrt(k/(k-1)) of the standard error and the long tails of t, so
+    that plain bootstrap intervals are too short when clusters are few (Hesterberg 2015, section 3.3).
+    """
+    from scipy.special import ndtr, stdtrit
+
+    return float(2 * ndtr(math.sqrt(k / (k - 1)) * stdtrit(k - 1, (1 + level) / 2)) - 1)
+
+
+def bootstrap_interval(
+    value: float,
+    draws: Floats,
+    *,
+    clusters: int,
+    level: float = 0.95,
+    bounds: tuple[float, float] | None = None,
+) -> Interval:
+    """Interval from a figure's bootstrap draws over identities, where no jackknife gives an acceleration.
+
+    Expanded percentiles from 8 clusters on; below, Student's t with the draws' standard deviation.
+    """
+    kept = draws[np.isfinite(draws)]
+    if clusters < FEW_CLUSTERS:
+        error = float(kept.std(ddof=1))
+        return _t_interval(value, error, clusters, level, "t, bootstrap error over identities", bounds)
+    tail = (1 - expanded(level, clusters)) / 2
+    low, high = np.quantile(kept, [tail, 1 - tail])
+    method = f"expanded percentile identity bootstrap, {len(draws)} replicates"
+    return Interval(value, float(low), float(high), method, clusters)
 
 
 def bca(value: float, draws: Floats, deleted: Floats, level: float = 0.95) -> tuple[float, float]:
@@ -156,13 +219,13 @@ def bca(value: float, draws: Floats, deleted: Floats, level: float = 0.95) -> tu
 
 
 def _t_interval(
-    value: float, error: float, k: int, level: float, method: str, bounds: tuple[float, float] | None = None
+    value: float, error: float, k: float, level: float, method: str, bounds: tuple[float, float] | None = None
 ) -> Interval:
     from scipy.special import stdtrit
 
     half = float(stdtrit(k - 1, (1 + level) / 2)) * error
     low, high = bounds or (-math.inf, math.inf)
-    return Interval(value, max(low, value - half), min(high, value + half), method, k)
+    return Interval(value, max(low, value - half), min(high, value + half), method, int(k))
 
 
 def jackknife(
@@ -180,23 +243,34 @@ def jackknife(
         level: Coverage.
         groups: Delete identities in this many groups instead of one by one, where the statistic is dear.
     """
-    codes = np.unique(np.asarray(clusters), return_inverse=True)[1]
-    k = int(codes.max()) + 1
+    names, codes = np.unique(np.asarray(clusters), return_inverse=True)
+    k = len(names)
     blocks = codes if groups is None or groups >= k else codes % groups
     value = statistic(np.ones(len(codes), dtype=bool))
     if k == 1:
         return Interval(value, math.nan, math.nan, "none: one identity", 1)
     deleted = np.array([statistic(blocks != block) for block in range(int(blocks.max()) + 1)])
-    return jackknife_interval(value, deleted, clusters=k, level=level)
+    return jackknife_interval(value, deleted, names=names, level=level)
 
 
-def jackknife_interval(value: float, deleted: Floats, *, clusters: int, level: float = 0.95) -> Interval:
-    """Student's t interval from the leave-one-out values, with (groups - 1) degrees of freedom."""
-    g = len(deleted)
+def jackknife_interval(
+    value: float, deleted: Floats, *, names: npt.ArrayLike, level: float = 0.95
+) -> Interval:
+    """Student's t interval from the leave-one-out values, with (groups - 1) degrees of freedom.
+
+    Args:
+        value: The figure on everything.
+        deleted: (G,) the figure without each identity, or each group of identities.
+        names: (K,) all identities in ascending order.
+        level: Coverage.
+    """
+    g, identities = len(deleted), tuple(np.asarray(names).tolist())
+    clusters = len(identities)
     error = math.sqrt((g - 1) / g * float(((deleted - deleted.mean()) ** 2).sum()))
     what = "identity" if g == clusters else f"of {g} identity groups"
     interval = _t_interval(value, error, g, level, f"jackknife, delete one {what}")
-    return Interval(interval.value, interval.low, interval.high, interval.method, clusters)
+    kept = Replicates("delete-one-identity", deleted, identities)
+    return Interval(interval.value, interval.low, interval.high, interval.method, clusters, kept)
 
 
 def sign_flip_p(sums: Floats, *, seed: int, flips: int = SIGN_FLIPS) -> float:
@@ -236,6 +310,46 @@ def paired_difference(
     improved = float((sums > 0).mean() + (sums == 0).mean() / 2)
     p = sign_flip_p(sums, seed=seed)
     return PairedDifference(interval.value, interval.low, interval.high, p, improved, interval.clusters)
+
+
+def unpaired_difference(
+    a: npt.ArrayLike,
+    a_clusters: npt.ArrayLike,
+    b: npt.ArrayLike,
+    b_clusters: npt.ArrayLike,
+    *,
+    seed: int,
+    replicates: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """Mean of ``a`` minus mean of ``b`` where the two are of different people, who are resampled apart.
+
+    Percentile bootstrap from 20 clusters on either side on; below, Welch's t on the two cluster-robust
+    standard errors with Satterthwaite's degrees of freedom.
+
+    Raises:
+        DataError: fewer than two clusters on a side, no values, or NaN.
+    """
+    sides = [cluster_sums(a, a_clusters), cluster_sums(b, b_clusters)]
+    means = [float(sums.sum() / counts.sum()) for sums, counts in sides]
+    value, few = means[0] - means[1], min(len(sums) for sums, _ in sides)
+    total = sum(len(sums) for sums, _ in sides)
+    if few < 2:
+        raise DataError("a difference between groups of people needs two people or more in each")
+    if few >= FEW_CLUSTERS:
+        rng = np.random.default_rng(seed)
+        first, second = (_resampled_means(sums, counts, rng, replicates) for sums, counts in sides)
+        low, high = np.quantile(first - second, [(1 - level) / 2, (1 + level) / 2])
+        how = f"independent cluster bootstrap, {replicates} replicates"
+        return Interval(value, float(low), float(high), how, total)
+    squares = []
+    for (sums, counts), mean in zip(sides, means, strict=True):
+        k, residual = len(sums), sums - mean * counts
+        squares.append(k / (k - 1) * float(residual @ residual) / float(counts.sum()) ** 2)
+    spread = sum(square**2 / (len(sums) - 1) for square, (sums, _) in zip(squares, sides, strict=True))
+    freedom = sum(squares) ** 2 / spread if spread > 0 else float(total - 2)
+    found = _t_interval(value, math.sqrt(sum(squares)), freedom + 1, level, "welch t over identities")
+    return Interval(found.value, found.low, found.high, found.method, total)
 
 
 def holm(p_values: Sequence[float] | Floats) -> Floats:

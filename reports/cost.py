@@ -74,6 +74,8 @@ def cost_table(board: Board, order: Sequence[str]) -> CostTable | None:
 def _flat(cost: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in cost.items():
+        if key in ("reference", "quartiles"):
+            continue  # what the gate judges speeds with, not costs of the method
         if isinstance(value, Mapping):
             flat |= {f"{key}@{part}": item for part, item in value.items()}
         elif value is not None:

@@ -198,7 +198,7 @@ def dumbbells(rows: Sequence[Change], domains: Sequence[str], *, title: str) -> 
             pair = row.pairs[place]
             if pair is not None:
                 parts.append(_dumbbell(row, pair, x, top + line * (index + 0.5)))
-    return _svg(width, height, "".join(parts), "dumbbells", title)
+    return _svg(width, height, "".join(parts), "dumbbells", title, style=f"--w:{width}")
 
 
 def _dumbbell(row: Change, pair: tuple[float, float], x: Axis, at: float) -> str:
@@ -244,6 +244,7 @@ def _text(kind: str, x: float, y: float, text: str) -> str:
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 
-def _svg(width: int, height: int, body: str, name: str, label: str) -> Markup:
+def _svg(width: int, height: int, body: str, name: str, label: str, style: str = "") -> Markup:
     head = f'class="figure {name}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}"'
+    head += f' style="{style}"' if style else ""
     return Markup(f"<svg {head}>{body}</svg>")

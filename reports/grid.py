@@ -11,7 +11,7 @@ from fesbench.data.files import atomic_write_bytes
 from fesbench.errors import RecordError
 from fesbench.vocabulary import EXPRESSIONS
 
-from .records import HEADLINE, Board, Run
+from .records import Board, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,11 @@ def build_gallery(
     table = table[table["publishable"]]
     allowed = sorted(table["identity"].unique())
     gallery = Gallery(task, domain, [], len(everybody) - len(allowed))
-    if (task, domain) == HEADLINE:
+    if board.by_image:
+        # nobody's pictures belong together: one strip of the first image of each label
+        chosen = sorted(table.groupby("target_expression")["identity"].min())[:MOST_COLUMNS]
+        jobs = [(chosen, domain if domain != "in" else task)] if chosen else []
+    elif (task, domain) == board.headline and task != "random":
         chosen = allowed[:PEOPLE]
         jobs = [([person], f"{person}") for person in chosen]
     else:
@@ -93,7 +97,8 @@ def build_gallery(
     for number, (people, title) in enumerate(jobs):
         wanted = table[table["identity"].isin(people)]
         requests, columns = _columns(wanted, board, several=len(people) > 1)
-        panel = Panel(f"{prefix}-{number}", title, _caption(task, domain, people), columns)
+        shown = people if not board.by_image and task != "random" else ["chosen by name"]
+        panel = Panel(f"{prefix}-{number}", title, _caption(task, domain, shown), columns)
         panel.strips = _strips(board, requests, columns, order, folder, panel.id)
         if panel.strips:
             gallery.panels.append(panel)
@@ -101,7 +106,7 @@ def build_gallery(
 
 
 def _caption(task: str, domain: str, people: Sequence[str]) -> str:
-    where = "" if domain == "in" else f", style {domain}"
+    where = "" if domain == "in" else f", domain {domain}"
     return f"Task {task}{where}: {', '.join(people)}"
 
 
@@ -111,11 +116,13 @@ def _columns(wanted: pd.DataFrame, board: Board, *, several: bool) -> tuple[list
     lines = []
     for request, row in wanted.iterrows():
         label = str(row["target_expression"])
-        second, level = details.get(str(request), ("", 1.0))
-        text = f"{label} + {second}" if second else label
+        second, level, unit = details.get(str(request), ("", 1.0, 0))
+        text = f"AU{unit}" if unit else f"{label} + {second}" if second else label
         text += f" {level:g}" if level != 1.0 else ""
-        place = (str(row["identity"]), rank.get(label, len(rank)), second, level, str(request))
-        lines.append((place, str(request), f"{row['identity']} {text}" if several else text))
+        place = (str(row["identity"]), unit or rank.get(label, len(rank)), second, level, str(request))
+        # a random picture shows nobody, and an image without an identity has no name worth reading
+        named = several and row["task"] != "random" and not board.by_image
+        lines.append((place, str(request), f"{row['identity']} {text}" if named else text))
     lines.sort()
     if several:
         lines = _spread(lines)
@@ -134,11 +141,11 @@ def _spread(lines: list[Line]) -> list[Line]:
     return [line for who in people for line in [x for x in lines if x[0][0] == who][:share]]
 
 
-def _details(board: Board) -> dict[str, tuple[str, float]]:
-    """Second expression and intensity by request, from the runs' request tables."""
+def _details(board: Board) -> dict[str, tuple[str, float, int]]:
+    """Second expression, intensity and action unit by request, from the runs' request tables."""
     import pandas as pd
 
-    found: dict[str, tuple[str, float]] = {}
+    found: dict[str, tuple[str, float, int]] = {}
     for run in board.runs:
         path = run.folder / "requests.csv"
         if not path.is_file():
@@ -148,8 +155,10 @@ def _details(board: Board) -> dict[str, tuple[str, float]]:
         except (OSError, ValueError) as error:
             raise RecordError(f"{path} cannot be read ({error}); run the cell again") from None
         if {"request", "second_expression", "intensity"} <= set(table):
-            rows = zip(table["request"], table["second_expression"], table["intensity"], strict=True)
-            found |= {str(r): (str(second), float(level)) for r, second, level in rows}
+            # records of before there were action-unit tasks lack the column
+            units = table.get("action_unit", pd.Series(0, index=table.index))
+            rows = zip(table["request"], table["second_expression"], table["intensity"], units, strict=True)
+            found |= {str(r): (str(second), float(level), int(unit)) for r, second, level, unit in rows}
     return found
 
 

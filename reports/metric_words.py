@@ -28,7 +28,20 @@ class Style:
     @property
     def unit(self) -> str:
         """The unit as printed in the header."""
+        if self.name.startswith(GAIN):
+            return "points"
         return "%" if self.percent else ("dB" if self.name == "PSNR" else "")
+
+    @property
+    def head(self) -> str:
+        """The name as printed in the header: "gain 5×" of an augmentation."""
+        kind, _, factor = self.name.removeprefix("augmentation-").partition("@")
+        return f"{kind} {factor}×" if self.name.startswith((GAIN, ACCURACY)) else self.name
+
+    @property
+    def share(self) -> bool:
+        """Whether values lie in [0, 1], so that all such columns are drawn on one axis."""
+        return self.percent and not self.name.startswith(GAIN)
 
 
 _WORDS: dict[str, tuple[Literal["higher", "lower", ""], int, bool, str]] = {
@@ -53,6 +66,7 @@ _WORDS: dict[str, tuple[Literal["higher", "lower", ""], int, bool, str]] = {
     "KID": ("lower", 2, False, "kernel distance between Inception features, real and generated, × 1000"),
     "FD-dlib": ("lower", 4, False, "Fréchet distance between dlib face descriptors, real and generated"),
 }
+GAIN, ACCURACY = "augmentation-gain@", "augmentation-accuracy@"
 STYLES = {name: Style(name, way, n, words, percent) for name, (way, n, percent, words) in _WORDS.items()}
 _ORDER = list(STYLES)
 
@@ -63,6 +77,8 @@ def style_of(metric: str) -> Style:
         return STYLES[metric]
     if metric.startswith(("FD-", "FID", "KID")):
         return Style(metric, "lower", 3, "distance between the features of real and generated pictures")
+    if metric.startswith((GAIN, ACCURACY)):
+        return _of_augmentation(metric)
     from fesbench.metrics import METRICS
 
     known = METRICS.get(metric)
@@ -73,6 +89,30 @@ def style_of(metric: str) -> Style:
     return Style(metric, known.card.direction, 3, known.card.title)
 
 
+def _of_augmentation(metric: str) -> Style:
+    """A recognizer's accuracy, or its gain, at a factor; without additions it is the same for every row."""
+    factor = metric.partition("@")[2]
+    if metric.startswith(GAIN):
+        words = (
+            f"accuracy of a recognizer trained on {factor} times as many synthetic pictures beside the real "
+            "ones, minus that of one trained on the real ones alone, with as many steps"
+        )
+        return Style(metric, "higher", 1, words, percent=True, quality=False)
+    if factor == "0":
+        words = "accuracy of a recognizer trained on the real pictures alone: the same for every row"
+        return Style(metric, "", 1, words, percent=True, quality=False)
+    words = (
+        f"accuracy on real test pictures of a recognizer trained on {factor} times as many added pictures too"
+    )
+    return Style(metric, "higher", 1, words, percent=True, quality=False)
+
+
 def ordered(metrics: set[str]) -> list[str]:
-    """Metrics in the order of the leaderboard; unknown ones last, by name."""
-    return sorted(metrics, key=lambda m: (_ORDER.index(m) if m in _ORDER else len(_ORDER), m))
+    """Metrics in the order of the leaderboard; unknown ones behind, by name; augmentation by factor."""
+
+    def place(metric: str) -> tuple[int, int, str]:
+        kind, _, factor = metric.partition("@")
+        known = _ORDER.index(metric) if metric in _ORDER else len(_ORDER)
+        return known, int(factor) if kind.startswith("augmentation-") and factor.isdigit() else 0, metric
+
+    return sorted(metrics, key=place)

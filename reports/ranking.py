@@ -17,7 +17,7 @@ SEED = 0
 MINIMUM_VALID = 0.5
 """A row with fewer valid pictures than this is left out of a metric's ranking; the others' requests stay."""
 PAIRED = (
-    "groups by paired sign-flip tests over people, Holm-corrected, on the pictures that are valid for every "
+    "groups by paired sign-flip tests over {units}, Holm-corrected, on the pictures that are valid for every "
     "ranked row; rows with fewer than half of their pictures valid are not ranked"
 )
 BY_INTERVAL = "no values per picture: a group ends where an interval no longer meets its leader's"
@@ -38,7 +38,7 @@ def rank_table(board: Board, table: Table) -> None:
                 continue
             _rank_column(board, table, column, contestants)
         _average(rows, table.columns)
-    if (table.task, table.domain) == HEADLINE:
+    if (table.task, table.domain) == board.headline:
         flag_suspicious(board, table)
 
 
@@ -49,7 +49,7 @@ def _rank_column(board: Board, table: Table, column: Column, rows: Sequence[Row]
         groups = statistics.rank_groups(
             list(values), values, people, higher_is_better=column.style.direction == "higher", seed=SEED
         )
-        column.rank_rule = PAIRED
+        column.rank_rule = PAIRED.format(units=board.units)
     else:
         groups = _ranks_by_interval(rows, column)
         column.rank_rule = BY_INTERVAL
@@ -144,7 +144,7 @@ def flag_suspicious(board: Board, table: Table) -> None:
 
 @dataclass(frozen=True)
 class Drop:
-    """A metric in one style, beside the same people and expressions in distribution."""
+    """A metric in one domain, beside the same expressions in distribution."""
 
     inside: float
     outside: float
@@ -152,12 +152,17 @@ class Drop:
     low: float
     high: float
     n: int
+    paired: bool
+    """Whether the same people stand on both sides; else the two means are of different people."""
 
 
 def drop(board: Board, method: str, metric: str, domain: str) -> Drop | None:
-    """Style minus in-distribution on matched requests, with its interval over people.
+    """Domain minus in-distribution, with its interval.
 
-    Matching matters: a style may be asked for fewer expressions, and the easier ones at that.
+    Paired on (person, expression) where the domain shows the same people; else the difference of the two
+    means over the expressions that both are asked for, its interval from resampling either side's people by
+    themselves. Matching matters: a domain may be asked for fewer expressions, and the easier ones at that.
+    None where a side has no values, or fewer than two people.
     """
     inside = board.values(method, metric, *HEADLINE)
     outside = board.values(method, metric, "expression", domain)
@@ -165,11 +170,21 @@ def drop(board: Board, method: str, metric: str, domain: str) -> Drop | None:
         return None
     table = board.requests
     keys = ["identity", "target_expression"]
-    left = table.loc[inside.index, keys].assign(inside=inside).dropna().drop_duplicates(keys)
-    right = table.loc[outside.index, keys].assign(outside=outside).dropna().drop_duplicates(keys)
-    both = left.merge(right, on=keys)
-    if both["identity"].nunique() < 2:
+    left = table.loc[inside.index, keys].assign(value=inside).dropna().drop_duplicates(keys)
+    right = table.loc[outside.index, keys].assign(value=outside).dropna().drop_duplicates(keys)
+    both = left.merge(right, on=keys, suffixes=("_in", "_out"))
+    if both["identity"].nunique() >= 2:
+        a, b = both["value_out"].to_numpy(float), both["value_in"].to_numpy(float)
+        test = statistics.paired_difference(a, b, both["identity"].to_numpy(), seed=SEED)
+        return Drop(float(b.mean()), float(a.mean()), test.value, test.low, test.high, len(both), True)
+    if set(left["identity"]) & set(right["identity"]):
         return None
-    a, b = both["outside"].to_numpy(float), both["inside"].to_numpy(float)
-    test = statistics.paired_difference(a, b, both["identity"].to_numpy(), seed=SEED)
-    return Drop(float(b.mean()), float(a.mean()), test.value, test.low, test.high, len(both))
+    left = left[left["target_expression"].isin(right["target_expression"])]
+    right = right[right["target_expression"].isin(left["target_expression"])]
+    if min(left["identity"].nunique(), right["identity"].nunique()) < 2:
+        return None
+    found = statistics.unpaired_difference(
+        right["value"], right["identity"], left["value"], left["identity"], seed=SEED
+    )
+    inner, outer = float(left["value"].mean()), float(right["value"].mean())
+    return Drop(inner, outer, found.value, found.low, found.high, len(right), False)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fesbench.errors import FesbenchError, RecordError
-from fesbench.record import RECORD_NAME, Record, load_record
+from fesbench.record import FOLDS, RECORD_NAME, Record, load_record
+
+from .task_words import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,6 +154,32 @@ class Board:
             return None, "the protocol file installed here has other rules than these records"
         return found, ""
 
+    @cached_property
+    def headline(self) -> tuple[str, str]:
+        """Task and domain of the leaderboard: ``HEADLINE``; where a protocol does not ask for it (random
+        pictures, action units), the first that was scored.
+        """
+        order = list(TASKS)
+        pairs = {(s.task, s.domain) for run in self.runs for s in run.record.scores}
+        if HEADLINE in pairs or not pairs:
+            return HEADLINE
+        return min(pairs, key=lambda p: (order.index(p[0]) if p[0] in order else 99, p[1] != "in", p))
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the records keep of the data; {} for records of before they kept any."""
+        return next((run.record.data for run in self.runs if run.record.data), {})
+
+    @property
+    def by_image(self) -> bool:
+        """Whether nobody knows who is shown, so that images were split and intervals are over images."""
+        return self.data.get("split", {}).get("by") == "image"
+
+    @property
+    def units(self) -> str:
+        """What intervals resample: "people" or "images"."""
+        return "images" if self.by_image else "people"
+
     def first(self, method: str) -> Run | None:
         """The first seed's run of a method."""
         runs = self.methods.get(method)
@@ -198,7 +226,9 @@ def read_runs(folder: Path) -> tuple[list[Run], list[str]]:
     Raises:
         RecordError: there is no readable record at all.
     """
-    paths = sorted(folder.rglob(RECORD_NAME)) if folder.is_dir() else []
+    found = sorted(folder.rglob(RECORD_NAME)) if folder.is_dir() else []
+    # the folds of a k-fold run are runs of their own, reported where somebody asks for their folder
+    paths = [path for path in found if FOLDS not in path.relative_to(folder).parts]
     if not paths:
         raise RecordError(f"no records below {folder}; 'fesbench run --out {folder}' makes them")
     runs, unreadable = [], []

@@ -16,10 +16,12 @@ from fesbench.errors import DataError
 
 from . import views, writers
 from .cost import cost_table
+from .data_block import data_block, folds_note
 from .grid import Gallery, build_gallery
 from .notes import notes
-from .records import HEADLINE, Board, make_boards, read_runs
+from .records import Board, make_boards, read_runs
 from .tables import Table, build_table, domains_of
+from .task_words import caption
 
 IMAGES = "images"
 JUDGE_ACCURACY = "accuracy_on_real_test_images"
@@ -91,9 +93,7 @@ def _environment() -> Environment:
 
 
 def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> dict[str, Any]:
-    pairs = domains_of(board)
-    if HEADLINE not in pairs:
-        pairs = [HEADLINE, *pairs]
+    pairs = [board.headline, *(pair for pair in domains_of(board) if pair != board.headline)]
     tables = [build_table(board, task, domain) for task, domain in pairs]
     table = tables[0]
     order = [row.id for row in table.rows]
@@ -115,8 +115,11 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
         "table": table,
         "tables": tables,
         "marks": {t.id: views.marks(t) for t in tables},
+        "captions": {t.id: caption(t.task, t.domain, t.units) for t in tables},
         "heat_maps": views.heat_maps(board, table),
-        "galleries": _shown(galleries),
+        "unit_maps": {t.id: views.heat_maps(board, t) for t in tables if t.task == "action-unit"},
+        "data_block": data_block(board),
+        "galleries": _shown(galleries, board.headline),
         "trade_off": views.trade_off(table),
         "drops": views.drops(board, table, styles) if styles else [],
         "not_run": views.not_run(board),
@@ -130,10 +133,10 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
     }
 
 
-def _shown(galleries: list[Gallery]) -> dict[str, list[Gallery]]:
+def _shown(galleries: list[Gallery], headline: tuple[str, str]) -> dict[str, list[Gallery]]:
     kinds: dict[str, list[Gallery]] = {"headline": [], "styles": [], "tasks": []}
     for gallery in galleries:
-        if (gallery.task, gallery.domain) == HEADLINE:
+        if (gallery.task, gallery.domain) == headline:
             kinds["headline"].append(gallery)
         elif gallery.panels:
             kinds["styles" if gallery.task == "expression" else "tasks"].append(gallery)
@@ -150,13 +153,17 @@ def _facts(board: Board, table: Table) -> list[tuple[str, str]]:
     facts = [
         ("Data", f"{key.data}, fingerprint {key.data_fingerprint[:8]}"),
         ("Protocol", f"{key.protocol}, hash {key.protocol_hash[:8]}"),
-        ("Test people", f"{table.identities}"),
+        (f"Test {table.units}", f"{table.identities}"),
         ("Pictures a row", f"{table.n_requests} in the headline task"),
         ("Budget, preset", f"{key.budget}, {key.preset}"),
         ("Seeds", ", ".join(str(s) for s in sorted({r.cell.seed for r in records}))),
     ]
     if rules is not None:
         facts.insert(2, ("Picture size", f"{rules.data.size} × {rules.data.size} px"))
+    if told := folds_note(board):
+        facts.append(("Folds", told))
+    if table.split_note:
+        facts.append(("Split", table.split_note.removeprefix("split ")))
     if judged:
         shown = " to ".join(f"{100 * accuracy:.1f} %" for accuracy in sorted(judged))
         facts.append(("Judge on real pictures", f"{shown} right"))

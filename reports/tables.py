@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fesbench.metrics.signature import Signature
+from fesbench.partition import BY_IMAGE
 from fesbench.record import Score
 from fesbench.vocabulary import EXPRESSIONS
 
 from .metric_words import Style, ordered, style_of
 from .records import Board, Run
+from .task_words import TASKS
 
 
 @dataclass
@@ -32,6 +34,8 @@ class Cell:
     rank: int | None = None
     best: bool = False
     seeds: tuple[float, ...] = ()
+    extra: str = ""
+    """One more fact below the figure, such as the spread over a recognizer's seeds."""
 
     @property
     def partly_valid(self) -> bool:
@@ -83,6 +87,23 @@ class Table:
     """Metrics for which no row has a figure, with the reasons."""
     n_requests: int = 0
     identities: int = 0
+    units: str = "people"
+    """What intervals resample: "people" or "images"."""
+    sorted_by: str = ""
+    """The metric by which rows stand, "" where none has a direction."""
+
+    @property
+    def split_note(self) -> str:
+        """What a reader must know of the split, "" where people are disjoint."""
+        return BY_IMAGE if self.units == "images" else ""
+
+    @property
+    def folded(self) -> list[tuple[str, str]]:
+        """Metrics without any figure that share their reason, as one line: (names, reason)."""
+        lines: dict[str, list[str]] = {}
+        for metric, reason in self.unavailable:
+            lines.setdefault(reason, []).append(metric)
+        return [(", ".join(metrics), reason) for reason, metrics in lines.items()]
 
     @property
     def rows(self) -> list[Row]:
@@ -99,19 +120,22 @@ def build_table(board: Board, task: str, domain: str) -> Table:
 
     Rows whose comparison key differs from the column's are shown as ``n/a (not comparable: field)``.
     """
+    from .augmentation import AUGMENTATION, add_controls, chance_of, is_beside
     from .ranking import rank_table
 
     found = {m: [_pooled(run, task, domain) for run in runs] for m, runs in board.methods.items()}
     metrics = ordered({name for seeds in found.values() for by_name in seeds for name in by_name})
+    # controls stand in rows of their own, spreads below the figure that they belong to
+    metrics = [name for name in metrics if not (task == AUGMENTATION and is_beside(name))]
     made = [_row(board, method, seeds, metrics, task, domain) for method, seeds in found.items()]
     rows = [row for row in made if row is not None]
-    table = Table(f"table-{task}-{domain}", task, domain, [], _by_given(rows))
+    table = Table(f"table-{task}-{domain}", task, domain, [], _by_given(rows), units=board.units)
     for metric in metrics:
         cells = {row.id: row.cells[metric] for row in rows}
         titles = {row.id: row.title for row in rows}
         if any(cell.value is not None for cell in cells.values()):
             column = _column(metric, cells, titles)
-            column.chance = chance_level(board) if metric == "ECS" else None
+            column.chance = chance_level(board) if metric == "ECS" else chance_of(column)
             table.columns.append(column)
         else:
             reasons = Counter(cell.reason for cell in cells.values() if cell.signature or cell.n_requested)
@@ -120,6 +144,8 @@ def build_table(board: Board, task: str, domain: str) -> Table:
     table.identities = max((c.identities for row in rows for c in row.cells.values()), default=0)
     rank_table(board, table)
     _sort(table)
+    if task == AUGMENTATION:
+        add_controls(table, [by_name for seeds in found.values() for by_name in seeds])
     return table
 
 
@@ -143,8 +169,7 @@ def chance_level(board: Board) -> float | None:
 def domains_of(board: Board) -> list[tuple[str, str]]:
     """Every (task, domain) that some row was scored on, headline first."""
     pairs = {(s.task, s.domain) for run in board.runs for s in run.record.scores}
-    tasks = ("expression", "transfer", "intensity", "action-unit", "compound", "sequence", "random")
-    rank = {name: i for i, name in enumerate(tasks)}
+    rank = {name: i for i, name in enumerate(TASKS)}
     first = [d for run in board.runs for d in dict.fromkeys(s.domain for s in run.record.scores)]
     return sorted(
         pairs,
@@ -168,7 +193,7 @@ def _row(
 ) -> Row | None:
     run = board.methods[method][0]
     answered = [by_name for by_name in seeds if by_name]
-    if not answered and (task, domain) != ("expression", "in"):
+    if not answered and (task, domain) != board.headline:
         return None
     given = next(iter(answered[0].values())).given if answered else run.given
     row = Row(
@@ -288,6 +313,7 @@ def _column(metric: str, cells: dict[str, Cell], titles: dict[str, str]) -> Colu
 def _sort(table: Table) -> None:
     """Best first by the first metric that has a direction; rows without a figure last, by title."""
     column = next((c for c in table.columns if c.style.direction), None)
+    table.sorted_by = column.style.name if column else ""
 
     def place(row: Row) -> tuple[bool, float, str]:
         value = row.cells[column.style.name].value if column else None

@@ -11,13 +11,13 @@ import numpy as np
 from markupsafe import Markup
 
 from fesbench.record import Score
-from fesbench.vocabulary import EXPRESSIONS
+from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
 
 from .figures import Change, Point, curve, dumbbells, interval_mark, scatter
 from .heat import shade
 from .metric_words import Style, ordered, style_of
 from .ranking import Drop, drop
-from .records import HEADLINE, Board, Run
+from .records import Board, Run
 from .tables import Cell, Column, Row, Table
 
 
@@ -32,7 +32,7 @@ class HeatCell:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One metric over expressions."""
+    """One metric over expressions, or over action units."""
 
     style: Style
     expressions: list[str]
@@ -40,14 +40,14 @@ class HeatMap:
 
 
 def heat_maps(board: Board, table: Table) -> list[HeatMap]:
-    """Per-expression maps of every metric that has per-expression figures."""
+    """Maps over expressions (or action units) of every metric of a table that has such figures."""
     scores = [
         s
         for r in board.runs
         for s in r.record.scores
-        if (s.task, s.domain) == HEADLINE and s.expression != "all"
+        if (s.task, s.domain) == (table.task, table.domain) and s.expression != "all"
     ]
-    rank = {name: i for i, name in enumerate(EXPRESSIONS)}
+    rank = {name: i for i, name in enumerate((*EXPRESSIONS, *(f"AU{unit}" for unit in ACTION_UNITS)))}
     maps = []
     for metric in ordered({s.metric for s in scores if s.value is not None}):
         column = table.column(metric)
@@ -59,7 +59,7 @@ def heat_maps(board: Board, table: Table) -> list[HeatMap]:
         values = [v for v, _ in found.values() if v is not None]
         if not values:
             continue
-        low, high = (0.0, 1.0) if column.style.percent else (min(values), max(values))
+        low, high = (0.0, 1.0) if column.style.share else (min(values), max(values))
         rows: list[tuple[Row, list[HeatCell | None]]] = []
         for row in table.rows:
             # A row that is not comparable in the pooled column is not comparable here either.
@@ -118,10 +118,12 @@ class DropView:
     rows: list[tuple[Row, list[Drop | None]]]
     picture: Markup | None
     labels: str = ""
+    unpaired: tuple[str, ...] = ()
+    """Domains that show other people, so that two means are compared instead of pairs."""
 
 
 def drops(board: Board, table: Table, domains: Sequence[str]) -> list[DropView]:
-    """ECS and FSS in each style against the same people and expressions in distribution."""
+    """ECS and FSS in each domain against the same expressions (and people, where shown) in distribution."""
     views = []
     requests = board.requests
     styles = requests[(requests["task"] == "expression") & requests["domain"].isin(list(domains))]
@@ -140,8 +142,15 @@ def drops(board: Board, table: Table, domains: Sequence[str]) -> list[DropView]:
                 for row, items in rows
                 if any(items)
             ]
-            picture = dumbbells(changes, domains, title=f"{metric} in distribution and in each style")
-        views.append(DropView(style_of(metric), list(domains), rows, picture, ", ".join(asked)))
+            picture = dumbbells(changes, domains, title=f"{metric} in distribution and in each domain")
+        unpaired = [
+            domain
+            for place, domain in enumerate(domains)
+            if any((item := items[place]) is not None and not item.paired for _, items in rows)
+        ]
+        views.append(
+            DropView(style_of(metric), list(domains), rows, picture, ", ".join(asked), tuple(unpaired))
+        )
     return views
 
 
@@ -162,7 +171,7 @@ def marks(table: Table) -> dict[tuple[str, str], Markup]:
 
 
 def _range(column: Column, cells: Sequence[Cell]) -> tuple[float, float]:
-    if column.style.percent:
+    if column.style.share:
         return 0.0, 1.0
     ends = [v for c in cells for v in (c.value, c.low, c.high) if v is not None and math.isfinite(v)]
     return min(ends), max(ends)

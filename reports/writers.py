@@ -42,6 +42,7 @@ def to_csv(tables: Sequence[Table]) -> str:
             "n_requested",
             "n_valid",
             "identities",
+            "split",
             "reason",
             "signature",
         ]
@@ -54,7 +55,8 @@ def to_csv(tables: Sequence[Table]) -> str:
                         table.task, table.domain, row.given, row.id, int(row.reference), metric,
                         *("" if v is None else repr(v) for v in (cell.value, cell.low, cell.high)),
                         "" if cell.rank is None else cell.rank,
-                        cell.n_requested, cell.n_valid, cell.identities, cell.reason, cell.signature,
+                        cell.n_requested, cell.n_valid, cell.identities,
+                        "by image" if table.split_note else "by identity", cell.reason, cell.signature,
                     ]
                 )  # fmt: skip
     return buffer.getvalue()
@@ -69,6 +71,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
             for c in table.columns
         ]
         parts += [f"## Task {table.task}, domain {table.domain}", ""]
+        parts += [f"*{table.split_note}*", ""] if table.split_note else []
         parts += [_line(["method", *heads]), _line(["---", *["---:"] * len(heads)])]
         for given, rows in table.groups:
             for row in rows:
@@ -79,7 +82,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
                     text = _markdown(cell_text(column.style, cell))
                     texts.append(f"**{text}**" if cell.best else text)
                 parts.append(_line([f"*{name}*" if row.reference else name, *texts]))
-        parts += ["", *(f"- {m}: n/a ({_markdown(reason)})" for m, reason in table.unavailable)]
+        parts += ["", *(f"- {m}: n/a ({_markdown(reason)})" for m, reason in table.folded)]
         parts += ["", *(f"    {c.signature}" for c in table.columns), ""]
     return "\n".join(parts)
 
@@ -107,6 +110,7 @@ def to_latex(table: Table) -> str:
         for c in columns
     ]
     lines = [f"% {c.signature}" for c in columns]
+    note = rf"\multicolumn{{{len(columns) + 1}}}{{l}}{{\footnotesize {table.split_note}}} \\"
     lines += [
         rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
         r"\toprule",
@@ -121,7 +125,8 @@ def to_latex(table: Table) -> str:
             lines.append(
                 " & ".join([name, *(_latex_cell(c.style, row.cells[c.style.name]) for c in columns)]) + r" \\"
             )
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+    lines += [r"\bottomrule", *([note] if table.split_note else [])]
+    return "\n".join([*lines, r"\end{tabular}", ""])
 
 
 def _latex_cell(style: Style, cell: Cell) -> str:

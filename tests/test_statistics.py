@@ -8,13 +8,17 @@ from scipy import stats
 
 from fesbench.errors import DataError
 from fesbench.statistics import (
+    bca,
+    bootstrap_interval,
     cluster_mean,
     cluster_sums,
+    expanded,
     holm,
     jackknife,
     paired_difference,
     rank_groups,
     sign_flip_p,
+    unpaired_difference,
 )
 
 # --- means ---
@@ -35,22 +39,45 @@ def test_unequal_clusters_give_the_mean_over_values():
     assert found.high - found.value == pytest.approx(stats.t.ppf(0.975, 1) * math.sqrt(2 * 1.125) / 4)
 
 
-def test_bca_agrees_with_scipy_for_singleton_clusters():
-    values = np.random.default_rng(3).exponential(size=60)
-    mine = cluster_mean(values, np.arange(60), seed=11, replicates=20_000)
-    theirs = stats.bootstrap(
-        (values,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(5), batch=2000
-    ).confidence_interval
-    assert (mine.low, mine.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
-
-
 def test_bca_equals_scipy_on_the_same_resamples():
     values = np.sort(np.random.default_rng(3).exponential(size=25))
-    mine = cluster_mean(values, np.arange(25), seed=11, replicates=2000)
+    draws = values[np.random.default_rng(11).integers(0, 25, (2000, 25))].mean(axis=1)
+    deleted = (values.sum() - values) / 24
     theirs = stats.bootstrap(
         (values,), np.mean, n_resamples=2000, method="BCa", rng=np.random.default_rng(11)
     ).confidence_interval
-    assert (mine.low, mine.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+    assert bca(values.mean(), draws, deleted) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+
+
+def test_interval_is_the_outer_bound_of_t_and_expanded_bca():
+    values = np.sort(np.random.default_rng(3).exponential(size=25))
+    found = cluster_mean(values, np.arange(25), seed=11, replicates=2000)
+    draws = values[np.random.default_rng(11).integers(0, 25, (2000, 25))].mean(axis=1)
+    low, high = bca(values.mean(), draws, (values.sum() - values) / 24, expanded(0.95, 25))
+    t = stats.t.interval(0.95, 24, values.mean(), values.std(ddof=1) / 5)
+    assert t[0] < low  # skewed to the right: t reaches too far below and not far enough above
+    assert t[1] < high
+    assert (found.low, found.high) == pytest.approx((t[0], high))
+
+
+def test_expanded_level_by_hand():
+    # K = 12: t(11) = 2.20099, times sqrt(12/11) = 2.29886; the normal tail beyond it is 0.010756
+    assert expanded(0.95, 12) == pytest.approx(1 - 2 * 0.010756, abs=1e-5)
+    assert expanded(0.95, 10_000) == pytest.approx(0.95, abs=1e-4)
+
+
+def test_bootstrap_interval_of_few_clusters_is_a_t_interval_within_the_bounds():
+    draws = np.array([0.8, 0.9, 1.0, np.nan])
+    found = bootstrap_interval(0.9, draws, clusters=4, bounds=(0.0, 1.0))
+    assert found.low == pytest.approx(0.9 - stats.t.ppf(0.975, 3) * 0.1)
+    assert found.high == 1.0
+
+
+def test_jackknife_keeps_what_a_paired_comparison_needs():
+    values = np.array([3.0, 1, 4, 1])
+    found = jackknife(lambda mask: float(values[mask].mean()), np.array(["d", "a", "c", "b"]))
+    assert found.replicates.clusters == ("a", "b", "c", "d")
+    assert found.replicates.values == pytest.approx([8 / 3, 8 / 3, 5 / 3, 2])
 
 
 def test_pictures_of_one_person_do_not_count_twice():
@@ -276,3 +303,31 @@ def test_rank_groups_of_nothing_and_of_one(rows):
     clusters, values = rows
     assert rank_groups([], {}, clusters, True, seed=0) == {}
     assert rank_groups(["best"], values, clusters, True, seed=0) == {"best": 1}
+
+
+# --- groups of different people ---
+
+
+def test_an_unpaired_difference_of_few_people_is_welchs() -> None:
+    a, b = np.array([1.0, 2.0, 3.0, 5.0]), np.array([0.0, 1.0, 1.5])
+    found = unpaired_difference(a, np.arange(4), b, np.arange(3), seed=0)
+    expected = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert found.value == pytest.approx(a.mean() - b.mean())
+    assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+    assert found.clusters == 7
+
+
+def test_an_unpaired_difference_resamples_people_not_pictures() -> None:
+    rng = np.random.default_rng(3)
+    people = np.repeat(np.arange(40), 25)
+    a, b = (rng.normal(0, 1, 40)[people] for _ in range(2))
+    clustered = unpaired_difference(a, people, b, people, seed=0)
+    naive = unpaired_difference(a, np.arange(1000), b, np.arange(1000), seed=0)
+    assert clustered.high - clustered.low > 3 * (naive.high - naive.low)
+    assert clustered.low < clustered.value < clustered.high
+    assert "independent cluster bootstrap" in clustered.method
+
+
+def test_an_unpaired_difference_needs_two_people_on_either_side() -> None:
+    with pytest.raises(DataError, match="two people"):
+        unpaired_difference([1.0, 2.0], ["a", "b"], [1.0, 2.0], ["c", "c"], seed=0)

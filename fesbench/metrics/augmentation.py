@@ -1,0 +1,108 @@
+"""Augmentation gain: is a recognizer better for having been trained on synthetic pictures too?
+
+Definition (Li, 2021, table 4): one fixed expression recognizer is trained on the N real pictures of training
+people plus k N synthetic ones, and tested on real pictures of test people::
+
+    augmentation-gain@k = accuracy(k) - accuracy(0)
+
+What keeps it honest, all of it in the signature:
+
+- the generator saw training people alone, and synthetic pictures are made from their pictures;
+- the same number of optimizer steps for every k: one hundred times the pictures would else train longer;
+- half of each batch is real and half is added, for every k > 0;
+- a synthetic picture's label is the expression that was asked for; no classifier filters it;
+- the same seeds for every k (five; fewer under ``smoke`` alone), and the step to keep is chosen on validation
+  people;
+- two controls stand beside it at the same k: ``[classical]`` adds flipped, moved and relit variants of the
+  real pictures, ``[repetition]`` adds the real pictures once more. A gain below theirs is no gain.
+
+The classes are the expressions that the task asks for (neutral is not synthesized, so it is none of them).
+Intervals resample people: each test picture's value is its mean over seeds, paired between k and 0. The
+spread over seeds is told apart, as ``augmentation-gain-seed-sd@k``, for it says how far one more training
+would move the figure, not one more person. Where the synthetic pictures are fewer than k N different ones
+(told apart together with their label), there is no figure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from fesbench.statistics import cluster_mean
+
+RESAMPLING_SEED = 0
+REAL, SYNTHETIC, CLASSICAL, REPETITION = "real", "synthetic", "classical", "repetition"
+CONTROLS = (CLASSICAL, REPETITION)
+ACCURACY, GAIN, SPREAD = "augmentation-accuracy", "augmentation-gain", "augmentation-gain-seed-sd"
+
+Arm = tuple[str, int]
+"""What was added, and how many times as much as is real: ("synthetic", 5); ("real", 0) adds nothing."""
+
+
+@dataclass
+class Outcomes:
+    """What the recognizers of one method answered on the real test pictures.
+
+    Attributes:
+        identities: str (N,), who each test picture shows.
+        right: by arm, bool (seeds, N).
+        missing: why there is no synthetic arm, by factor.
+        settings: of the recipe, for the signature.
+    """
+
+    identities: npt.NDArray[np.str_]
+    right: dict[Arm, npt.NDArray[np.bool_]]
+    missing: dict[int, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure by name; ``factor`` is its k and ``arm`` what was added."""
+
+    name: str
+    arm: str
+    factor: int
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str = ""
+
+
+def figures(outcomes: Outcomes) -> list[Figure]:
+    """Accuracy without and with what was added, and the gain, of the method and of the controls."""
+    base = outcomes.right[REAL, 0]
+    found = [_mean(f"{ACCURACY}@0", (REAL, 0), base.astype(float), outcomes, bounds=(0.0, 1.0))]
+    for arm, right in outcomes.right.items():
+        if arm == (REAL, 0):
+            continue
+        what = f"@{arm[1]}" + (f"[{arm[0]}]" if arm[0] in CONTROLS else "")
+        gains = right.astype(float) - base
+        found.append(_mean(f"{ACCURACY}{what}", arm, right.astype(float), outcomes, bounds=(0.0, 1.0)))
+        found.append(_mean(f"{GAIN}{what}", arm, gains, outcomes, bounds=None))
+        if len(gains) > 1:
+            spread = float(gains.mean(axis=1).std(ddof=1))
+            found.append(Figure(f"{SPREAD}{what}", *arm, spread))
+    for factor, reason in outcomes.missing.items():
+        found += [
+            Figure(f"{kind}@{factor}", SYNTHETIC, factor, None, reason=reason) for kind in (ACCURACY, GAIN)
+        ]
+    return found
+
+
+def _mean(
+    name: str,
+    arm: Arm,
+    values: npt.NDArray[np.float64],
+    outcomes: Outcomes,
+    bounds: tuple[float, float] | None,
+) -> Figure:
+    """Mean over pictures of the values' mean over seeds, with its interval over people."""
+    each = values.mean(axis=0)
+    found = cluster_mean(each, outcomes.identities, seed=RESAMPLING_SEED, bounds=bounds)
+    low, high = (None if math.isnan(bound) else bound for bound in (found.low, found.high))
+    return Figure(name, *arm, found.value, low, high)

@@ -1,0 +1,82 @@
+"""The augmentation table: factors across, methods and the two controls down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fesbench.metrics.augmentation import CLASSICAL, REPETITION, SPREAD
+from fesbench.metrics.signature import Signature
+from fesbench.record import Score
+
+from .metric_words import ACCURACY, GAIN, style_of
+from .tables import Cell, Column, Row, Table
+
+AUGMENTATION = "augmentation"
+CONTROL_TITLES = {
+    CLASSICAL: "Control: flipped, moved and relit real pictures",
+    REPETITION: "Control: the real pictures repeated",
+}
+
+
+def is_beside(metric: str) -> bool:
+    """Whether a metric's figure stands in a row of its own or below another figure, not in a column."""
+    return metric.endswith("]") or metric.startswith(SPREAD)
+
+
+def chance_of(column: Column) -> float | None:
+    """1 / number of a recognizer's classes, as an accuracy's signature names them; None of other metrics."""
+    if not column.style.name.startswith(ACCURACY):
+        return None
+    classes = dict(Signature.parse(column.signature).fields).get("classes")
+    return 1 / len(classes.split(",")) if classes else None
+
+
+def add_controls(table: Table, found: Sequence[Mapping[str, Score]]) -> None:
+    """Put the spread over seeds below each gain, and the controls, which all methods share, below the rows.
+
+    Args:
+        table: of the task, with its columns.
+        found: the scores by metric of every run.
+    """
+    if not table.groups:
+        return
+    together = {name: score for by_name in found for name, score in by_name.items()}
+    for row in table.rows:
+        mine = [by_name for by_name in found if any(s.method == row.id for s in by_name.values())]
+        for metric, cell in row.cells.items():
+            cell.extra = _spread(metric, mine[0]) if len(mine) == 1 and cell.value is not None else ""
+    for name, title in CONTROL_TITLES.items():
+        row = Row(f"control-{name}", title, 0, reference=True, outside=False, given="label", cells={})
+        for column in table.columns:
+            metric = column.style.name
+            score = together.get(f"{metric}[{name}]") or (
+                None if column.style.direction else together.get(metric)
+            )
+            row.cells[metric] = Cell(reason="not run") if score is None else _cell(score, together)
+            if score is not None and score.signature != column.signature:
+                column.others.append((title, score.signature))
+        if any(f"[{name}]" in metric for metric in together):
+            table.groups[0][1].append(row)
+
+
+def _cell(score: Score, together: Mapping[str, Score]) -> Cell:
+    return Cell(
+        value=score.value,
+        low=score.low,
+        high=score.high,
+        n_requested=score.n_requested,
+        n_valid=score.n_valid,
+        identities=score.identities,
+        signature=score.signature,
+        reason=score.reason,
+        extra=_spread(score.metric, together),
+    )
+
+
+def _spread(metric: str, scores: Mapping[str, Score]) -> str:
+    if not metric.startswith(GAIN):
+        return ""
+    score = scores.get(f"{SPREAD}@{metric.removeprefix(GAIN)}")
+    if score is None or score.value is None:
+        return ""
+    return f"± {style_of(metric.partition('[')[0]).text(score.value)} over seeds"
