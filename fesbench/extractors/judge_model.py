@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -110,6 +109,7 @@ class Judge(Extractor):
     def __init__(self, network: JudgeNetwork, facts: JudgeFacts) -> None:
         self.network = network.eval()
         self.facts = facts
+        self.classes = facts.classes
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -129,11 +129,7 @@ class Judge(Extractor):
     @property
     def weights_sha256(self) -> str:
         """Digest of the parameters, hex."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.network.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return weights_digest(self.network)
 
     @property
     def cache_key(self) -> str:
@@ -175,17 +171,7 @@ class Judge(Extractor):
 
     def save(self, path: Path) -> None:
         """One safetensors file with the facts in its header, written atomically."""
-        from safetensors.torch import save
-
-        path = Path(path)
-        state = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
-        data = save(state, metadata={"judge": json.dumps(asdict(self.facts), sort_keys=True)})
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_network(path, self.network, {"judge": json.dumps(asdict(self.facts), sort_keys=True)})
 
     @classmethod
     def load(cls, path: Path) -> Judge:
@@ -217,16 +203,8 @@ def shipped_judge(protocol_id: str) -> Judge | None:
 
 
 def _parse(raw: bytes, origin: str) -> Judge:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        state = load(raw)
-    except SafetensorError as error:
-        raise WeightsError(
-            f"judge {origin} is no whole safetensors file ({error}); pickles are never opened; train it again"
-        ) from None
-    facts = _facts(_header(raw).get("__metadata__", {}), origin)
+    state, metadata = read_safetensors(raw, f"judge {origin}")
+    facts = _facts(metadata, origin)
     network = JudgeNetwork(len(facts.classes))
     expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
     if {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()} != expected:
@@ -237,10 +215,51 @@ def _parse(raw: bytes, origin: str) -> Judge:
     return Judge(network, facts)
 
 
-def _header(raw: bytes) -> dict[str, Any]:
-    """The JSON header of a file that safetensors has accepted."""
-    length = int.from_bytes(raw[:8], "little")
-    return dict(json.loads(raw[8 : 8 + length]))
+def weights_digest(network: nn.Module) -> str:
+    """Sha256 of a network's parameters and buffers, hex."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_network(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
+    """A network as one safetensors file with its facts in the header, written atomically."""
+    from safetensors.torch import save
+
+    path = Path(path)
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(save(state, metadata=metadata))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_safetensors(raw: bytes, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file.
+
+    Args:
+        raw: the file's bytes.
+        what: names the file in the error, such as "judge /tmp/judge.safetensors".
+
+    Raises:
+        WeightsError: the bytes are no whole safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        state = load(raw)
+    except SafetensorError as error:
+        raise WeightsError(
+            f"{what} is no whole safetensors file ({error}); pickles are never opened; train it again"
+        ) from None
+    # What safetensors accepts begins with the length of a JSON header.
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    return state, dict(header.get("__metadata__", {}))
 
 
 def _facts(metadata: Mapping[str, str], origin: str) -> JudgeFacts:

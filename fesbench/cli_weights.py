@@ -1,0 +1,130 @@
+"""The verbs about pretrained weights: list, pull, add, verify, where."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fesbench.cli_tables import JsonOption, print_json, show_table
+from fesbench.errors import WeightsError
+
+if TYPE_CHECKING:
+    from fesbench.extractors.weights import WeightsManager
+
+weights_app = typer.Typer(
+    help="Weights of extractors: list, pull, add, verify, where.", invoke_without_command=True
+)
+NameArgument = Annotated[str, typer.Argument(help="A name from 'fesbench weights list'.")]
+AcceptOption = Annotated[
+    bool, typer.Option("--accept-license", help="Accept a non-commercial license without being asked.")
+]
+
+
+@weights_app.callback()
+def _weights(context: typer.Context, json_: JsonOption = False) -> None:
+    if context.invoked_subcommand is None:
+        weights_list(json_=json_)
+
+
+def _manager() -> WeightsManager:
+    from fesbench.data.home import fesbench_home
+    from fesbench.extractors.weights import WeightsManager
+
+    return WeightsManager(fesbench_home())
+
+
+@weights_app.command("list")
+def weights_list(json_: JsonOption = False) -> None:
+    """List every weights file: present or not, its license, what needs it, its size."""
+    rows = _manager().list()
+    if json_:
+        print_json([row.as_dict() for row in rows])
+        return
+    show_table(
+        ("name", "present", "license", "needed by", "size"),
+        (
+            (
+                row.entry.name,
+                row.word,
+                row.entry.license,
+                ", ".join(row.entry.needed_by),
+                _size(row.entry.bytes),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _size(count: int | None) -> str:
+    if count is None:
+        return "unknown"
+    return f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.0f} MB"
+
+
+@weights_app.command("pull", epilog="Example:  fesbench weights pull inception-tf-2015")
+def weights_pull(name: NameArgument, accept_license: AcceptOption = False) -> None:
+    """Download one weights file and check it; a broken download goes on where it stopped."""
+    from fesbench.progress import LiveReporter
+
+    manager = _manager()
+    settle_license(manager, name, accept=accept_license)
+    with LiveReporter() as reporter, reporter.stage(f"pull {name}") as stage:
+        path = manager.pull(name, progress=lambda done, total: stage.update(done, total))
+    typer.echo(str(path))
+
+
+@weights_app.command(
+    "add", epilog="Example:  fesbench weights add ~/weights-inception-2015-12-05-6726825d.pth"
+)
+def weights_add(
+    file: Annotated[Path, typer.Argument(help="The file, got by other means.")],
+    name: Annotated[
+        str | None, typer.Option(help="Its name in 'fesbench weights list', if the file's does not say.")
+    ] = None,
+    accept_license: AcceptOption = False,
+) -> None:
+    """Add a weights file by hand; it is checked all the same."""
+    manager = _manager()
+    name = manager.recognize(file, name).name
+    settle_license(manager, name, accept=accept_license)
+    typer.echo(str(manager.add(file, name)))
+
+
+@weights_app.command("verify")
+def weights_verify() -> None:
+    """Check every file that is present against its sha256, read anew from the disk."""
+    found = _manager().verify()
+    for status in found:
+        typer.echo(str(status))
+    bad = [status.entry.name for status in found if not status.present]
+    if bad:
+        raise WeightsError(f"not the right files: {', '.join(bad)}; each line above says what mends it")
+
+
+@weights_app.command("where", epilog="Example:  fesbench weights where dlib")
+def weights_where(name: NameArgument) -> None:
+    """Print the path of one checked weights file."""
+    typer.echo(str(_manager().path(name)))
+
+
+def settle_license(manager: WeightsManager, name: str, *, accept: bool) -> None:
+    """Show a non-commercial license before the first use, and record that it was accepted.
+
+    Raises:
+        WeightsError: it was not accepted, or nobody is there to be asked.
+    """
+    entry = manager.entry(name)
+    if accept and entry.non_commercial:
+        manager.accept_license(name, how="--accept-license")
+    problem = manager.license_problem(name)
+    if problem is None:
+        return
+    typer.echo(f"{name}: {entry.license}\nCite: {entry.citation}", err=True)
+    if not sys.stdin.isatty():
+        raise WeightsError(f"weights '{name}': {problem}")
+    if not typer.confirm("Do you accept these terms for your use?", err=True):
+        raise WeightsError(f"the license of weights '{name}' was not accepted; nothing was fetched")
+    manager.accept_license(name, how="prompt")
