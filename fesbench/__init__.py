@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "evaluate"]
+__all__ = ["__version__", "check", "compare", "evaluate"]
 
 if TYPE_CHECKING:
+    from fesbench.comparison import compare
     from fesbench.external import evaluate
+    from fesbench.gate import check
+
+_LAZY = {"check": "fesbench.gate", "compare": "fesbench.comparison", "evaluate": "fesbench.external"}
 
 
 def __getattr__(name: str) -> Any:
-    """``fesbench.evaluate`` is imported when first used: it brings torch along."""
-    if name == "evaluate":
-        from fesbench.external import evaluate
+    """``fesbench.evaluate`` and its like are imported when first used: they bring heavy libraries along."""
+    if name in _LAZY:
+        from importlib import import_module
 
-        return evaluate
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'fesbench' has no attribute '{name}'")

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,13 @@ from torch import nn
 
 from fesbench.errors import MethodError
 from fesbench.metrics.base import MetricCard
+from fesbench.metrics.cost_reference import WORKLOAD, ReferenceNetwork, reference_requests
 
 BATCH_SIZES = (1, 8, 32)
 REPEATS = 50
 WARM_UPS = 3
+REFERENCE_BATCH = 8
+REFERENCE_SECONDS = 0.25
 
 RequestFactory = Callable[[int], Any]
 """Number of requests -> a RequestBatch of that many."""
@@ -47,6 +50,9 @@ class Cost:
             0 when an earlier peak of the same process was higher.
         device: Name of the device.
         threads: CPU threads of torch.
+        quartiles: By batch size, the images/s that a quarter and three quarters of the steps stayed under.
+        reference: Speed of the fixed workload on the same device, "before" and "after" the method: the
+            yardstick for other machines, and its two ends tell how steady this one was.
     """
 
     parameters: int
@@ -60,11 +66,14 @@ class Cost:
     memory_kind: str
     device: str
     threads: int
+    quartiles: dict[int, list[float]] = field(default_factory=dict)
+    reference: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: batch sizes become text keys."""
         found = asdict(self)
-        found["images_per_second"] = {str(size): rate for size, rate in self.images_per_second.items()}
+        for name in ("images_per_second", "quartiles"):
+            found[name] = {str(size): rate for size, rate in found[name].items()}
         return found
 
 
@@ -111,8 +120,8 @@ def measure_cost(
             sizes.
         make_requests: Gives a request batch of any size.
         batch_sizes: For throughput.
-        time_limit: Seconds of timed steps in all (a first untimed step and the count of operations come on
-            top).
+        time_limit: Seconds of timed steps in all (a first untimed step, the count of operations and one
+            second for the fixed workload come on top).
 
     Raises:
         MethodError: the method returned another number of images than requested.
@@ -121,17 +130,19 @@ def measure_cost(
     largest = getattr(method, "max_batch", None) or max(batch_sizes)
     sizes = sorted({1} | {min(size, largest) for size in batch_sizes})
     clock = _Clock(method, make_requests, device)
+    before = _reference_speed(device)
     with torch.no_grad(), _peak_memory(device) as memory:
         flops, used = _operations(method, clock.requests(1))
         ends = time.perf_counter() + time_limit
         steps = clock.steps(1, time_limit / 2)
         latency = float(np.median(steps))
-        rates = {1: 1 / latency}
+        rates, quartiles = {1: 1 / latency}, {1: _quartiles(1, steps)}
         for size in sizes[1:]:
             left = (ends - time.perf_counter()) / max(1, sum(s >= size for s in sizes))
             # Work grows at most linearly with the batch, so this foretells from above what a step takes.
             if 2 * size * latency <= max(left, 0):
-                rates[size] = size / float(np.median(clock.steps(size, left)))
+                found = clock.steps(size, left)
+                rates[size], quartiles[size] = size / float(np.median(found)), _quartiles(size, found)
     return Cost(
         parameters=sum(p.numel() for p in method.parameters()),
         parameters_synthesis=used,
@@ -144,7 +155,23 @@ def measure_cost(
         memory_kind="cuda-allocated-peak" if device.type == "cuda" else "rss-peak-growth",
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         threads=torch.get_num_threads(),
+        quartiles=quartiles,
+        reference={"workload": WORKLOAD, "before": before, "after": _reference_speed(device)},
     )
+
+
+def _quartiles(size: int, steps: Sequence[float]) -> list[float]:
+    slow, fast = np.quantile(steps, [0.75, 0.25])
+    return [size / float(slow), size / float(fast)]
+
+
+def _reference_speed(device: torch.device) -> dict[str, float]:
+    """Median latency of one image and images/s in batches of the fixed workload."""
+    clock = _Clock(ReferenceNetwork().to(device), reference_requests, device)
+    with torch.no_grad():
+        latency = float(np.median(clock.steps(1, REFERENCE_SECONDS)))
+        step = float(np.median(clock.steps(REFERENCE_BATCH, REFERENCE_SECONDS)))
+    return {"latency_p50_ms": 1e3 * latency, "images_per_second": REFERENCE_BATCH / step}
 
 
 class _Clock:

@@ -1,0 +1,162 @@
+"""The verbs that hold rows against one another: check, compare, explain, baseline save."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fesbench.cli_tables import show_table
+from fesbench.errors import EXIT_NOT_COMPARABLE, FesbenchError, UsageError
+
+baseline_app = typer.Typer(no_args_is_help=True, help="What later runs are held against.")
+
+MethodOption = Annotated[str | None, typer.Option(help="Which method, where the folder holds several.")]
+RunArgument = Annotated[Path, typer.Argument(help="A record's folder, or a folder of records.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command(epilog="Example:  fesbench check runs --against baseline.json --markdown summary.md")(check)
+    app.command(epilog="Example:  fesbench compare --runs runs --methods stargan,mr --markdown table.md")(
+        compare
+    )
+    app.command(epilog="Example:  fesbench explain 'SSIM|ref:truth|n:280/280|p:avatars@1:8c1f'")(explain)
+    app.add_typer(baseline_app, name="baseline")
+
+
+def check(
+    run: RunArgument,
+    against: Annotated[Path, typer.Option(help="A file of 'fesbench baseline save', or a record's folder.")],
+    tolerance: Annotated[Path | None, typer.Option(help="TOML file; see docs/gate.md.")] = None,
+    method: MethodOption = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="Write the verdicts as JSON.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a short summary.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML, one test case a figure.")] = None,
+) -> None:
+    """Hold a run against its baseline: 0 same or improved, 3 something worse, 5 not comparable."""
+    from fesbench import gate_writers
+    from fesbench.data.files import atomic_write_bytes
+    from fesbench.gate import check as check_run
+
+    report = check_run(run, against, tolerance=tolerance, method=method)
+    if json_ is not None:
+        text = json.dumps(gate_writers.as_json(report), indent=1, allow_nan=False)
+        atomic_write_bytes(json_, text.encode())
+    if markdown is not None:
+        atomic_write_bytes(markdown, gate_writers.markdown(report).encode())
+    if junit is not None:
+        atomic_write_bytes(junit, gate_writers.junit(report))
+    columns = ("verdict", "where", "figure", "baseline", "run", "change, 95 % interval", "tolerance")
+    show_table(columns, (gate_writers.row(verdict) for verdict in report.verdicts))
+    for line in dict.fromkeys([v.reason for v in report.verdicts if v.reason] + report.notes):
+        typer.echo(line)
+    typer.echo(gate_writers.headline(report))
+    raise typer.Exit(report.exit_code)
+
+
+def compare(
+    a: Annotated[Path | None, typer.Argument(help="A record's folder or a baseline file.")] = None,
+    b: Annotated[Path | None, typer.Argument(help="What it is held against.")] = None,
+    runs: Annotated[Path | None, typer.Option(help="A folder of records, instead of A and B.")] = None,
+    methods: Annotated[str | None, typer.Option(help="With --runs: two of its methods, A,B.")] = None,
+    pooled: Annotated[
+        bool, typer.Option("--pooled", help="Leave out figures of single expressions.")
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table as Markdown.")] = None,
+) -> None:
+    """Compare two rows: paired differences over people, intervals, p-values, and who improves."""
+    from fesbench import comparison_writers
+    from fesbench.comparison import compare as compare_rows
+    from fesbench.data.files import atomic_write_bytes
+
+    places, names = _sides(a, b, runs, methods)
+    found = compare_rows(places[0], places[1], methods=names, expressions=not pooled)
+    if markdown is not None:
+        atomic_write_bytes(markdown, comparison_writers.markdown(found).encode())
+    if json_:
+        typer.echo(json.dumps(comparison_writers.as_json(found), indent=1, allow_nan=False))
+    else:
+        typer.echo(f"A = {found.a.name}, B = {found.b.name}, {found.a.cell.protocol}")
+        show_table(comparison_writers.COLUMNS, comparison_writers.as_rows(found))
+        for line in comparison_writers.remarks(found):
+            typer.echo(line)
+    raise typer.Exit(found.exit_code)
+
+
+def _sides(
+    a: Path | None, b: Path | None, runs: Path | None, methods: str | None
+) -> tuple[tuple[Path, Path], tuple[str, str] | None]:
+    if runs is None and methods is None and a is not None and b is not None:
+        return (a, b), None
+    names = [name.strip() for name in (methods or "").split(",")]
+    if a is not None or runs is None or len(names) != 2 or not all(names):
+        raise UsageError("give two records' folders, or --runs FOLDER --methods A,B")
+    return (runs, runs), (names[0], names[1])
+
+
+def explain(
+    what: Annotated[str, typer.Argument(help="A signature, or a record's folder with --metric.")],
+    other: Annotated[str | None, typer.Argument(help="A second signature: are the two comparable?")] = None,
+    metric: Annotated[str | None, typer.Option(help="Which score of the record.")] = None,
+    method: MethodOption = None,
+) -> None:
+    """Say a score's signature in words, or whether two are comparable (exit code 5 where not)."""
+    from fesbench.explain import explain as explain_signature
+    from fesbench.explain import explain_difference
+
+    signature = _signature(what, metric, method)
+    lines = explain_signature(signature)
+    show_table(
+        ("field", "value", "meaning", "must agree"),
+        ((line.field, line.value, line.words, "yes" if line.compared else "no") for line in lines),
+    )
+    if other is None:
+        return
+    against = _signature(other, metric, method)
+    explain_signature(against)
+    differences = explain_difference(signature, against)
+    typer.echo("comparable" if not differences else "not comparable:")
+    for line in differences:
+        typer.echo(f"  {line}")
+    if differences:
+        raise typer.Exit(EXIT_NOT_COMPARABLE)
+
+
+def _signature(text: str, metric: str | None, method: str | None) -> str:
+    if metric is None:
+        if "|" not in text and Path(text).is_dir():
+            raise UsageError(f"{text} is a folder; name one of its scores with --metric")
+        return text
+    from fesbench.errors import UnknownNameError
+    from fesbench.snapshot_records import open_row
+
+    figures = open_row(Path(text), method).figures
+    found = [figure for figure in figures if figure.metric == metric and figure.signature]
+    if not found:
+        reasons = {figure.reason for figure in figures if figure.metric == metric}
+        if reasons:
+            raise FesbenchError(f"{metric} has no figure there: {'; '.join(sorted(reasons))}")
+        raise UnknownNameError("score", metric, {figure.metric for figure in figures})
+    return found[0].signature
+
+
+@baseline_app.command(
+    "save", epilog="Example:  fesbench baseline save runs --method stargan --out baseline.json"
+)
+def baseline_save(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option(help="The baseline file.")],
+    method: MethodOption = None,
+) -> None:
+    """Write what 'fesbench check' needs of a run into one JSON file; it holds no pictures."""
+    from fesbench.snapshot import save_snapshot
+    from fesbench.snapshot_records import open_row
+
+    found = open_row(run, method)
+    save_snapshot(found, out)
+    figures = sum(bool(figure.values) for figure in found.figures)
+    typer.echo(f"{out}: {found.name}, {figures} figures, {len(found.people)} people, seeds {found.seeds}")

@@ -1,0 +1,182 @@
+"""What one row showed, in one self-contained file without pictures: the currency of `compare` and `check`.
+
+A snapshot holds each score with its signature and what a paired test needs: the sum and number of values of
+every person, or replicates (`fesbench.replicates`). Saved as JSON it is the gate's baseline.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fesbench.data.files import atomic_write_bytes
+from fesbench.errors import RecordError
+from fesbench.record import Cell
+from fesbench.replicates import FigureKey
+
+SCHEMA_VERSION = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
+
+
+class Figure(_Model):
+    """One score over all seeds.
+
+    Attributes:
+        values: One figure a seed; empty where there is none, with the reason.
+        sums, counts: One entry a person of the snapshot, added up over seeds; None where the figure is no
+            mean of values per picture.
+        replicates: Mean over seeds; null where a changed set of people allows no figure.
+        kind, resampled, identities: Of the replicates; see :class:`fesbench.replicates.ReplicateRow`.
+    """
+
+    task: str
+    domain: str
+    expression: str
+    metric: str
+    given: str
+    signature: str
+    values: list[float]
+    reason: str = ""
+    sums: list[float] | None = None
+    counts: list[int] | None = None
+    replicates: list[float | None] | None = None
+    kind: str = ""
+    resampled: str = ""
+    identities: int = 0
+
+    @property
+    def key(self) -> FigureKey:
+        """Task, domain, expression, metric."""
+        return self.task, self.domain, self.expression, self.metric
+
+    @property
+    def value(self) -> float | None:
+        """The figure over all seeds."""
+        if not self.values:
+            return None
+        if self.sums is not None and self.counts is not None:
+            return sum(self.sums) / sum(self.counts)
+        return sum(self.values) / len(self.values)
+
+
+class Speed(_Model):
+    """Of the reference workload, once."""
+
+    latency_p50_ms: float = Field(gt=0)
+    images_per_second: float = Field(gt=0)
+
+
+class Reference(_Model):
+    """Speed of the reference workload before and after the method's own measurement."""
+
+    workload: str
+    before: Speed
+    after: Speed
+
+
+class CostFigures(_Model):
+    """What of a record's cost can be judged; see :class:`fesbench.metrics.cost.Cost`."""
+
+    parameters: int
+    parameters_synthesis: int
+    flops: int
+    images_per_second: dict[int, float] = Field(min_length=1)
+    quartiles: dict[int, tuple[float, float]] = Field(default_factory=dict)
+    latency_p50_ms: float = Field(gt=0)
+    memory_mb: float
+    memory_kind: str
+    device: str
+    threads: int
+    reference: Reference | None = None
+
+
+class Snapshot(_Model):
+    """One row of a table: a method under a protocol, with all its seeds."""
+
+    kind: Literal["fesbench-baseline"] = "fesbench-baseline"
+    schema_version: Literal[1] = 1
+    cell: Cell
+    """Of the first seed."""
+    seeds: list[int] = Field(min_length=1)
+    people: list[str]
+    figures: list[Figure]
+    cost: list[CostFigures]
+    """One entry a seed whose cost was measured."""
+    versions: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """How the row is called beside another."""
+        return f"{self.cell.method} ({self.cell.preset})"
+
+    def by_key(self) -> dict[FigureKey, Figure]:
+        """Figures by task, domain, expression, metric."""
+        return {figure.key: figure for figure in self.figures}
+
+
+def save_snapshot(snapshot: Snapshot, path: Path) -> None:
+    """Write a baseline atomically, one figure a line so that it differs line by line.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    fields = json.loads(snapshot.model_dump_json())
+    parts = []
+    for name, value in fields.items():
+        if name == "figures":
+            lines = ",\n".join(json.dumps(item, separators=(",", ":"), allow_nan=False) for item in value)
+            parts.append(f'"figures": [\n{lines}\n]')
+        else:
+            parts.append(f"{json.dumps(name)}: {json.dumps(value, allow_nan=False)}")
+    atomic_write_bytes(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
+
+
+def load_snapshot(path: Path) -> Snapshot:
+    """Read a baseline.
+
+    Raises:
+        RecordError: absent, damaged, no baseline, or of another schema version.
+    """
+    again = "write it anew with 'fesbench baseline save RUN --out FILE'"
+    try:
+        raw = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RecordError(f"{path} does not exist; {again}") from None
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path} cannot be read ({error}); {again}") from None
+    if not isinstance(raw, dict) or raw.get("kind") != "fesbench-baseline":
+        raise RecordError(f"{path} is not a baseline of fesbench; {again}")
+    if raw.get("schema_version") != SCHEMA_VERSION:
+        raise RecordError(
+            f"{path} has baseline schema {raw.get('schema_version')!r}, this fesbench reads "
+            f"{SCHEMA_VERSION}; {again}"
+        )
+    try:
+        found = Snapshot.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RecordError(f"{path}: field '{where}': {first['msg']}; {again}") from None
+    _check(found, path, again)
+    return found
+
+
+def _check(found: Snapshot, path: Path, again: str) -> None:
+    keys = [figure.key for figure in found.figures]
+    if len(set(keys)) != len(keys):
+        raise RecordError(f"{path} holds a figure twice; {again}")
+    for figure in found.figures:
+        for name in ("sums", "counts"):
+            column = getattr(figure, name)
+            if column is not None and len(column) != len(found.people):
+                where = " ".join(figure.key)
+                raise RecordError(
+                    f"{path}: '{name}' of {where} has {len(column)} entries for {len(found.people)} people; "
+                    f"{again}"
+                )

@@ -1,0 +1,54 @@
+"""Signatures in words."""
+
+from pathlib import Path
+
+import pytest
+
+from fesbench.errors import UsageError
+from fesbench.explain import FIELDS, UNKNOWN, explain, explain_difference
+from fesbench.metrics import METRICS
+
+FID = "FID|x:inception-tf-2015:6726825d|ref:test-real:280|cov:n-1|n:98/100|p:ck+@1:8c1f|a:dlib68|v:0.3.0"
+
+
+def test_every_field_in_order() -> None:
+    lines = explain(FID)
+    assert [line.field for line in lines] == ["metric", "x", "ref", "cov", "n", "p", "a", "v"]
+    assert lines[0].words == "Fréchet Inception distance"
+    assert [line.field for line in lines if not line.compared] == ["v"]
+    assert all(line.known for line in lines)
+
+
+def test_unknown_fields_and_metrics_are_named_as_such() -> None:
+    metric, field = explain("Charm|glow:high|n:1/1")[:2]
+    assert (metric.known, field.known) == (False, False)
+    assert field.words == UNKNOWN
+
+
+def test_another_extractor_is_part_of_the_title() -> None:
+    assert explain("FSS[arcface]|n:1/1")[0].words == "face similarity score, on arcface"
+
+
+def test_differences_name_field_and_both_values() -> None:
+    assert explain_difference(FID, FID.replace("v:0.3.0", "v:9").replace("n:98/", "n:100/")) == []
+    assert explain_difference(FID, FID.replace("|cov:n-1", "").replace("/100", "/90")) == [
+        "divisor of the covariance (cov): 'n-1' against nothing",
+        "pictures asked for (n): '100' against '90'",
+    ]
+    assert explain_difference(FID, FID.replace("FID|", "KID|")) == ["metric (metric): 'FID' against 'KID'"]
+
+
+@pytest.mark.parametrize("text", ["", "FID", "FID|x"])
+def test_no_signature(text: str) -> None:
+    with pytest.raises(UsageError, match="not a score signature"):
+        explain(text)
+
+
+def test_every_setting_of_every_metric_has_words() -> None:
+    used = {key for metric in METRICS.values() for key in metric.settings()}
+    assert used <= set(FIELDS), "say what the new settings mean in fesbench/explain.py"
+
+
+def test_every_field_stands_in_the_documentation() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "statistics.md").read_text(encoding="utf-8")
+    assert [name for name in FIELDS if f"| `{name}` |" not in text] == []
