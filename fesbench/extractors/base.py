@@ -29,16 +29,16 @@ class Features:
         return len(self.values)
 
 
-class Extractor(ABC):
-    """Images to features, independent of how images are batched.
+class Network(ABC):
+    """What has weights, a name for all it depends on, and may be missing here.
 
     Attributes:
         name: the name in the registry and in protocols.
-        needs_landmarks: whether the crop comes from the image's known landmarks.
+        smallest: shorter side in pixels below which it cannot read a picture.
     """
 
     name: str
-    needs_landmarks: bool = False
+    smallest: int = 1
 
     @property
     @abstractmethod
@@ -53,6 +53,23 @@ class Extractor(ABC):
     def available(self) -> str | None:
         """None when it can run here; else the reason and the one command that mends it."""
         return None
+
+    def close(self) -> None:
+        """Give back processes and memory; it may be used again afterwards."""
+        return
+
+
+class Extractor(Network):
+    """Images to features, independent of how images are batched.
+
+    Attributes:
+        needs_landmarks: whether the crop comes from the image's known landmarks.
+        classes: what its columns are, where each has a name: expressions of a judge, "AU12" of a regressor of
+            action units; empty otherwise.
+    """
+
+    needs_landmarks: bool = False
+    classes: tuple[str, ...] = ()
 
     @abstractmethod
     def extract(
@@ -77,9 +94,52 @@ class Extractor(ABC):
         values, valid = self.extract(images, landmarks)
         return Features(values, valid, self.signature)
 
+
+class DerivedExtractor(Extractor):
+    """A function of another extractor's features: the cache asks that one, and no network runs twice."""
+
+    def __init__(self, base: Extractor) -> None:
+        self.base = base
+        self.needs_landmarks = base.needs_landmarks
+
+    @abstractmethod
+    def derive(self, values: np.ndarray) -> np.ndarray:
+        """The base's features (N, D) -> values float32 (N, E), a row at a time: equal for any N."""
+
+    def available(self) -> str | None:
+        """None, or what the base lacks."""
+        return self.base.available()
+
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Derived from the base's features."""
+        values, valid = self.base.extract(images, landmarks)
+        return self.derive(values), valid
+
     def close(self) -> None:
-        """Give back processes and memory; the extractor may be used again afterwards."""
-        return
+        """Give back what the base holds."""
+        self.base.close()
+
+
+class PairExtractor(Network):
+    """Two images to one number, independent of how pairs are batched and of which image comes first."""
+
+    @abstractmethod
+    def compare(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """One value a pair.
+
+        Args:
+            first: uint8 (P, H, W, 3), RGB.
+            second: the same shape.
+
+        Returns:
+            float32 (P,).
+
+        Raises:
+            DataError: images of a wrong shape, type or size.
+            WeightsError: the weights are missing or not the ones that were asked for.
+        """
 
 
 def check_inputs(
@@ -101,6 +161,34 @@ def check_inputs(
     if landmarks.shape != (len(images), 68, 2):
         raise DataError(
             f"extractor '{name}' takes landmarks of shape ({len(images)}, 68, 2), not {landmarks.shape}"
+        )
+
+
+def check_pairs(network: PairExtractor, first: np.ndarray, second: np.ndarray) -> None:
+    """Refuse pairs that no network can read.
+
+    Raises:
+        DataError: not two equal stacks uint8 (P, H, W, 3), or pictures below the smallest size.
+    """
+    check_inputs(network.name, first, None, needs_landmarks=False)
+    if second.shape != first.shape or second.dtype != first.dtype:
+        raise DataError(
+            f"extractor '{network.name}' compares equal stacks, not {first.shape} with "
+            f"{second.dtype} {second.shape}"
+        )
+    check_size(network, first)
+
+
+def check_size(network: Network, images: np.ndarray) -> None:
+    """Refuse pictures that are too small for a network.
+
+    Raises:
+        DataError: says the smallest size.
+    """
+    if min(images.shape[1:3]) < network.smallest:
+        raise DataError(
+            f"extractor '{network.name}' reads pictures of {network.smallest} px or more, "
+            f"not of {images.shape[2]}x{images.shape[1]}"
         )
 
 

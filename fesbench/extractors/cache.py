@@ -19,7 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from fesbench.errors import DataError
-from fesbench.extractors.base import Extractor, Features, check_inputs
+from fesbench.extractors.base import (
+    DerivedExtractor,
+    Extractor,
+    Features,
+    Network,
+    PairExtractor,
+    check_inputs,
+)
 
 _CHUNK = 64
 """Images between two commits; a kill loses no more, 2.5 s of the slowest extractor."""
@@ -64,10 +71,66 @@ class FeatureCache:
         Raises:
             DataError: images or landmarks that the extractor cannot read.
         """
+        if isinstance(extractor, DerivedExtractor):
+            found = self.get(extractor.base, images, landmarks, on_progress)
+            return Features(extractor.derive(found.values), found.valid, extractor.signature)
         used = landmarks if extractor.needs_landmarks else None
         check_inputs(extractor.name, images, used, needs_landmarks=extractor.needs_landmarks)
         keys = [content_key(image, None if used is None else used[i]) for i, image in enumerate(images)]
-        rows = self._read(extractor.cache_key, set(keys))
+
+        def compute(part: list[int]) -> tuple[np.ndarray, np.ndarray]:
+            return extractor.extract(np.asarray(images[part]), None if used is None else used[part])
+
+        if not keys:
+            values, valid = extractor.extract(images, used)
+            return Features(values, valid, extractor.signature)
+        return self._collect(extractor, keys, compute, on_progress)
+
+    def get_pairs(
+        self,
+        extractor: PairExtractor,
+        first: np.ndarray,
+        second: np.ndarray,
+        pairs: np.ndarray,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Features:
+        """Values of pairs of images, filed by the contents of both, whichever comes first.
+
+        Args:
+            extractor: who computes what is missing.
+            first: uint8 (N, H, W, 3).
+            second: uint8 (M, H, W, 3).
+            pairs: int (P, 2), a row of each.
+            on_progress: called with (done, in all).
+
+        Returns:
+            values float32 (P, 1); every pair is valid.
+
+        Raises:
+            DataError: images that the extractor cannot read.
+        """
+        left, right = np.unique(pairs[:, 0]), np.unique(pairs[:, 1])
+        a = {int(i): content_key(first[i]) for i in left}
+        b = {int(j): content_key(second[j]) for j in right}
+        keys = [b"".join(sorted((a[int(i)], b[int(j)]))) for i, j in pairs]
+
+        def compute(part: list[int]) -> tuple[np.ndarray, np.ndarray]:
+            found = extractor.compare(first[pairs[part, 0]], second[pairs[part, 1]])
+            return found[:, None], np.ones(len(part), dtype=bool)
+
+        if not keys:
+            return Features(np.zeros((0, 1), np.float32), np.zeros(0, dtype=bool), extractor.signature)
+        return self._collect(extractor, keys, compute, on_progress)
+
+    def _collect(
+        self,
+        network: Network,
+        keys: list[bytes],
+        compute: Callable[[list[int]], tuple[np.ndarray, np.ndarray]],
+        on_progress: Callable[[int, int], None] | None,
+    ) -> Features:
+        """Values by key, computed and kept where the file has none; ``compute`` gets places in ``keys``."""
+        rows = self._read(network.cache_key, set(keys))
         # Equal pictures are computed once.
         first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in rows}
         missing = sorted(first.values())
@@ -76,18 +139,15 @@ class FeatureCache:
             on_progress(done, len(keys))
         for start in range(0, len(missing), _CHUNK):
             part = missing[start : start + _CHUNK]
-            values, valid = extractor.extract(np.asarray(images[part]), None if used is None else used[part])
-            fresh = {keys[i]: _as_row(values[k], bool(valid[k]), extractor.name) for k, i in enumerate(part)}
-            self._write(extractor.cache_key, fresh)
+            values, valid = compute(part)
+            fresh = {keys[i]: _as_row(values[k], bool(valid[k]), network.name) for k, i in enumerate(part)}
+            self._write(network.cache_key, fresh)
             rows.update(fresh)
             done += len(part)
             if on_progress is not None:
                 on_progress(done, len(keys))
-        if not keys:
-            values, valid = extractor.extract(images, used)
-            return Features(values, valid, extractor.signature)
         stacked = np.stack([rows[key][1] for key in keys])
-        return Features(stacked, np.array([rows[key][0] for key in keys], dtype=bool), extractor.signature)
+        return Features(stacked, np.array([rows[key][0] for key in keys], dtype=bool), network.signature)
 
     def _read(self, extractor: str, keys: set[bytes]) -> dict[bytes, Row]:
         if self._broken or not keys:

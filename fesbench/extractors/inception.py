@@ -1,99 +1,160 @@
-"""Inception features for FID and KID: torch-fidelity's port of the TensorFlow network of 2015-12-05."""
+"""The Inception network of 2015-12-05 in the forms whose figures the literature calls FID, KID and IS.
+
+They are not interchangeable. Two files hold the network: torch-fidelity's port of the TensorFlow weights,
+and the TorchScript that clean-fid uses. Two filters bring a picture to 299 px: TensorFlow 1's bilinear one
+(no half-pixel centers, no antialiasing), and clean-fid's (Pillow's bicubic, antialiased, each channel in
+float, clipped, not rounded to 8 bits). Each form has its own name and signature.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import pickle
-import threading
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from fesbench.errors import WeightsError
-from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
+from fesbench.extractors.base import DerivedExtractor
 from fesbench.extractors.weights import WeightsManager
+from fesbench.extractors.whole_picture import WholePicture, checked_bytes, read_state
 
-_BATCH = 16
+SIZE = 299
+CLASSES = 1008
 
 
-class Inception(Extractor):
+class Inception(WholePicture):
     """2048 pool3 features, torch-fidelity's layer '2048'.
 
-    uint8 in, resized to 299 px by torch-fidelity's copy of TensorFlow 1's bilinear filter (no half-pixel
-    centers, no antialiasing), then (x - 128) / 128. Runs on the GPU where there is one.
+    uint8 in, resized to 299 px by torch-fidelity's copy of TensorFlow 1's bilinear filter, then
+    (x - 128) / 128.
     """
 
     name = "inception-tf-2015"
+    weights = "inception-tf-2015"
     dimension = 2048
+    recipe = f"{SIZE}:bilinear-tf1:rgb-128-128"
+    holds = "torch-fidelity's Inception"
+
+    def _build(self, content: bytes) -> Any:
+        return _torch_fidelity(content)
+
+    def _forward(self, network: Any, inputs: Any) -> Any:
+        (features,) = network(inputs)
+        return features
+
+
+class InceptionClean(WholePicture):
+    """The same network and file as :class:`Inception`, with clean-fid's resize.
+
+    Against ``inception-tf-2015`` it shows what the resize alone does. Its figures are near clean-fid's, yet
+    not called so: clean-fid's file is another one.
+    """
+
+    name = "inception-tf-2015-clean"
+    weights = "inception-tf-2015"
+    dimension = 2048
+    recipe = f"{SIZE}:bicubic-pil-float:rgb-128-128"
+    holds = "torch-fidelity's Inception"
+
+    def _input(self, images: np.ndarray) -> Any:
+        return clean_input(images)
+
+    def _build(self, content: bytes) -> Any:
+        import torch
+
+        # The network's parts stand in the order in which it runs them; the last one is the classifier. Its
+        # own forward would round the resized picture to 8 bits.
+        parts = list(_torch_fidelity(content).children())[:-1]
+        return torch.nn.Sequential(*parts, torch.nn.Flatten()).eval()
+
+
+class CleanFidInception(WholePicture):
+    """2048 features of clean-fid's TorchScript file with clean-fid's resize, as its mode 'clean' has them."""
+
+    name = "inception-clean-fid"
+    weights = "inception-clean-fid"
+    dimension = 2048
+    recipe = f"{SIZE}:bicubic-pil-float:rgb-128-128"
+    holds = "clean-fid's Inception"
+    package = ("torch", "torch (pip install torch)")
+
+    def _input(self, images: np.ndarray) -> Any:
+        return clean_input(images)
+
+    def _build(self, content: bytes) -> Any:
+        import torch
+
+        # TorchScript holds no Python that could run on loading.
+        layers = torch.jit.load(io.BytesIO(content), map_location="cpu").eval().layers  # type: ignore[no-untyped-call]
+        return torch.nn.Sequential(layers, torch.nn.Flatten())
+
+    def _forward(self, network: Any, inputs: Any) -> Any:
+        import torch
+
+        # A TorchScript that is optimized while it runs may round its third batch otherwise than its first.
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+            return network(inputs)
+
+
+class InceptionLogits(DerivedExtractor):
+    """1008 class scores without bias, torch-fidelity's layer 'logits_unbiased', from the pool3 features.
+
+    They are one matrix product away from the features of FID, so no picture runs through the network twice.
+    """
+
+    name = "inception-tf-2015-logits"
 
     def __init__(self, manager: WeightsManager, device: str | None = None) -> None:
+        super().__init__(Inception(manager, device))
         self._manager = manager
-        self._device = device
-        self._network: Any = None
-        self._lock = threading.Lock()
+        self._weight: np.ndarray | None = None
 
     @property
     def signature(self) -> str:
-        """Names the weights, the size, the filter and the range."""
-        return (
-            f"{self.name}:{(self._manager.sha256(self.name) or 'unpinned')[:8]}:299:bilinear-tf1:rgb-128-128"
-        )
+        """Names the weights, the size, the filter, the range and the layer."""
+        tail = self.base.signature.removeprefix(f"{self.base.name}:")
+        return f"{self.name}:{tail}:{CLASSES}-unbiased"
 
-    def available(self) -> str | None:
-        """None, or the missing package or weights."""
-        if find_spec("torch_fidelity") is None:
-            return "package: torch-fidelity (pip install torch-fidelity)"
-        return self._manager.available(self.name)
-
-    def extract(
-        self, images: np.ndarray, landmarks: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Features float32 (N, 2048) of the whole picture; every image is valid."""
-        import torch
-
-        check_inputs(self.name, images, None, needs_landmarks=False)
-        values = np.zeros((len(images), self.dimension), dtype=np.float32)
-        network = self._load()
-        device = next(network.parameters()).device
-        # TF32 would round the features to three digits on a GPU.
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            for rows, chunk in fixed_chunks(images, _BATCH):
-                pixels = torch.from_numpy(chunk).permute(0, 3, 1, 2).contiguous().to(device)
-                (features,) = network(pixels)
-                values[rows] = features.float().cpu().numpy()[: rows.stop - rows.start]
-        return values, np.ones(len(images), dtype=bool)
-
-    def _load(self) -> Any:
-        with self._lock:
-            if self._network is None:
-                self._network = self._build()
-            return self._network
-
-    def _build(self) -> Any:
-        import torch
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-        path = self._manager.path(self.name)
-        raw = path.read_bytes()
-        # The bytes that are opened are the bytes that were checked.
-        if hashlib.sha256(raw).hexdigest() != self._manager.sha256(self.name):
-            raise WeightsError(f"{path} changed while it was read; run: fesbench weights verify")
-        try:
-            state = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-            # torch-fidelity opens its file as a full pickle: it gets one that was written here.
-            clean = io.BytesIO()
-            torch.save(state, clean)
-            clean.seek(0)
-            network = FeatureExtractorInceptionV3(
-                self.name, [str(self.dimension)], feature_extractor_weights_path=clean
-            )
-        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            first = " ".join(str(error).split())[:200]
-            raise WeightsError(f"{path} does not hold torch-fidelity's Inception ({first})") from error
-        return network.to(self._device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    def derive(self, values: np.ndarray) -> np.ndarray:
+        """(N, 2048) features -> (N, 1008) float32, equal for any N."""
+        if self._weight is None:
+            state = read_state(checked_bytes(self._manager, Inception.weights))
+            self._weight = state["fc.weight"].numpy().astype(np.float64)
+        # In double precision, so that rounding to single hides how a product was cut into batches.
+        return (values.astype(np.float64) @ self._weight.T).astype(np.float32)
 
     def close(self) -> None:
-        """Forget the network."""
-        self._network = None
+        """Forget the network and the matrix."""
+        super().close()
+        self._weight = None
+
+
+def clean_input(images: np.ndarray) -> Any:
+    """Pictures as clean-fid feeds its network: Pillow's bicubic to 299 px in float, then (x - 128) / 128.
+
+    Args:
+        images: uint8 (N, H, W, 3).
+
+    Returns:
+        float32 tensor (N, 3, 299, 299).
+    """
+    import torch
+    from PIL import Image
+
+    resized = np.empty((len(images), 3, SIZE, SIZE), dtype=np.float32)
+    for image, planes in zip(images, resized, strict=True):
+        for channel in range(3):
+            plane = Image.fromarray(np.ascontiguousarray(image[..., channel], dtype=np.float32))
+            planes[channel] = np.asarray(plane.resize((SIZE, SIZE), Image.Resampling.BICUBIC)).clip(0, 255)
+    return (torch.from_numpy(resized) - 128) / 128
+
+
+def _torch_fidelity(content: bytes) -> Any:
+    """torch-fidelity's Inception with the 2048 features as its one output."""
+    import torch
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    # torch-fidelity opens its file as a full pickle: it gets one that was written here.
+    clean = io.BytesIO()
+    torch.save(read_state(content), clean)
+    clean.seek(0)
+    return FeatureExtractorInceptionV3("inception-tf-2015", ["2048"], feature_extractor_weights_path=clean)

@@ -1,14 +1,16 @@
-"""Distances between the distributions of generated and real pictures: FID, KID, FD-<extractor>.
+"""Distances between the distributions of generated and real pictures: FID, FD-<extractor>.
 
-Only the TensorFlow-2015 Inception's distance is called FID; on any other extractor it is
-``FD-<extractor>``. The reference is the pooled real images of the test requests, cut down to the requested
-expressions where some rows are measured alone. FID falls with n for the same pair of distributions (bias),
-so figures compare at equal n, which the signature holds.
+Only the 2015 Inception's distance is called FID, under a name of its own for each file and resize; on any
+other extractor it is ``FD-<extractor>``, or by the name that the literature gives it. The reference is the
+pooled real images of the test requests, cut down to the requested expressions where some rows are measured
+alone. FID falls with n for the same pair of distributions (bias), so figures compare at equal n, which the
+signature holds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import abstractmethod
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,6 @@ import numpy.typing as npt
 from fesbench.errors import DataError
 from fesbench.metrics.base import (
     Evidence,
-    Floats,
     Measurement,
     Metric,
     MetricCard,
@@ -25,171 +26,139 @@ from fesbench.metrics.base import (
     from_interval,
     refusal,
 )
-from fesbench.metrics.frechet import frechet_distance, frechet_jackknife
-from fesbench.statistics import Interval, jackknife_interval
+from fesbench.metrics.frechet import frechet_jackknife
+from fesbench.statistics import Interval
 from fesbench.vocabulary import EXPRESSIONS
-
-__all__ = ["FrechetDistance", "KernelDistance", "frechet_distance", "kernel_distance"]
 
 INCEPTION = "inception-tf-2015"
 SMALLEST = 10
 """Images a side below which a distance between distributions says nothing."""
 
-KID_SCALE = 1000.0
+_COLUMNS = {
+    INCEPTION: (
+        "FID",
+        "Fréchet Inception distance",
+        "Heusel et al., GANs trained by a two time-scale update rule (2017)",
+    ),
+    "inception-clean-fid": (
+        "FID-clean",
+        "Fréchet Inception distance with clean-fid's file and antialiased resize",
+        "Parmar et al., On aliased resizing and surprising subtleties in GAN evaluation (2022)",
+    ),
+    "clip-vit-b-32": (
+        "CLIP-FD",
+        "Fréchet distance of CLIP ViT-B/32 features",
+        "Kynkäänniemi et al., The role of ImageNet classes in Fréchet inception distance (2023)",
+    ),
+    "dinov2-vit-b-14": (
+        "DINOv2-FD",
+        "Fréchet distance of DINOv2 ViT-B/14 features",
+        "Stein et al., Exposing flaws of generative model evaluation metrics (2023)",
+    ),
+}
+"""By extractor: column, title and source. All of them read the whole picture, whatever it shows."""
 
 
 @dataclass(frozen=True)
-class _Sides:
-    """Two feature sets with their identities; rows without features are already left out."""
+class Sides:
+    """Two feature sets with their identities; rows without features are already left out.
+
+    Attributes:
+        generated: (n, d), in the order of the requests' names.
+        reference: (m, d).
+        clusters: (n,) identities of the generated pictures.
+        reference_clusters: (m,) identities; None: none are shared.
+        labels, reference_labels: (n,), (m,) expressions, -1 where there is no single one; None: unknown.
+        extractor: its signature.
+        reference_name: for the signature.
+        evidence: what they were taken from.
+        rows: (N,) all that were asked for, with features or without.
+    """
 
     generated: npt.NDArray[np.float32]
     reference: npt.NDArray[np.float32]
     clusters: npt.NDArray[np.int64]
     reference_clusters: npt.NDArray[np.int64] | None
+    labels: npt.NDArray[np.int64]
+    reference_labels: npt.NDArray[np.int64] | None
     extractor: str
     reference_name: str
+    evidence: Evidence
+    rows: Rows
 
 
-class _Distribution(Metric):
-    """A distance between generated and reference features."""
+class Distribution(Metric):
+    """A figure of generated against reference features."""
 
-    def _interval(self, sides: _Sides) -> Interval:
-        raise AssertionError("a distribution metric defines its distance")
+    smallest = SMALLEST
+
+    @abstractmethod
+    def _interval(self, sides: Sides) -> Interval:
+        """The figure with its interval."""
+
+    def _refusal(self, sides: Sides) -> str:
+        """Why there is no figure; "" where there is one."""
+        n, m = len(sides.generated), len(sides.reference)
+        if min(n, m) >= self.smallest:
+            return ""
+        return f"needs {self.smallest} images a side, has {n} generated and {m} reference"
 
     def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
-        """The distance with its delete-one-identity interval."""
+        """The figure with its interval, cut to the range of the figure."""
         rows = checked_rows(evidence, rows)
-        sides = _sides(evidence, rows, self.card.extractor)
+        sides = sides_of(evidence, rows, self.card.extractor)
         n, m = len(sides.generated), len(sides.reference)
         signature = self.signature(
             evidence, n, len(rows), extractor=sides.extractor, reference=f"{sides.reference_name}:{m}"
         )
-        if min(n, m) < SMALLEST:
-            reason = f"needs {SMALLEST} images a side, has {n} generated and {m} reference"
+        if reason := self._refusal(sides):
             return refusal(self, None, rows, n, signature, reason)
-        return from_interval(self, self._interval(sides), None, rows, n, signature)
+        found = self._interval(sides)
+        # Python's max keeps a NaN that stands first: no interval stays no interval.
+        cut = replace(found, low=max(found.low, self.card.low), high=min(found.high, self.card.high))
+        return from_interval(self, cut, None, rows, n, signature)
 
 
-class FrechetDistance(_Distribution):
-    """Fréchet distance; called FID on the TensorFlow-2015 Inception, FD-<extractor> on any other."""
+class FrechetDistance(Distribution):
+    """Fréchet distance: FID on the 2015 Inception, FD-<extractor> on any other."""
 
     def __init__(self, extractor: str = INCEPTION) -> None:
-        inception = extractor == INCEPTION
+        name, title, source = _COLUMNS.get(
+            extractor,
+            (f"FD-{extractor}", f"Fréchet distance of {extractor} features", _COLUMNS[INCEPTION][2]),
+        )
         self.card = MetricCard(
-            name="FID" if inception else f"FD-{extractor}",
-            title="Fréchet Inception distance" if inception else f"Fréchet distance of {extractor} features",
+            name=name,
+            title=title,
             direction="lower",
             low=0.0,
             high=float("inf"),
             unit="",
             extractor=extractor,
             needs=frozenset({"reference"}),
-            source="Heusel et al., GANs trained by a two time-scale update rule (2017)",
+            source=source,
             per_sample=False,
         )
 
     def settings(self) -> dict[str, str]:
         """Covariance, precision, root, and what happens to a picture without features."""
-        return {
-            "cov": "n-1",
-            "dtype": "float64",
-            "missing": "left-out" if self.card.name != "FID" else "none",
-        }
+        missing = "none" if self.card.extractor in _COLUMNS else "left-out"
+        return {"cov": "n-1", "dtype": "float64", "missing": missing}
 
     def with_extractor(self, extractor: str) -> FrechetDistance:
         """The distance on another extractor's features, under that extractor's name."""
         return FrechetDistance(extractor)
 
-    def _interval(self, sides: _Sides) -> Interval:
+    def _interval(self, sides: Sides) -> Interval:
         return frechet_jackknife(sides.generated, sides.reference, sides.clusters, sides.reference_clusters)
 
 
-class KernelDistance(_Distribution):
-    """KID: unbiased squared MMD on all samples, cubic kernel, times 1000; may be slightly negative."""
+def sides_of(evidence: Evidence, rows: Rows, extractor: str) -> Sides:
+    """The features of the requested pictures and of their reference.
 
-    card = MetricCard(
-        name="KID",
-        title="kernel Inception distance x 1000",
-        direction="lower",
-        low=float("-inf"),
-        high=float("inf"),
-        unit="x1000",
-        extractor=INCEPTION,
-        needs=frozenset({"reference"}),
-        source="Binkowski et al., Demystifying MMD GANs (2018)",
-        per_sample=False,
-    )
-
-    def settings(self) -> dict[str, str]:
-        """Kernel, estimator, scale."""
-        return {"kernel": "poly3", "est": "unbiased", "subset": "all", "scale": f"x{KID_SCALE:g}"}
-
-    def _interval(self, sides: _Sides) -> Interval:
-        return kernel_distance(sides.generated, sides.reference, sides.clusters, sides.reference_clusters)
-
-
-def kernel_distance(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
-    clusters_a: npt.ArrayLike | None = None,
-    clusters_b: npt.ArrayLike | None = None,
-) -> Interval:
-    """1000 times the unbiased squared MMD with kernel (x.y/d + 1)^3, with its delete-one-identity interval.
-
-    Args:
-        a: (n, d) generated features.
-        b: (m, d) reference features.
-        clusters_a: (n,) identities; None: every row its own.
-        clusters_b: (m,) identities; the same identity is deleted on both sides. None: only from ``a``.
+    Raises:
+        DataError: the two sides come from different extractors.
     """
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
-        raise DataError(
-            f"KID needs two samples a side of one extractor's features; got {x.shape} and {y.shape}"
-        )
-    d = x.shape[1]
-    names, codes_x = np.unique(np.arange(len(x)) if clusters_a is None else clusters_a, return_inverse=True)
-    member_x = np.zeros((len(x), len(names)))
-    member_x[np.arange(len(x)), codes_x] = 1.0
-    member_y = (
-        np.zeros((len(y), len(names)))
-        if clusters_b is None
-        else (np.asarray(clusters_b)[:, None] == names) * 1.0
-    )
-    kxx, kyy, kxy = ((p @ q.T / d + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
-    np.fill_diagonal(kxx, 0.0)
-    np.fill_diagonal(kyy, 0.0)
-    n, m = float(len(x)), float(len(y))
-    value = _mmd(kxx.sum(), kyy.sum(), kxy.sum(), n, m)
-    kept_x, kept_y = n - member_x.sum(axis=0), m - member_y.sum(axis=0)
-    if len(names) < 2 or kept_x.min() < 2 or kept_y.min() < 2:
-        return Interval(float(value), float("nan"), float("nan"), "none: too few identities", len(names))
-    deleted = _mmd(
-        _kept(kxx, member_x, member_x),
-        _kept(kyy, member_y, member_y),
-        _kept(kxy, member_x, member_y),
-        kept_x,
-        kept_y,
-    )
-    return jackknife_interval(float(value), deleted, clusters=len(names))
-
-
-def _kept(kernel: Floats, left: Floats, right: Floats) -> Floats:
-    """Sum of the kernel without each identity's rows and columns, (identities,)."""
-    rows, columns = left.T @ kernel.sum(axis=1), kernel.sum(axis=0) @ right
-    both = np.einsum("ik,ik->k", left, kernel @ right)
-    return kernel.sum() - rows - columns + both
-
-
-def _mmd(
-    kxx: npt.ArrayLike, kyy: npt.ArrayLike, kxy: npt.ArrayLike, n: npt.ArrayLike, m: npt.ArrayLike
-) -> Floats:
-    n, m = np.asarray(n), np.asarray(m)
-    found: Floats = KID_SCALE * (kxx / (n * (n - 1)) + kyy / (m * (m - 1)) - 2 * np.asarray(kxy) / (n * m))
-    return found
-
-
-def _sides(evidence: Evidence, rows: Rows, extractor: str) -> _Sides:
     generated = evidence.feature_set(extractor, "generated")
     reference = evidence.feature_set(extractor, "reference")
     if generated.signature != reference.signature:
@@ -202,13 +171,26 @@ def _sides(evidence: Evidence, rows: Rows, extractor: str) -> _Sides:
     if labels is not None and len(wanted) and wanted.min() >= 0 and not np.isin(labels, wanted).all():
         chosen &= np.isin(labels, wanted)
         name += f"[{','.join(EXPRESSIONS[i] for i in wanted)}]"
-    kept = rows[generated.valid[rows]]
+    kept = in_order(evidence, rows[generated.valid[rows]])
     identities = evidence.reference_identity
-    return _Sides(
+    return Sides(
         generated=generated.values[kept],
         reference=reference.values[chosen],
         clusters=evidence.clusters[kept],
         reference_clusters=None if identities is None else identities[chosen],
+        labels=evidence.labels[kept],
+        reference_labels=None if labels is None else labels[chosen],
         extractor=generated.signature,
         reference_name=name,
+        evidence=evidence,
+        rows=rows,
     )
+
+
+def in_order(evidence: Evidence, rows: Rows) -> Rows:
+    """Rows by their requests' names, the order in which torch-fidelity reads the files of a folder.
+
+    What shuffles or draws pictures by a seed so gives one figure, in whatever order they are asked for.
+    """
+    names = evidence.requests["request"].to_numpy(dtype=str)[rows]
+    return rows[np.argsort(names, kind="stable")]

@@ -10,6 +10,7 @@ number, and no rank problem at small n; all in float64.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ def frechet_jackknife(
     names, block_x = np.unique(np.asarray(clusters_a), return_inverse=True)
     k = len(names)
     value = frechet_distance(x, y)
-    block_y = np.full(len(y), -1) if clusters_b is None else _codes(np.asarray(clusters_b), names)
+    block_y = np.full(len(y), -1) if clusters_b is None else codes_among(np.asarray(clusters_b), names)
     if min(len(x), x.shape[1]) > CHEAP and min(len(y), y.shape[1]) > CHEAP and k > GROUPS:
         block_x, block_y = block_x % GROUPS, np.where(block_y < 0, -1, block_y % GROUPS)
     blocks = int(block_x.max()) + 1
@@ -85,38 +86,44 @@ def frechet_jackknife(
     counts_y = np.bincount(block_y[block_y >= 0], minlength=blocks)
     if blocks < 2 or len(x) - counts_x.max() < 2 or len(y) - counts_y.max() < 2:
         return Interval(value, math.nan, math.nan, "none: too few identities", k)
-    if min(len(x), len(y)) <= x.shape[1]:
-        deleted = _deleted_by_gram(x, y, block_x, block_y, blocks)
-    else:
-        deleted = np.array([frechet_distance(x[block_x != i], y[block_y != i]) for i in range(blocks)])
-    return jackknife_interval(value, deleted, clusters=k, level=level)
+    kept = [(np.flatnonzero(block_x != i), np.flatnonzero(block_y != i)) for i in range(blocks)]
+    return jackknife_interval(value, frechet_of_subsets(x, y, kept), names=names, level=level)
 
 
-def _deleted_by_gram(
-    x: Floats, y: Floats, block_x: npt.NDArray[np.int64], block_y: npt.NDArray[np.int64], blocks: int
+def frechet_of_subsets(
+    a: npt.ArrayLike, b: npt.ArrayLike, kept: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 ) -> Floats:
-    """Fréchet distance without each block, from one cross-product of all features.
+    """Fréchet distance of many subsets of two feature sets.
 
-    Centering a subset is a rank-one change of that subset's cross-product, so no step touches the features
-    again.
+    Where features are more than samples, all come from one cross-product: centering a subset is a rank-one
+    change of its part, so that no step touches the features again.
+
+    Args:
+        a: (n, d) features.
+        b: (m, d) features.
+        kept: rows of ``a`` and of ``b``, at least two of each, for each subset.
+
+    Returns:
+        (subsets,) distances.
     """
-    center = y.mean(
-        axis=0
-    )  # a common shift changes nothing but keeps the differences below free of cancellation
+    x, y = _checked(a), _checked(b)
+    if min(len(x), len(y)) > x.shape[1]:
+        return np.array([frechet_distance(x[i], y[j]) for i, j in kept])
+    # A common shift changes nothing but keeps the differences below free of cancellation.
+    center = y.mean(axis=0)
     x, y = x - center, y - center
     cross, norms_x, norms_y = x @ y.T, (x**2).sum(axis=1), (y**2).sum(axis=1)
-    deleted = np.empty(blocks)
-    for i in range(blocks):
-        keep_x, keep_y = np.flatnonzero(block_x != i), np.flatnonzero(block_y != i)
-        n, m = len(keep_x), len(keep_y)
-        mean_x, mean_y = x[keep_x].mean(axis=0), y[keep_y].mean(axis=0)
+    found = np.empty(len(kept))
+    for number, (i, j) in enumerate(kept):
+        n, m = len(i), len(j)
+        mean_x, mean_y = x[i].mean(axis=0), y[j].mean(axis=0)
         gap = mean_x - mean_y
-        spread = (float(norms_x[keep_x].sum()) - n * float(mean_x @ mean_x)) / (n - 1)
-        spread += (float(norms_y[keep_y].sum()) - m * float(mean_y @ mean_y)) / (m - 1)
-        part = cross[np.ix_(keep_x, keep_y)]
+        spread = (float(norms_x[i].sum()) - n * float(mean_x @ mean_x)) / (n - 1)
+        spread += (float(norms_y[j].sum()) - m * float(mean_y @ mean_y)) / (m - 1)
+        part = cross[np.ix_(i, j)]
         rows, columns = part.mean(axis=1, keepdims=True), part.mean(axis=0, keepdims=True)
-        deleted[i] = _combine(float(gap @ gap), spread, part - rows - columns + part.mean(), n, m)
-    return deleted
+        found[number] = _combine(float(gap @ gap), spread, part - rows - columns + part.mean(), n, m)
+    return found
 
 
 def _combine(gap: float, spread: float, cross: Floats, n: int, m: int) -> float:
@@ -158,7 +165,7 @@ def _checked(features: npt.ArrayLike) -> Floats:
     return values
 
 
-def _codes(clusters: npt.NDArray[np.int64], names: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def codes_among(clusters: npt.NDArray[np.int64], names: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Index of each cluster in ``names``, -1 where it is not there (an identity that is never deleted)."""
     position = np.searchsorted(names, clusters).clip(0, len(names) - 1)
     return np.where(names[position] == clusters, position, -1)

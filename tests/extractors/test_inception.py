@@ -13,11 +13,18 @@ import torch
 from face_pictures import face_images
 
 from fesbench.errors import WeightsError
-from fesbench.extractors.inception import Inception
+from fesbench.extractors.cache import FeatureCache
+from fesbench.extractors.inception import Inception, InceptionClean, InceptionLogits
 from fesbench.extractors.weights import TABLE, WeightsManager
 
 NAME = "inception-tf-2015"
 MODULE = "torch_fidelity.feature_extractor_inceptionv3"
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch is filled up with copies, which cost as much as pictures."""
+    monkeypatch.setattr("fesbench.extractors.whole_picture._BATCH", 1)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +60,7 @@ def _manager(tmp_path: Path, content: bytes, sha256: str) -> WeightsManager:
 def test_features_are_torch_fidelitys_and_independent_of_the_batch(
     tmp_path: Path, weights: bytes, random_network: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fesbench.extractors.inception._BATCH", 2)
+    monkeypatch.setattr("fesbench.extractors.whole_picture._BATCH", 2)
     extractor = Inception(_manager(tmp_path, weights, hashlib.sha256(weights).hexdigest()))
     images = face_images(3, 64)
     values, valid = extractor.extract(images)
@@ -90,3 +97,46 @@ def test_absent_weights_name_the_one_command(tmp_path: Path) -> None:
     assert extractor.signature == "inception-tf-2015:6726825d:299:bilinear-tf1:rgb-128-128"
     with pytest.raises(WeightsError, match=f"fesbench weights pull {NAME}"):
         extractor.extract(face_images(1, 64))
+
+
+def test_logits_are_torch_fidelitys(tmp_path: Path, weights: bytes, random_network: Any) -> None:
+    extractor = InceptionLogits(_manager(tmp_path, weights, hashlib.sha256(weights).hexdigest()))
+    images = face_images(3, 64)
+    values, valid = extractor.extract(images)
+    assert valid.all()
+    with (
+        torch.inference_mode(),
+        mock.patch.object(random_network, "features_list", ["2048", "logits_unbiased"]),
+    ):
+        _, theirs = random_network(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
+    assert values.shape == (3, 1008)
+    # The bias would show: it is of the size of the scores.
+    np.testing.assert_allclose(values, theirs.numpy(), rtol=1e-5, atol=1e-5 * float(theirs.abs().max()))
+    assert float(random_network.fc.bias.abs().max()) > 1e-3
+    assert np.array_equal(extractor.derive(extractor.base.extract(images[2:])[0]), values[2:])
+
+
+def test_logits_run_no_network_where_the_features_are_known(tmp_path: Path, weights: bytes) -> None:
+    manager = _manager(tmp_path, weights, hashlib.sha256(weights).hexdigest())
+    cache, images = FeatureCache(tmp_path / "features.sqlite"), face_images(2, 64)
+    cache.get(Inception(manager), images)
+    extractor = InceptionLogits(manager)
+    with mock.patch.object(Inception, "extract") as asked:
+        found = cache.get(extractor, images)
+    asked.assert_not_called()
+    assert found.values.shape == (2, 1008)
+    assert found.signature == extractor.signature
+    assert extractor.signature.endswith(":299:bilinear-tf1:rgb-128-128:1008-unbiased")
+
+
+def test_the_clean_variant_is_the_same_network_on_another_resize(tmp_path: Path, weights: bytes) -> None:
+    manager = _manager(tmp_path, weights, hashlib.sha256(weights).hexdigest())
+    large = face_images(1, 299)
+    pixels = (torch.from_numpy(large).permute(0, 3, 1, 2).float() - 128) / 128
+    with torch.inference_mode():
+        same = InceptionClean(manager)._load()(pixels).numpy()
+    np.testing.assert_allclose(same, Inception(manager).extract(large)[0], rtol=1e-5, atol=1e-7)
+    small = face_images(1, 64)
+    plain, clean = (made(manager).extract(small)[0] for made in (Inception, InceptionClean))
+    assert np.abs(clean - plain).max() > 1e-3 * np.abs(plain).max()
+    assert InceptionClean(manager).signature.endswith(":299:bicubic-pil-float:rgb-128-128")

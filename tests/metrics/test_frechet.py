@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fesbench.errors import DataError
-from fesbench.metrics.distribution import SMALLEST, FrechetDistance, KernelDistance, kernel_distance
+from fesbench.metrics import metric
+from fesbench.metrics.distribution import SMALLEST, FrechetDistance
 from fesbench.metrics.frechet import frechet_distance, frechet_jackknife
+from fesbench.metrics.kernel import KernelDistance
 from fesbench.statistics import jackknife
 
 
@@ -158,56 +160,6 @@ def test_one_identity_has_no_interval():
     assert np.isnan(interval.low)
 
 
-# --- KID ---
-
-
-def mmd_by_loops(x, y):
-    k = lambda p, q: (p @ q / x.shape[1] + 1) ** 3  # noqa: E731
-    n, m = len(x), len(y)
-    xx = sum(k(x[i], x[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
-    yy = sum(k(y[i], y[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
-    return 1000 * (xx + yy - 2 * sum(k(p, q) for p in x for q in y) / (n * m))
-
-
-def test_kid_by_loops():
-    x, y = features(6, 4, 1, dtype=np.float64), features(9, 4, 2, dtype=np.float64)
-    assert kernel_distance(x, y).value == pytest.approx(mmd_by_loops(x, y), rel=1e-10)
-
-
-def test_kid_equals_torch_fidelity():
-    from torch_fidelity.metric_kid import kernel_mmd
-
-    x, y = features(50, 64, 1), features(50, 64, 2, shift=0.3)
-    assert kernel_distance(x, y).value == pytest.approx(
-        1000
-        * kernel_mmd(
-            x.astype(np.float64),
-            y.astype(np.float64),
-            kid_kernel="poly",
-            kid_kernel_poly_degree=3,
-            kid_kernel_poly_gamma=None,
-            kid_kernel_poly_coef0=1.0,
-        ),
-        rel=1e-9,
-    )
-
-
-def test_kid_jackknife_equals_plain_deletion():
-    people = np.repeat(np.arange(6), [3, 4, 5, 3, 4, 5])
-    x, y = features(24, 8, 1), features(24, 8, 2, shift=0.2)
-    quick = kernel_distance(x, y, people, people)
-    plain = jackknife(lambda mask: kernel_distance(x[mask], y[mask]).value, people)
-    assert (quick.value, quick.low, quick.high) == pytest.approx(
-        (plain.value, plain.low, plain.high), rel=1e-8
-    )
-
-
-def test_kid_is_unbiased_around_zero():
-    found = [kernel_distance(features(30, 8, 2 * s), features(30, 8, 2 * s + 1)).value for s in range(60)]
-    assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(60)
-    assert min(found) < 0 < max(found)
-
-
 # --- the metrics on evidence ---
 
 
@@ -264,9 +216,21 @@ def test_too_few_images_is_said(metric, evidence):
     assert "needs 10 images a side, has 9 generated" in found.reason
 
 
-def test_only_inception_is_called_fid():
-    assert FrechetDistance().card.name == "FID"
-    assert FrechetDistance().with_extractor("arcface").card.name == "FD-arcface"
+@pytest.mark.parametrize(
+    ("extractor", "name"),
+    [
+        ("inception-tf-2015", "FID"),
+        ("inception-clean-fid", "FID-clean"),
+        ("inception-tf-2015-clean", "FD-inception-tf-2015-clean"),
+        ("clip-vit-b-32", "CLIP-FD"),
+        ("dinov2-vit-b-14", "DINOv2-FD"),
+        ("dinov2-vit-l-14", "FD-dinov2-vit-l-14"),
+        ("arcface", "FD-arcface"),
+    ],
+)
+def test_each_network_file_and_resize_has_its_own_name(extractor, name):
+    assert FrechetDistance().with_extractor(extractor).card.name == name
+    assert metric(name).card.extractor == extractor
 
 
 def test_two_extractors_are_not_mixed(make_evidence, all_rows):

@@ -1,0 +1,94 @@
+"""DINOv2's picture features for Fréchet distances, as torch-fidelity computes them.
+
+torch-fidelity's own extractor takes no weights file: it downloads code and weights anew, unchecked. Here the
+published file is opened in timm's vision transformer, whose parts bear the same names. Two things are not
+timm's: the resize of the positions, done as the published code does it, and torch-fidelity's input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fesbench.extractors.whole_picture import WholePicture, read_state
+
+SIZE, PATCH, HEAD = 224, 14, 64
+
+POSITION_OFFSET = 0.1
+"""DINOv2 adds it to the number of patches a side before it divides by the trained number, and samples at
+that scale: the positions are not those of a plain resize."""
+
+
+class DinoV2(WholePicture):
+    """The normalized class token of DINOv2 ViT-B/14 without registers, 768-d.
+
+    uint8 in, resized to 224 px by torch-fidelity's copy of TensorFlow 1's bilinear filter, then ImageNet's
+    mean and deviation. In float32.
+
+    Source: Stein et al., Exposing flaws of generative model evaluation metrics (2023), which uses ViT-L/14.
+    """
+
+    name = "dinov2-vit-b-14"
+    weights = "dinov2-vit-b-14"
+    dimension = 768
+    recipe = f"{SIZE}:bilinear-tf1:imagenet-mean-std"
+    holds = "DINOv2's vision transformer"
+    package = ("timm", "timm (pip install 'fesbench[clip]')")
+
+    def _input(self, images: Any) -> Any:
+        from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+        from torchvision.transforms.functional import normalize
+
+        pixels = super()._input(images).float()
+        resized = interpolate_bilinear_2d_like_tensorflow1x(pixels, size=(SIZE, SIZE), align_corners=False)
+        mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        return normalize(resized, [255 * m for m in mean], [255 * d for d in deviation])
+
+    def _build(self, content: bytes) -> Any:
+        from timm.models.vision_transformer import VisionTransformer
+
+        state = read_state(content)
+        # Only training hides patches behind this token.
+        state.pop("mask_token", None)
+        state["pos_embed"] = resized_positions(state["pos_embed"], SIZE // PATCH)
+        width = state["pos_embed"].shape[-1]
+        network = VisionTransformer(
+            img_size=SIZE,
+            patch_size=PATCH,
+            embed_dim=width,
+            depth=sum(name.endswith(".norm1.weight") for name in state),
+            num_heads=width // HEAD,
+            init_values=1.0,
+            num_classes=0,
+            global_pool="token",
+        )
+        network.load_state_dict(state)
+        return network.requires_grad_(False).eval()
+
+
+class DinoV2Large(DinoV2):
+    """The same of ViT-L/14, 1024-d."""
+
+    name = "dinov2-vit-l-14"
+    weights = "dinov2-vit-l-14"
+    dimension = 1024
+
+
+def resized_positions(positions: Any, side: int) -> Any:
+    """Position embeddings for another number of patches, as the published code resizes them.
+
+    Args:
+        positions: float tensor (1, 1 + M * M, width), the class token's first.
+        side: patches a side.
+
+    Returns:
+        float tensor (1, 1 + side * side, width).
+    """
+    import torch
+
+    trained, width = round((positions.shape[1] - 1) ** 0.5), positions.shape[2]
+    if trained == side:
+        return positions
+    grid = positions[:, 1:].float().reshape(1, trained, trained, width).permute(0, 3, 1, 2)
+    scale = (side + POSITION_OFFSET) / trained
+    grid = torch.nn.functional.interpolate(grid, scale_factor=(scale, scale), mode="bicubic")
+    return torch.cat((positions[:, :1], grid.permute(0, 2, 3, 1).reshape(1, side * side, width)), dim=1)
