@@ -137,10 +137,23 @@ def aligned_crop(image: np.ndarray, landmarks: np.ndarray, size: int, zoom: floa
     Returns:
         float32 (size, size, 3) in [0, 255], black beyond the picture.
     """
+    return warp(image, fit_similarity(five_points(landmarks), template(size, zoom)), size)
+
+
+def warp(image: np.ndarray, to_crop: np.ndarray, size: int) -> np.ndarray:
+    """A square crop by a similarity of the plane.
+
+    Args:
+        image: uint8 (H, W, 3).
+        to_crop: float (2, 3), maps picture pixels to crop pixels.
+        size: of the crop.
+
+    Returns:
+        float32 (size, size, 3) in [0, 255], black beyond the picture.
+    """
     import torch
     import torch.nn.functional as F
 
-    to_crop = fit_similarity(five_points(landmarks), template(size, zoom))
     back = np.linalg.inv(to_crop[:, :2])
     finer = max(1, int(np.ceil(np.sqrt(abs(np.linalg.det(back))) - 1e-6)))
     steps = (np.arange(size * finer) + 0.5) / finer - 0.5

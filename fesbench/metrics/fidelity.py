@@ -1,4 +1,4 @@
-"""SSIM and PSNR against the true image, per image, on [0, 1] RGB at the protocol's size.
+"""SSIM, MS-SSIM and PSNR against the true image, per image, on [0, 1] RGB at the protocol's size.
 
 Settings that public implementations silently differ in are fixed and named in the signature: 11 x 11
 Gaussian window of sigma 1.5 on valid pixels, no down-sampling, the mean over the three color channels, data
@@ -25,12 +25,15 @@ from fesbench.metrics.base import (
     mean_measurement,
     refusal,
 )
+from fesbench.metrics.rows import has_truth
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
 WINDOW, SIGMA = 11, 1.5
+MS_SCALES = 5
+LUMA = (0.299, 0.587, 0.114)
 
 
 class _Fidelity(Metric):
@@ -46,7 +49,7 @@ class _Fidelity(Metric):
         if truth is None:
             values = np.full(len(rows), np.nan)
         else:
-            present = _has_truth(evidence)
+            present = has_truth(evidence)
             key = (self.card.name, tuple(self.settings().items()))
             values = evidence.memo(key, lambda: self._per_image(evidence.generated, truth, present))[rows]
         n_valid = int(np.isfinite(values).sum())
@@ -127,15 +130,117 @@ class PSNR(_Fidelity):
         return lambda x, y: psnr(x, y, data_range=1.0)
 
 
+class LuminanceSSIM(SSIM):
+    """SSIM of the luma, as libraries that convert to YIQ first report it; gray pictures score as in SSIM."""
+
+    card = MetricCard(
+        name="SSIM-Y",
+        title="structural similarity of the luma to the true image",
+        direction="higher",
+        low=-1.0,
+        high=1.0,
+        unit="",
+        extractor="",
+        needs=frozenset({"truth"}),
+        source="Wang et al., Image quality assessment: from error visibility to structural similarity (2004)",
+        per_sample=True,
+    )
+
+    def settings(self) -> dict[str, str]:
+        """Window, border, downsampling, channel, range."""
+        return super().settings() | {"ch": "luma-601"}
+
+    def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        compare = super()._compare()
+        return lambda x, y: compare(_luma(x), _luma(y))
+
+
+class MultiScaleSSIM(_Fidelity):
+    """MS-SSIM (piq): SSIM's contrast and structure over five scales, its luminance at the coarsest."""
+
+    card = MetricCard(
+        name="MS-SSIM",
+        title="multi-scale structural similarity to the true image",
+        direction="higher",
+        low=-1.0,
+        high=1.0,
+        unit="",
+        extractor="",
+        needs=frozenset({"truth"}),
+        source="Wang et al., Multiscale structural similarity for image quality assessment (2003)",
+        per_sample=True,
+    )
+
+    def settings(self) -> dict[str, str]:
+        """Window, border, scales, channels, range."""
+        return {
+            "window": f"gauss{WINDOW}-{SIGMA}-valid",
+            "scales": str(MS_SCALES),
+            "ch": "rgb-mean",
+            "range": "0-1",
+        }
+
+    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+        """As the others; refused where the coarsest scale is smaller than the window."""
+        rows = checked_rows(evidence, rows)
+        size, least = min(evidence.generated.shape[1:3]), (WINDOW - 1) * 2 ** (MS_SCALES - 1) + 1
+        if size >= least:
+            return super().measure(evidence, rows)
+        signature = self.signature(evidence, 0, len(rows), resize="none", reference="truth")
+        reason = f"needs pictures of {least} px, has {size} px"
+        return refusal(self, np.full(len(rows), np.nan), rows, 0, signature, reason)
+
+    def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        from piq import multi_scale_ssim
+
+        return lambda x, y: multi_scale_ssim(x, y, kernel_size=WINDOW, kernel_sigma=SIGMA, data_range=1.0)
+
+
+class PooledPSNR(_Fidelity):
+    """PSNR of the mean squared error over all images: never above the mean of each image's decibels."""
+
+    card = MetricCard(
+        name="PSNR-pooled",
+        title="peak signal-to-noise ratio of the pooled error to the true images",
+        direction="higher",
+        low=0.0,
+        high=80.0,
+        unit="dB",
+        extractor="",
+        needs=frozenset({"truth"}),
+        source="torchmetrics' default; Jensen's inequality parts it from PSNR",
+        per_sample=False,
+    )
+
+    def settings(self) -> dict[str, str]:
+        """Averaging, channels, cap, range."""
+        return {"mean": "of-mse", "ch": "rgb", "cap": "80", "range": "0-1"}
+
+    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+        """Decibels of the mean squared error, and of its interval's ends."""
+        found = super().measure(evidence, rows)
+        found.per_sample = None
+        if found.value is not None:
+            found.value = _decibels(found.value)
+        # The worst error is the lowest ratio.
+        found.low, found.high = (None if x is None else _decibels(x) for x in (found.high, found.low))
+        return found
+
+    def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        return lambda x, y: (x - y).square().mean()
+
+
+def _decibels(error: float) -> float:
+    return float(-10 * np.log10(max(error, 0.0) + 1e-8))
+
+
+def _luma(image: torch.Tensor) -> torch.Tensor:
+    """(1, 3, S, S) RGB -> (1, 1, S, S), weighted as in ITU-R BT.601."""
+    return (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
 def _unit(image: npt.NDArray[np.uint8]) -> torch.Tensor:
     """(S, S, 3) uint8 -> (1, 3, S, S) float32 in [0, 1]."""
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].contiguous().float() / 255
-
-
-def _has_truth(evidence: Evidence) -> npt.NDArray[np.bool_]:
-    if "target" not in evidence.requests:
-        return np.ones(len(evidence), dtype=bool)
-    present: npt.NDArray[np.bool_] = evidence.requests["target"].to_numpy() >= 0
-    return present

@@ -25,6 +25,7 @@ from fesbench.metrics.base import (
     refusal,
     renamed,
 )
+from fesbench.metrics.rows import same_extractor, unit_rows
 from fesbench.metrics.verification import enough_pairs, make_pairs, rank1, tar_interval
 
 EMBEDDING = "dlib"
@@ -63,9 +64,9 @@ class FaceSimilarity(Metric):
         rows = checked_rows(evidence, rows)
         output = evidence.feature_set(self.card.extractor, "generated")
         source = evidence.feature_set(self.card.extractor, "source")
-        _same_extractor(output.signature, source.signature)
+        same_extractor(output, source)
         valid = output.valid[rows] & source.valid[rows]
-        cosine = (_normalized(output.values[rows]) * _normalized(source.values[rows])).sum(axis=1).clip(-1, 1)
+        cosine = (unit_rows(output.values[rows]) * unit_rows(source.values[rows])).sum(axis=1).clip(-1, 1)
         values, n_valid = np.where(valid, cosine, 0.0), int(valid.sum())
         signature = self.signature(
             evidence, n_valid, len(rows), extractor=output.signature, reference="source"
@@ -83,8 +84,8 @@ class _Gallery(Metric):
         """(rows, G) similarity, pairs with both faces found; extractor signature."""
         probe = evidence.feature_set(self.card.extractor, "generated")
         gallery = evidence.feature_set(self.card.extractor, "gallery")
-        _same_extractor(probe.signature, gallery.signature)
-        similarity = np.clip(_normalized(probe.values[rows]) @ _normalized(gallery.values).T, -1, 1)
+        same_extractor(probe, gallery)
+        similarity = np.clip(unit_rows(probe.values[rows]) @ unit_rows(gallery.values).T, -1, 1)
         found = probe.valid[rows][:, None] & gallery.valid[None, :]
         return similarity, found, probe.signature
 
@@ -196,15 +197,3 @@ def _valid_probes(
 ) -> int:
     """Probes that have at least one genuine pair with both faces found."""
     return int((found & (clusters[:, None] == gallery[None, :])).any(axis=1).sum())
-
-
-def _normalized(values: npt.NDArray[np.float32]) -> Floats:
-    """Rows of unit length in float64; a zero or invalid row stays zero and has cosine 0 with everything."""
-    x = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    length = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.divide(x, length, out=np.zeros_like(x), where=length > 0)
-
-
-def _same_extractor(a: str, b: str) -> None:
-    if a != b:
-        raise DataError(f"faces are compared across two extractors: {a} and {b}")

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fesbench.errors import DataError
-from fesbench.metrics.fidelity import PSNR, SSIM
+from fesbench.metrics.fidelity import PSNR, SSIM, LuminanceSSIM, MultiScaleSSIM, PooledPSNR
 
 
 @pytest.fixture
@@ -110,3 +110,94 @@ def test_psnr_averages_decibels(make_evidence):
     generated[1] += 51
     found = PSNR().measure(make_evidence([0, 1], generated=generated, truth=truth), np.arange(2))
     assert found.value == pytest.approx((80 + 10 * np.log10(25)) / 2, abs=1e-4)
+
+
+# --- variants under their own names ---
+
+
+def reference_scales(x, y, channel):
+    """MS-SSIM of one channel as its paper writes it, on scikit-image's local means of scipy's filter."""
+    from scipy.ndimage import correlate1d
+
+    offsets = np.arange(11) - 5
+    window = np.exp(-(offsets**2) / (2 * 1.5**2))
+    window /= window.sum()
+
+    def blur(a):
+        return correlate1d(correlate1d(a, window, axis=0), window, axis=1)[5:-5, 5:-5]
+
+    x, y, factors = x[..., channel] / 255, y[..., channel] / 255, []
+    for scale in range(5):
+        m1, m2 = blur(x), blur(y)
+        v1, v2, v12 = blur(x * x) - m1**2, blur(y * y) - m2**2, blur(x * y) - m1 * m2
+        contrast = (2 * v12 + 0.03**2) / (v1 + v2 + 0.03**2)
+        luminance = (2 * m1 * m2 + 0.01**2) / (m1**2 + m2**2 + 0.01**2)
+        factors.append((contrast * luminance if scale == 4 else contrast).mean())
+        half = [side // 2 * 2 for side in x.shape]
+        x, y = (
+            a[: half[0], : half[1]].reshape(half[0] // 2, 2, half[1] // 2, 2).mean((1, 3)) for a in (x, y)
+        )
+    weights = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+    return np.prod([max(f, 0) ** w for f, w in zip(factors, weights, strict=True)])
+
+
+@pytest.fixture
+def large(make_evidence):
+    rng = np.random.default_rng(4)
+    truth = rng.integers(40, 216, (4, 11, 11, 3)).repeat(16, axis=1).repeat(16, axis=2).astype(np.uint8)
+    noise = rng.normal(size=truth.shape) * np.array([0, 5, 15, 40])[:, None, None, None]
+    return make_evidence(
+        [0, 1, 2, 3], truth=truth, generated=(truth + noise).round().clip(0, 255).astype(np.uint8)
+    )
+
+
+def test_multi_scale_ssim_is_its_papers(large):
+    found = MultiScaleSSIM().measure(large, np.arange(4)).per_sample
+    expected = [
+        np.mean([reference_scales(x, y, c) for c in range(3)])
+        for x, y in zip(large.generated, large.truth, strict=True)
+    ]
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert found[0] == pytest.approx(1, abs=1e-6)
+    assert (np.diff(found) < 0).all()
+
+
+def test_multi_scale_ssim_refuses_small_pictures(pair, all_rows):
+    found = MultiScaleSSIM().measure(pair, all_rows(pair))
+    assert (found.value, found.n_valid, found.n_requested) == (None, 0, 6)
+    assert found.reason == "needs pictures of 161 px, has 32 px"
+
+
+def test_luma_ssim_equals_scikit_image(pair, all_rows):
+    found = LuminanceSSIM().measure(pair, all_rows(pair)).per_sample
+    luma = np.array([0.299, 0.587, 0.114])
+    gray = [(x @ luma)[..., None].repeat(3, axis=2) for x in (*pair.truth, *pair.generated)]
+    expected = [skimage_value(SSIM(), gray[i], gray[6 + i]) for i in range(6)]
+    assert found == pytest.approx(expected, abs=2e-4)
+    assert not np.allclose(found[1:], SSIM().measure(pair, all_rows(pair)).per_sample[1:], atol=1e-3)
+
+
+def test_luma_ssim_of_gray_pictures_is_ssim(pair, all_rows):
+    pair.truth = pair.truth[..., :1].repeat(3, axis=3)
+    pair.generated = pair.generated[..., :1].repeat(3, axis=3)
+    colored, luma = (m.measure(pair, all_rows(pair)).per_sample for m in (SSIM(), LuminanceSSIM()))
+    assert luma == pytest.approx(colored, abs=1e-5)
+
+
+def test_pooled_psnr_pools_errors(pair, all_rows):
+    from skimage.metrics import peak_signal_noise_ratio
+
+    found = PooledPSNR().measure(pair, all_rows(pair))
+    assert found.value == pytest.approx(
+        peak_signal_noise_ratio(pair.truth, pair.generated, data_range=255), abs=1e-3
+    )
+    assert found.value < PSNR().measure(pair, all_rows(pair)).value
+    assert found.per_sample is None
+    assert found.low < found.value < found.high
+
+
+def test_pooled_psnr_of_identical_pictures_is_capped(pair, all_rows):
+    pair.generated = pair.truth
+    assert PooledPSNR().measure(pair, all_rows(pair)).value == pytest.approx(80, abs=1e-4)
+    pair.truth = None
+    assert PooledPSNR().measure(pair, all_rows(pair)).value is None

@@ -1,0 +1,186 @@
+"""Light CNN 29 v2, the recognizer of Li, Qi, Sun (2021), table 6.
+
+Source: X. Wu et al., A light CNN for deep face representation with noisy labels (IEEE TIFS 13, 2018), and its
+released network AlfredXiangWu/LightCNN: every convolution gives two halves, of which the larger survives
+(max-feature-map); pooling is the sum of maximum and average.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fesbench.extractors import crops
+from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
+from fesbench.extractors.state import fill, read_state, short_sha256, unfit
+from fesbench.extractors.weights import WeightsManager
+
+if TYPE_CHECKING:
+    import torch
+
+SIZE, EYE_ROW, EYES_TO_MOUTH = 128, 40.0, 48.0
+_BATCH = 16
+_LUMA = (0.299, 0.587, 0.114)
+_HOLDS = "Light CNN 29 v2"
+
+
+class LightCNN(Extractor):
+    """256-d face embedding of a gray 128 px crop. Compare embeddings by cosine."""
+
+    name = "lightcnn-29-v2"
+    needs_landmarks = True
+    dimension = 256
+
+    def __init__(self, manager: WeightsManager, device: str | None = None) -> None:
+        self._manager = manager
+        self._device = device
+        self._network: Any = None
+        self._lock = threading.Lock()
+
+    @property
+    def signature(self) -> str:
+        """Names the weights, the crop, the filter and the range."""
+        own = short_sha256(self._manager, self.name)
+        return f"{self.name}:{own}:eyes-level{SIZE}y{EYE_ROW:g}m{EYES_TO_MOUTH:g}:bilinear-area:gray-0-1"
+
+    def available(self) -> str | None:
+        """None, or the missing weights."""
+        return self._manager.available(self.name)
+
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings float32 (N, 256), not normalized; see :meth:`Extractor.extract`."""
+        import torch
+
+        check_inputs(self.name, images, landmarks, needs_landmarks=True)
+        assert landmarks is not None
+        valid = crops.usable(landmarks, *images.shape[1:3])
+        values = np.zeros((len(images), self.dimension), dtype=np.float32)
+        rows = np.flatnonzero(valid)
+        network = self._load()
+        device = next(network.parameters()).device
+        # TF32 would round the embeddings to three digits on a GPU.
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            # Crops are cut batch by batch: memory does not grow with the number of images.
+            for start in range(0, len(rows), _BATCH):
+                part = rows[start : start + _BATCH]
+                cut = np.stack([gray_crop(images[row], landmarks[row]) for row in part])
+                for within, chunk in fixed_chunks(cut, _BATCH):
+                    found = network(torch.from_numpy(chunk)[:, None].to(device)).cpu().numpy()
+                    values[part[within]] = found[: len(part)]
+        return values, valid
+
+    def _load(self) -> Any:
+        with self._lock:
+            if self._network is None:
+                self._network = self._build()
+            return self._network
+
+    def _build(self) -> Any:
+        import torch
+
+        saved = read_state(self._manager, self.name, _HOLDS)
+        state = saved.get("state_dict") if isinstance(saved, dict) else None
+        if not isinstance(state, dict):
+            raise unfit(self._manager, self.name, _HOLDS, "it has no state_dict")
+        # The classifier of the training identities (fc2) is not part of the embedding.
+        own = {
+            key.removeprefix("module."): value
+            for key, value in state.items()
+            if not key.removeprefix("module.").startswith("fc2.")
+        }
+        network = fill(light_cnn_29_v2(), own, self._manager, self.name, _HOLDS)
+        return network.to(self._device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def close(self) -> None:
+        """Forget the network."""
+        self._network = None
+
+
+def gray_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The published crop: eyes level, the mouth 48 px below them, their midpoint in row 40 and mid-column.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        landmarks: finite float (68, 2) pixels.
+
+    Returns:
+        float32 (128, 128) in [0, 1]; luma as OpenCV weighs it, black beyond the picture.
+    """
+    left, right, _, mouth_left, mouth_right = crops.five_points(landmarks.astype(np.float64))
+    eyes, mouth = (left + right) / 2, (mouth_left + mouth_right) / 2
+    across = (right - left) / np.linalg.norm(right - left)
+    turn = np.array([[across[0], across[1]], [-across[1], across[0]]])
+    # A mouth that lies beside the eyes rather than below gives no scale; the eyes' distance bounds it.
+    below = max(float((turn @ (mouth - eyes))[1]), 0.25 * float(np.linalg.norm(right - left)))
+    linear = turn * (EYES_TO_MOUTH / below)
+    center = np.array([(SIZE - 1) / 2, EYE_ROW])
+    to_crop = np.concatenate([linear, (center - linear @ eyes)[:, None]], axis=1)
+    crop = crops.warp(image, to_crop, SIZE)
+    return np.ascontiguousarray(crop @ np.array(_LUMA, dtype=np.float32) / np.float32(255))
+
+
+def light_cnn_29_v2() -> Any:
+    """The network without its classifier: (N, 1, 128, 128) in [0, 1] -> (N, 256); random weights."""
+    import torch
+    from torch import nn
+
+    class MaxFeatureMap(nn.Module):
+        """A convolution of twice the channels, of whose halves the larger survives."""
+
+        def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+            super().__init__()
+            self.filter = nn.Conv2d(inputs, 2 * outputs, kernel, padding=kernel // 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.maximum(*self.filter(x).chunk(2, dim=1))
+
+    class Residual(nn.Module):
+        """Two of them around a shortcut."""
+
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.conv1, self.conv2 = MaxFeatureMap(width, width, 3), MaxFeatureMap(width, width, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv2(self.conv1(x)) + x
+
+    class Group(nn.Module):
+        """A pointwise one, then one that changes the width."""
+
+        def __init__(self, inputs: int, outputs: int) -> None:
+            super().__init__()
+            self.conv_a, self.conv = MaxFeatureMap(inputs, inputs, 1), MaxFeatureMap(inputs, outputs, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(self.conv_a(x))
+
+    def pool(x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.max_pool2d(x, 2) + nn.functional.avg_pool2d(x, 2)
+
+    def blocks(count: int, width: int) -> nn.Sequential:
+        return nn.Sequential(*(Residual(width) for _ in range(count)))
+
+    class Network(nn.Module):
+        """Layers under the names of the published checkpoint."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1 = MaxFeatureMap(1, 48, 5)
+            self.block1, self.group1 = blocks(1, 48), Group(48, 96)
+            self.block2, self.group2 = blocks(2, 96), Group(96, 192)
+            self.block3, self.group3 = blocks(3, 192), Group(192, 128)
+            self.block4, self.group4 = blocks(4, 128), Group(128, 128)
+            self.fc = nn.Linear(8 * 8 * 128, 256)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = pool(self.conv1(x))
+            x = pool(self.group1(self.block1(x)))
+            x = pool(self.group2(self.block2(x)))
+            x = self.group4(self.block4(self.group3(self.block3(x))))
+            return self.fc(pool(x).flatten(1))
+
+    return Network()

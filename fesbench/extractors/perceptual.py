@@ -1,0 +1,226 @@
+"""Perceptual distances between two pictures: LPIPS and DISTS, on the trunks that torchvision publishes.
+
+LPIPS (Zhang et al., CVPR 2018), version 0.1:
+
+    LPIPS(x, y) = sum_l mean_hw sum_c w_lc (f_lc(x) - f_lc(y))^2
+
+with features f of unit length over the channels and learned weights w >= 0. Pictures are in [-1, 1], shifted
+and scaled, and not resized: values belong to one size. DISTS (Ding et al., TPAMI 2022) is piq's.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import abstractmethod
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from fesbench.extractors.base import PairExtractor, check_pairs, fixed_chunks
+from fesbench.extractors.state import fill, read_state, short_sha256, unfit
+from fesbench.extractors.weights import WeightsManager
+
+if TYPE_CHECKING:
+    import torch
+
+_BATCH = 8
+_SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+_EPSILON = 1e-10
+
+_TRUNKS = {"alex": "alexnet", "vgg": "vgg16"}
+_TAPS = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29)}
+"""Layers of torchvision's ``features`` after whose ReLU the pictures are compared."""
+
+_CHANNELS = (3, 64, 128, 256, 512, 512)
+"""Of DISTS: the picture itself, then VGG's five stages."""
+
+
+class _TorchPairs(PairExtractor):
+    """A comparison by a network, in batches of one size, on the GPU where there is one."""
+
+    smallest = 32
+
+    def __init__(self, manager: WeightsManager, device: str | None = None) -> None:
+        self._manager = manager
+        self._device = device
+        self._network: Any = None
+        self._lock = threading.Lock()
+
+    @property
+    @abstractmethod
+    def weights(self) -> tuple[str, str]:
+        """Names of the weights: of the comparison, and of its trunk."""
+
+    @abstractmethod
+    def _build(self) -> Any:
+        """The network: two stacks float32 (P, 3, H, W) in [0, 1] -> (P,)."""
+
+    def available(self) -> str | None:
+        """None, or the missing package or weights."""
+        if find_spec("torchvision") is None:
+            return "package: torchvision (pip install torchvision)"
+        reasons = (self._manager.available(name) for name in self.weights)
+        return next((reason for reason in reasons if reason), None)
+
+    def compare(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Distances float32 (P,); see :meth:`PairExtractor.compare`."""
+        import torch
+
+        check_pairs(self, first, second)
+        values = np.zeros(len(first), dtype=np.float32)
+        network, device = self._load()
+        # TF32 would round the distances to three digits on a GPU.
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            pairs = zip(fixed_chunks(first, _BATCH), fixed_chunks(second, _BATCH), strict=True)
+            for (rows, left), (_, right) in pairs:
+                found = network(_unit(left).to(device), _unit(right).to(device))
+                values[rows] = found.flatten().float().cpu().numpy()[: rows.stop - rows.start]
+        return values
+
+    def _load(self) -> tuple[Any, str]:
+        import torch
+
+        device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
+        with self._lock:
+            if self._network is None:
+                self._network = self._build().to(device)
+            return self._network, device
+
+    def _trunk(self, name: str) -> Any:
+        """The convolutions of a torchvision classifier, from its published file."""
+        import torch
+        from torchvision import models
+
+        holds, prefix = f"torchvision's {name}", "features."
+        state = read_state(self._manager, name, holds)
+        if not isinstance(state, dict):
+            raise unfit(self._manager, name, holds, "it is no table of tensors")
+        own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        # Nothing is allocated for the classifier, most of the network's parameters and unused here.
+        with torch.device("meta"):
+            trunk = getattr(models, name)(weights=None).features
+        return fill(trunk, own, self._manager, name, holds)
+
+    def close(self) -> None:
+        """Forget the network."""
+        self._network = None
+
+
+class LPIPSDistance(_TorchPairs):
+    """LPIPS 0.1 on AlexNet (the reference) or VGG-16."""
+
+    def __init__(
+        self, manager: WeightsManager, net: Literal["alex", "vgg"] = "alex", device: str | None = None
+    ) -> None:
+        super().__init__(manager, device)
+        self.net = net
+        self.name = f"lpips-{net}"
+
+    @property
+    def weights(self) -> tuple[str, str]:
+        """Names of the weights."""
+        return self.name, _TRUNKS[self.net]
+
+    @property
+    def signature(self) -> str:
+        """Names version, linear layers, trunk, size and range."""
+        own, trunk = (short_sha256(self._manager, name) for name in self.weights)
+        return f"{self.name}:v0.1-{own}-{trunk}:native:none:rgb-minus1-1"
+
+    def _build(self) -> Any:
+        import torch
+
+        holds = f"the linear layers of LPIPS 0.1 ({self.net})"
+        state = read_state(self._manager, self.name, holds)
+        keys = [f"lin{level}.model.1.weight" for level in range(5)]
+        if not isinstance(state, dict) or sorted(state) != keys:
+            raise unfit(self._manager, self.name, holds, f"its keys are not {keys[0]} to {keys[-1]}")
+        trunk = self._trunk(_TRUNKS[self.net])
+        taps = _TAPS[self.net]
+
+        class Network(torch.nn.Module):
+            """LPIPS by its definition."""
+
+            shift: torch.Tensor
+            scale: torch.Tensor
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.trunk = trunk[: taps[-1] + 1]
+                self.linear = torch.nn.ParameterList([state[key] for key in keys]).requires_grad_(False)
+                self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1))
+                self.register_buffer("scale", torch.tensor(_SCALE).view(1, 3, 1, 1))
+
+            def features(self, unit: torch.Tensor) -> list[torch.Tensor]:
+                x, found = (2 * unit - 1 - self.shift) / self.scale, []
+                for number, layer in enumerate(self.trunk):
+                    x = layer(x)
+                    if number in taps:
+                        # The next layer may work in place; the division makes a tensor of its own.
+                        found.append(x / (x.square().sum(1, keepdim=True).sqrt() + _EPSILON))
+                return found
+
+            def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+                stages = zip(self.features(first), self.features(second), self.linear, strict=True)
+                return sum(((a - b).square() * w).sum(1).mean((1, 2)) for a, b, w in stages)  # type: ignore[return-value]
+
+        return Network().eval()
+
+
+class DISTSDistance(_TorchPairs):
+    """DISTS on VGG-16: structure and texture similarity, 0 for equal pictures.
+
+    piq shrinks pictures whose shorter side is above 256 px to it; others keep their size.
+    """
+
+    name = "dists"
+
+    @property
+    def weights(self) -> tuple[str, str]:
+        """Names of the weights."""
+        return "piq-dists", "vgg16"
+
+    @property
+    def signature(self) -> str:
+        """Names weights, trunk, size, filter and range."""
+        own, trunk = (short_sha256(self._manager, name) for name in self.weights)
+        return f"dists:piq-{own}-{trunk}:at-most-256:bilinear:rgb-0-1"
+
+    def _build(self) -> Any:
+        import torch
+        from piq import DISTS
+        from piq.perceptual import VGG16_LAYERS, ContentLoss
+
+        holds = "the weights of DISTS"
+        state = read_state(self._manager, "piq-dists", holds)
+        width = sum(_CHANNELS)
+        if not isinstance(state, dict) or any(
+            key not in state or tuple(state[key].shape[:2]) != (1, width) for key in ("alpha", "beta")
+        ):
+            raise unfit(
+                self._manager, "piq-dists", holds, f"alpha and beta of {width} channels are not there"
+            )
+        weights = [
+            part for key in ("alpha", "beta") for part in torch.split(state[key], list(_CHANNELS), dim=1)
+        ]
+        # DISTS' own constructor fetches both files itself, unchecked: only its parent's is run.
+        network = DISTS.__new__(DISTS)
+        ContentLoss.__init__(
+            network,
+            self._trunk("vgg16"),
+            layers=[VGG16_LAYERS[f"relu{stage}"] for stage in ("1_2", "2_2", "3_3", "4_3", "5_3")],
+            weights=weights,
+            replace_pooling=True,
+            reduction="none",
+            normalize_features=False,
+            allow_layers_weights_mismatch=True,
+        )
+        return network.eval()
+
+
+def _unit(images: np.ndarray) -> torch.Tensor:
+    """Uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [0, 1]."""
+    import torch
+
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float() / 255
