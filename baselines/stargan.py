@@ -144,6 +144,12 @@ class StarGAN(Method):
         }
 
     @torch.inference_mode()
+    def class_logits(self, images: Tensor) -> Tensor:
+        """The critic's class head."""
+        logits: Tensor = self.critic(images)[1]
+        return logits
+
+    @torch.inference_mode()
     def synthesize(self, requests: RequestBatch) -> Tensor:
         """Images with the target label; a compound sets both labels' planes."""
         wanted = one_hot(requests.target_label, self.classes, requests.second_label)

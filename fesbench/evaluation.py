@@ -274,6 +274,7 @@ class _Group:
         self.bench, self.record, self.requests = bench, record, requests
         self.discriminator = discriminator
         self.replicates: list[ReplicateRow] = []
+        self.kind: dict[str, Any] = requests.iloc[0][["given", "task", "domain"]].to_dict()
         self.is_real = record.cell.method == "real"
         self.gallery, _ = gallery_rows(bench.protocol, bench.store, bench.split)
         self.reference, self.reference_name = reference_rows(
@@ -407,7 +408,7 @@ class _Group:
         return evidence, np.arange(len(half))
 
     def _common(self, metric: str, expression: str) -> dict[str, Any]:
-        cell, first = self.record.cell, self.requests.iloc[0]
+        cell = self.record.cell
         return {
             "protocol": cell.protocol,
             "data": cell.data,
@@ -415,9 +416,7 @@ class _Group:
             "preset": cell.preset,
             "seed": cell.seed,
             "budget": cell.budget,
-            "given": first["given"],
-            "task": first["task"],
-            "domain": first["domain"],
+            **self.kind,
             "expression": expression,
             "metric": metric,
             "judge": self.bench.judge_signature,

@@ -81,10 +81,10 @@ class FoldedBench(Bench):
             points = None if landmarks is None else landmarks[rows]
             bench = self.folds[int(fold)]
             found = bench.features(name, images[rows], points, identities[rows])
-            values[rows], valid[rows] = found.values, found.valid
+            own = wanted if name == JUDGE else bench.columns(name)
+            values[rows] = found.values[:, [own.index(column) for column in wanted]]
+            valid[rows] = found.valid
             if name == REGRESSOR:
-                own = bench.columns(name)
-                values[rows] = found.values[:, [own.index(unit) for unit in wanted]]
                 signature = f"{found.signature.rpartition(':')[0]}:{','.join(u[2:] for u in wanted)}"
         return Features(values, valid, signature)
 

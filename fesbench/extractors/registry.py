@@ -8,11 +8,13 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from fesbench.errors import UnknownNameError, UsageError
-from fesbench.extractors.base import Extractor
+from fesbench.extractors.base import Extractor, Network, PairExtractor
 from fesbench.extractors.weights import WeightsManager
 
 if TYPE_CHECKING:
+    from fesbench.extractors.au_model import ActionUnitRegressor
     from fesbench.extractors.judge_model import Judge
+    from fesbench.extractors.whole_picture import WholePicture
 
 GROUP = "fesbench.extractors"
 """Entry-point group: a callable that takes a :class:`WeightsManager` and returns an :class:`Extractor`."""
@@ -23,8 +25,30 @@ EXTRACTORS: dict[str, str] = {
     "facenet512": "FaceNet's 512-d face embedding, through deepface",
     "vgg-face": "VGG-Face's 4096-d face descriptor, through deepface",
     "inception-tf-2015": "Inception pool3 features of FID and KID, through torch-fidelity",
+    "inception-tf-2015-clean": "the same network and weights, with clean-fid's resize",
+    "inception-tf-2015-logits": "Inception class scores of IS, from the features of FID",
+    "inception-clean-fid": "Inception pool3 features as clean-fid computes them, from its own file",
+    "clip-vit-b-32": "CLIP ViT-B/32's 512-d picture embedding, through torch-fidelity",
+    "dinov2-vit-b-14": "DINOv2 ViT-B/14's 768-d class token, as torch-fidelity computes it",
+    "dinov2-vit-l-14": "DINOv2 ViT-L/14's 1024-d class token, as torch-fidelity computes it",
     "judge": "the protocol's expression classifier: a probability for each expression",
+    "fer": "fer's expression classifier, trained on FER-2013: a judge that no protocol has trained",
+    "lightcnn-29-v2": "Light CNN's 256-d face embedding, on its published crop",
+    "qualiclip": "QualiCLIP's cosines with its prompts about quality, at native resolution",
+    "au-regressor": "the protocol's action-unit regressor: an intensity for each action unit",
+    "discriminator": "a method's own class head: what an auxiliary-classifier model says of itself",
+    "dlib-landmarks": "dlib's 68 landmarks, detected on the picture itself",
     "dlib-hog": "dlib's frontal face detector: is a face found at all",
+}
+
+JUDGE, REGRESSOR, DISCRIMINATOR = "judge", "au-regressor", "discriminator"
+BOUND = frozenset({JUDGE, REGRESSOR, DISCRIMINATOR})
+"""Extractors that a protocol or a method trains: they are given with them and are not made from a name."""
+
+PAIR_EXTRACTORS: dict[str, str] = {
+    "lpips-alex": "LPIPS 0.1 on AlexNet, the reference",
+    "lpips-vgg": "LPIPS 0.1 on VGG-16",
+    "dists": "DISTS on VGG-16, by piq",
 }
 
 
@@ -34,17 +58,24 @@ def extractor_names() -> dict[str, str]:
     return {**outside, **EXTRACTORS}
 
 
-def extractor(name: str, *, judge: Judge | None = None, manager: WeightsManager | None = None) -> Extractor:
+def extractor(
+    name: str,
+    *,
+    judge: Judge | None = None,
+    regressor: ActionUnitRegressor | None = None,
+    manager: WeightsManager | None = None,
+) -> Extractor:
     """Make an extractor; nothing heavy is loaded before its first use.
 
     Args:
         name: one of :func:`extractor_names`.
         judge: the classifier that the name ``judge`` stands for.
+        regressor: what the name ``au-regressor`` stands for.
         manager: the weights manager; the default one lies under the fesbench home.
 
     Raises:
         UnknownNameError: no such extractor.
-        UsageError: ``judge`` without a judge.
+        UsageError: ``judge`` or ``au-regressor`` without one, or ``discriminator``.
     """
     if name == "judge":
         if judge is None:
@@ -52,10 +83,16 @@ def extractor(name: str, *, judge: Judge | None = None, manager: WeightsManager 
                 "extractor 'judge' needs the protocol's judge: train one, or use the shipped one"
             )
         return judge
-    if manager is None:
-        from fesbench.data.home import fesbench_home
-
-        manager = WeightsManager(fesbench_home())
+    if name == REGRESSOR:
+        if regressor is None:
+            raise UsageError(
+                "extractor 'au-regressor' needs a protocol whose training data codes action units and whose "
+                "metrics ask for them"
+            )
+        return regressor
+    if name == DISCRIMINATOR:
+        raise UsageError("extractor 'discriminator' belongs to a trained method; it is used in its own run")
+    manager = manager or _default_manager()
     builtin = _builtin(name)
     if builtin is not None:
         return builtin(manager)
@@ -67,11 +104,52 @@ def extractor(name: str, *, judge: Judge | None = None, manager: WeightsManager 
     raise UnknownNameError("extractor", name, extractor_names())
 
 
-def _builtin(name: str) -> Callable[[WeightsManager], Extractor] | None:
-    if name == "inception-tf-2015":
-        from fesbench.extractors.inception import Inception
+def pair_extractor(name: str, *, manager: WeightsManager | None = None) -> PairExtractor:
+    """Make a pair extractor; nothing heavy is loaded before its first use.
 
-        return Inception
+    Raises:
+        UnknownNameError: no such pair extractor.
+    """
+    if name not in PAIR_EXTRACTORS:
+        raise UnknownNameError("pair extractor", name, PAIR_EXTRACTORS)
+    from fesbench.extractors.perceptual import DISTSDistance, LPIPSDistance
+
+    manager = manager or _default_manager()
+    if name == "dists":
+        return DISTSDistance(manager)
+    return LPIPSDistance(manager, "vgg" if name == "lpips-vgg" else "alex")
+
+
+def network(name: str) -> Network:
+    """The extractor or pair extractor of a name, to ask whether it is available and what it depends on."""
+    return pair_extractor(name) if name in PAIR_EXTRACTORS else extractor(name)
+
+
+def _default_manager() -> WeightsManager:
+    from fesbench.data.home import fesbench_home
+
+    return WeightsManager(fesbench_home())
+
+
+def _builtin(name: str) -> Callable[[WeightsManager], Extractor] | None:
+    if name.startswith(("inception-", "clip-vit-", "dinov2-vit-")):
+        return _whole_picture(name)
+    if name == "qualiclip":
+        from fesbench.extractors.qualiclip import QualiCLIP
+
+        return QualiCLIP
+    if name == "lightcnn-29-v2":
+        from fesbench.extractors.lightcnn import LightCNN
+
+        return LightCNN
+    if name == "fer":
+        from fesbench.extractors.fer import Fer
+
+        return Fer
+    if name == "dlib-landmarks":
+        from fesbench.extractors.landmark_extractor import DlibLandmarks
+
+        return lambda manager: DlibLandmarks()
     from fesbench.extractors.faces import FACE_MODELS, DlibDetector, DlibFaces, TorchFaces
 
     if name == "dlib":
@@ -80,3 +158,18 @@ def _builtin(name: str) -> Callable[[WeightsManager], Extractor] | None:
         return lambda manager: DlibDetector()
     models = {model.name: model for model in FACE_MODELS}
     return partial(TorchFaces, model=models[name]) if name in models else None
+
+
+def _whole_picture(name: str) -> Callable[[WeightsManager], Extractor] | None:
+    from fesbench.extractors import clip_features, dinov2, inception
+
+    known: tuple[type[WholePicture | inception.InceptionLogits], ...] = (
+        inception.Inception,
+        inception.InceptionClean,
+        inception.InceptionLogits,
+        inception.CleanFidInception,
+        clip_features.ClipFeatures,
+        dinov2.DinoV2,
+        dinov2.DinoV2Large,
+    )
+    return {made.name: made for made in known}.get(name)

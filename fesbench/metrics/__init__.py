@@ -21,10 +21,30 @@ __all__ = ["METRICS", "metric"]
 
 @cache
 def _registry() -> dict[str, Metric]:
-    from fesbench.metrics.distribution import FrechetDistance, KernelDistance
-    from fesbench.metrics.expression import ExpressionScore
-    from fesbench.metrics.fidelity import PSNR, SSIM
+    from fesbench.metrics import action_units as au
+    from fesbench.metrics.acd import ContentDistance, InputDistance
+    from fesbench.metrics.action_unit_error import ActionUnitError
+    from fesbench.metrics.detection import FaceNotFound
+    from fesbench.metrics.discriminator import DiscriminatorAccuracy
+    from fesbench.metrics.distribution import FrechetDistance
+    from fesbench.metrics.diversity import ExpressionDiversity, PeopleDiversity
+    from fesbench.metrics.expression import ExpressionScore, KnownExpressionScore
+    from fesbench.metrics.expression_variants import (
+        MacroExpressionScore,
+        RestrictedExpressionScore,
+        TopTwoExpressionScore,
+    )
+    from fesbench.metrics.fidelity import PSNR, SSIM, LuminanceSSIM, MultiScaleSSIM, PooledPSNR
+    from fesbench.metrics.frechet_variants import FrechetExtrapolated, FrechetOverExpressions
+    from fesbench.metrics.fvs import FaceVerification, FaceVerificationAtFar
     from fesbench.metrics.identity import FaceSimilarity, Rank1, Verification
+    from fesbench.metrics.inception_score import InceptionScore
+    from fesbench.metrics.kernel import KernelDistance
+    from fesbench.metrics.landmarks import LandmarkError
+    from fesbench.metrics.memory import Memorized, NearestRatio
+    from fesbench.metrics.neighbors import KINDS, Neighborhood
+    from fesbench.metrics.perceptual import PerceptualDistance
+    from fesbench.metrics.quality import Quality, QualityGain, QualityT2
 
     own: tuple[Metric, ...] = (
         ExpressionScore(),
@@ -37,6 +57,46 @@ def _registry() -> dict[str, Metric]:
         FrechetDistance(),
         KernelDistance(),
         FrechetDistance("dlib"),
+        FrechetDistance("inception-clean-fid"),
+        FrechetOverExpressions(),
+        FrechetExtrapolated(),
+        FrechetDistance("clip-vit-b-32"),
+        FrechetDistance("dinov2-vit-b-14"),
+        KernelDistance(subsets=True),
+        InceptionScore(),
+        *(Neighborhood(kind) for kind in KINDS),
+        FaceVerification(),
+        FaceVerificationAtFar(0.001),
+        InputDistance(),
+        ContentDistance(),
+        FaceNotFound(),
+        LuminanceSSIM(),
+        PooledPSNR(),
+        MultiScaleSSIM(),
+        PerceptualDistance("LPIPS"),
+        PerceptualDistance("LPIPS-vgg"),
+        PerceptualDistance("DISTS"),
+        Quality(),
+        QualityT2(),
+        QualityGain(),
+        PeopleDiversity(),
+        ExpressionDiversity(),
+        Memorized(),
+        ExpressionScore("fer"),
+        KnownExpressionScore("fer"),
+        RestrictedExpressionScore(),
+        MacroExpressionScore(),
+        TopTwoExpressionScore(),
+        au.ActionUnitCorrelation(),
+        au.ActionUnitMonotonicity(),
+        au.ActionUnitTau(),
+        au.ActionUnitLeakage(),
+        ActionUnitError(),
+        LandmarkError(),
+        DiscriminatorAccuracy("generated"),
+        DiscriminatorAccuracy("truth"),
+        DiscriminatorAccuracy("training"),
+        NearestRatio(),
     )
     found = {m.card.name: m for m in own}
     return found | {name: m for name, m in _plugins().items() if name not in found}
@@ -66,7 +126,8 @@ def _plugins() -> dict[str, Metric]:
 def metric(name: str, extractor: str | None = None) -> Metric:
     """The metric of a column name, on another extractor where one is given.
 
-    ``FD-<extractor>`` is known for every extractor.
+    ``FD-<extractor>`` is known for every extractor, and ``NAME[extractor]`` for every metric that can be
+    measured on another one.
 
     Raises:
         UnknownNameError: no such metric; names the nearest ones.
@@ -75,6 +136,9 @@ def metric(name: str, extractor: str | None = None) -> Metric:
     from fesbench.errors import UnknownNameError
 
     known = _registry()
+    base, bracket, inside = name.removesuffix("]").partition("[")
+    if name not in known and bracket and name.endswith("]") and base in known:
+        return known[base].with_extractor(inside)
     if name not in known and name.startswith("FD-") and len(name) > 3:
         found = known["FD-dlib"].with_extractor(name[3:])
     elif name in known:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fesbench.errors import DataError, UsageError
 from fesbench.metrics.signature import Signature
-from fesbench.statistics import Interval, cluster_mean
+from fesbench.statistics import Interval, Replicates, cluster_mean
 from fesbench.vocabulary import EXPRESSIONS
 
 if TYPE_CHECKING:
@@ -40,9 +40,10 @@ class MetricCard:
         low, high: Range of the figure (may be infinite).
         unit: Unit, "" for a plain number; "fraction" lies in [0, 1].
         extractor: Name of the feature extractor, "" where pixels are compared.
-        needs: Which parts of the evidence it reads: truth, source, gallery, reference.
+        needs: Which parts of the evidence it reads: truth, source, gallery, reference, training.
         source: Citation.
         per_sample: Whether it yields one value a request.
+        tasks: Kinds of task that it means something for; empty: all that its needs allow.
     """
 
     name: str
@@ -55,6 +56,7 @@ class MetricCard:
     needs: frozenset[str]
     source: str
     per_sample: bool
+    tasks: frozenset[str] = frozenset()
 
 
 class FeatureSet(Protocol):
@@ -71,6 +73,13 @@ class FeatureSet(Protocol):
     @property
     def signature(self) -> str:
         """Weights, input size, resize filter and range of the extractor."""
+
+
+class PairValues(Protocol):
+    """Gives a pair extractor's values, (P, 1), of pairs (P, 2) of rows of two sets of pictures."""
+
+    def __call__(self, extractor: str, first: Which, second: Which, pairs: Rows) -> FeatureSet:
+        """Values of the pairs."""
 
 
 @dataclass
@@ -95,12 +104,16 @@ class Evidence:
         reference_labels: (M,) int label, so that one expression is held against its own reference; None:
             pooled.
         judge_classes: Expression names in the order of the judge's outputs.
+        columns: extractor -> what the columns of its features are, such as "anger" of an outside judge or
+            "AU12" of the action-unit regressor.
         alignment: Of the pictures, such as "dlib68-128-gray".
-        pair_values: (extractor, which, which) -> one value a request for two sets of N pictures, such as
-            LPIPS; None: no pair extractors at hand.
-        landmarks: "source", "truth" -> (N, 68, 2) float32 pixels that the data set or its alignment knows;
-            NaN where it does not.
+        pair_values: (extractor, which, which, pairs) -> one value a pair of rows of two sets, such as LPIPS;
+            None: no pair extractors at hand.
+        landmarks: "source", "truth", "driver", "driver-neutral" -> (N, 68, 2) float32 pixels that the data
+            set or its alignment knows; NaN where it does not.
         action_units: "source", "truth" -> (N, len(ACTION_UNITS)) float32 in [0, 1]; NaN where not coded.
+        training_labels: (T,) int label of each training picture, -1 for none; None: not at hand.
+        training_identity: (T,) int identity code of each training picture.
     """
 
     requests: pd.DataFrame
@@ -117,10 +130,13 @@ class Evidence:
     reference_identity: npt.NDArray[np.int64] | None = None
     reference_labels: npt.NDArray[np.int64] | None = None
     judge_classes: tuple[str, ...] = EXPRESSIONS
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     alignment: str = ""
-    pair_values: Callable[[str, Which, Which], FeatureSet] | None = None
+    pair_values: PairValues | None = None
     landmarks: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     action_units: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    training_labels: npt.NDArray[np.int64] | None = None
+    training_identity: npt.NDArray[np.int64] | None = None
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -140,6 +156,28 @@ class Evidence:
             DataError: wrong number of rows, or a value that is not finite under a valid row.
         """
         return self.memo(("features", extractor, which), lambda: self._checked(extractor, which))
+
+    def pair_set(self, extractor: str, first: Which, second: Which, pairs: Rows) -> FeatureSet:
+        """A pair extractor's values of pairs of rows, (P, 1), checked; asked for once.
+
+        Raises:
+            DataError: no pair extractors at hand, a wrong number of values, or one that is not finite.
+        """
+        key = ("pairs", extractor, first, second, pairs.tobytes())
+        return self.memo(key, lambda: self._checked_pairs(extractor, first, second, pairs))
+
+    def _checked_pairs(self, extractor: str, first: Which, second: Which, pairs: Rows) -> FeatureSet:
+        if self.pair_values is None:
+            raise DataError(f"{extractor} compares pairs of pictures, and this evidence has no pair values")
+        found = self.pair_values(extractor, first, second, pairs)
+        if found.values.shape != (len(pairs), 1):
+            raise DataError(
+                f"{extractor} values of {len(pairs)} pairs have shape {found.values.shape}, "
+                f"expected {len(pairs)} rows"
+            )
+        if not np.isfinite(found.values).all():
+            raise DataError(f"{extractor} gave values that are not finite")
+        return found
 
     def _checked(self, extractor: str, which: Which) -> FeatureSet:
         found = self.features(extractor, which)
@@ -174,6 +212,7 @@ class Measurement:
         identities: Number of identities (clusters) behind the figure.
         signature: How the figure was made.
         interval_method: How the interval was made.
+        replicates: The figure on changed sets of people, where it is no mean of ``per_sample``.
     """
 
     card: MetricCard
@@ -187,6 +226,7 @@ class Measurement:
     signature: Signature
     reason: str = ""
     interval_method: str = ""
+    replicates: Replicates | None = None
 
 
 class Metric(ABC):
@@ -210,15 +250,31 @@ class Metric(ABC):
         """
         raise UsageError(f"metric '{self.card.name}' is defined on '{self.card.extractor or 'pixels'}' alone")
 
-    def signature(self, evidence: Evidence, n_valid: int, n_requested: int, **parts: str) -> Signature:
-        """The signature of a measurement; ``parts`` are extractor, resize, reference."""
+    def signature(
+        self,
+        evidence: Evidence,
+        n_valid: int,
+        n_requested: int,
+        *,
+        found: Mapping[str, str] | None = None,
+        **parts: str,
+    ) -> Signature:
+        """The signature of a measurement.
+
+        Args:
+            evidence: what was measured.
+            n_valid: pictures that could be read.
+            n_requested: pictures that were asked for.
+            found: settings that follow from the evidence, beside the metric's own.
+            parts: extractor, resize, reference.
+        """
         return Signature.of(
             self.card.name,
             n_valid=n_valid,
             n_requested=n_requested,
             protocol=evidence.protocol,
             alignment=evidence.alignment,
-            settings=self.settings(),
+            settings={**self.settings(), **(found or {})},
             **parts,
         )
 
@@ -272,6 +328,7 @@ def from_interval(
         identities=interval.clusters,
         signature=signature,
         interval_method=interval.method,
+        replicates=interval.replicates,
     )
 
 

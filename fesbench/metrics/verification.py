@@ -8,12 +8,12 @@ pairs the level cannot be resolved and no figure is given.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from fesbench.statistics import FEW_CLUSTERS, Interval
+from fesbench.statistics import Interval, Replicates, bootstrap_interval
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -31,6 +31,7 @@ class Pairs:
         impostor: (Q,) similarity of pairs of two identities, both faces found, in descending order.
         impostor_probe, impostor_gallery: (Q,) the two identities.
         identities: K.
+        names: The K identities as they were given, ascending.
     """
 
     genuine: Floats
@@ -39,6 +40,7 @@ class Pairs:
     impostor_probe: Ints
     impostor_gallery: Ints
     identities: int
+    names: tuple[int, ...] = ()
 
 
 def make_pairs(
@@ -71,6 +73,7 @@ def make_pairs(
         impostor_probe=a[impostor[0]][order],
         impostor_gallery=b[impostor[1]][order],
         identities=len(names),
+        names=tuple(names.tolist()),
     )
 
 
@@ -93,39 +96,29 @@ def tar_at_far(pairs: Pairs, far: float) -> float:
 
 
 def tar_interval(
-    pairs: Pairs, far: float, *, seed: int, replicates: int = 1000, level: float = 0.95
+    pairs: Pairs, far: float, *, seed: int, replicates: int = 2000, level: float = 0.95
 ) -> Interval:
     """TAR with a bootstrap over identities that recomputes the threshold in every replicate.
 
     Both sides of a pair are drawn from the resampled identities: an identity drawn w times gives its
     genuine pairs weight w, and a pair of two identities the weight of their product; two copies of one
-    identity are no impostors. Percentile interval from 20 identities on; below, Student's t with the
+    identity are no impostors. Expanded percentiles from 8 identities on; below, Student's t with the
     bootstrap's standard error. A rate of exactly 0 or 1 gets the Clopper-Pearson bound over identities,
     since resampling shows no spread there.
     """
     value, k = tar_at_far(pairs, far), len(np.unique(pairs.genuine_identity))
     if k == 1:
         return Interval(value, math.nan, math.nan, "none: one identity", 1)
+    rng = np.random.default_rng(seed)
+    even = np.full(pairs.identities, 1 / pairs.identities)
+    draws = replicate_tar(pairs, far, rng.multinomial(pairs.identities, even, size=replicates))
+    kept = Replicates("identity-bootstrap", draws, pairs.names)
     if value in (0.0, 1.0):
         width = 1 - ((1 - level) / 2) ** (1 / k)
         low, high = (0.0, width) if value == 0.0 else (1 - width, 1.0)
-        return Interval(value, low, high, "clopper-pearson over identities", k)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(
-        pairs.identities, np.full(pairs.identities, 1 / pairs.identities), size=replicates
-    )
-    draws = replicate_tar(pairs, far, weights)
-    draws = draws[np.isfinite(draws)]
-    if k < FEW_CLUSTERS:
-        from scipy.special import stdtrit
-
-        half = float(stdtrit(k - 1, (1 + level) / 2)) * float(draws.std(ddof=1))
-        return Interval(
-            value, max(0.0, value - half), min(1.0, value + half), "t, bootstrap error over identities", k
-        )
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    method = f"percentile identity bootstrap, threshold anew, {replicates} replicates"
-    return Interval(value, float(low), float(high), method, k)
+        return Interval(value, low, high, "clopper-pearson over identities", k, kept)
+    found = bootstrap_interval(value, draws, clusters=k, level=level, bounds=(0.0, 1.0))
+    return replace(found, method=f"{found.method}, threshold anew", replicates=kept)
 
 
 def replicate_tar(pairs: Pairs, far: float, weights: Ints) -> Floats:

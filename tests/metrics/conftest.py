@@ -16,14 +16,24 @@ class FakeFeatures:
     signature: str
 
 
+def pair_lookup(evidence, compare, signature):
+    def values(extractor, first, second, pairs):
+        a, b = (getattr(evidence, which)[pairs[:, side]] for side, which in enumerate((first, second)))
+        found = np.asarray(compare(a, b), dtype=np.float32)[:, None]
+        return FakeFeatures(found, np.ones(len(found), dtype=bool), f"{extractor}:{signature}")
+
+    return values
+
+
 @pytest.fixture
 def make_evidence():
     """Factory: ``make_evidence(identities=[0, 0, 1], features={("dlib", "source"): values, ...}, ...)``.
 
-    A feature entry is an array, or a pair (array, valid). All fields of Evidence can be overridden.
+    A feature entry is an array, or a pair (array, valid). ``pairs`` is a function of two stacks of pictures
+    that stands for every pair extractor. All fields of Evidence can be overridden.
     """
 
-    def make(identities, *, features=None, signature="sig:1", size=16, **fields):
+    def make(identities, *, features=None, pairs=None, signature="sig:1", size=16, **fields):
         clusters = np.asarray(identities)
         n, rng = len(clusters), np.random.default_rng(0)
         table = pd.DataFrame(
@@ -54,7 +64,10 @@ def make_evidence():
             "gallery_identity": np.unique(clusters),
             "reference_name": "test-real",
         }
-        return Evidence(**(given | fields))
+        evidence = Evidence(**(given | fields))
+        if pairs is not None:
+            evidence.pair_values = pair_lookup(evidence, pairs, signature)
+        return evidence
 
     return make
 

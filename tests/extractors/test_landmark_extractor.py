@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fesbench.errors import DataError
+from fesbench.extractors.landmark_extractor import DlibLandmarks
+
+dlib = pytest.importorskip("dlib")
+
+
+@pytest.fixture(scope="module")
+def avatars() -> tuple[np.ndarray, np.ndarray]:
+    """Two faces of 128 px with their landmarks."""
+    from fesbench.data.avatars import AvatarSpec, render
+
+    batch = render([AvatarSpec(3), AvatarSpec(4, expression="happiness")], 128)
+    return batch.images, batch.landmarks
+
+
+def test_landmarks_lie_near_the_true_ones(avatars: tuple[np.ndarray, np.ndarray]) -> None:
+    images, true = avatars
+    values, valid = DlibLandmarks().extract(images)
+    assert values.shape == (2, 136)
+    assert values.dtype == np.float32
+    assert valid.all()
+    eyes = np.linalg.norm(true[:, 36] - true[:, 45], axis=1)
+    error = np.linalg.norm(values.reshape(2, 68, 2) - true, axis=2).mean(axis=1) / eyes
+    assert (error < 0.12).all()
+
+
+def test_no_face_is_not_valid_and_the_largest_of_two_is_taken(
+    avatars: tuple[np.ndarray, np.ndarray],
+) -> None:
+    images, _ = avatars
+    found = DlibLandmarks()
+    alone, _ = found.extract(images[:1])
+    values, valid = found.extract(np.full((1, 128, 128, 3), 90, np.uint8))
+    assert (valid.tolist(), float(np.abs(values).sum())) == ([False], 0.0)
+    wide = np.full((1, 256, 384, 3), 90, np.uint8)
+    large = np.kron(images[0], np.ones((2, 2, 1), np.uint8))
+    wide[0, :, :256], wide[0, 64:192, 256:] = large, images[1]
+    values, valid = found.extract(wide)
+    assert valid.all()
+    assert np.abs(values.reshape(68, 2) / 2 - alone.reshape(68, 2)).mean() < 3
+
+
+def test_it_does_not_depend_on_the_batch_and_needs_no_landmarks(
+    avatars: tuple[np.ndarray, np.ndarray],
+) -> None:
+    images, _ = avatars
+    found = DlibLandmarks()
+    both = found.extract(images)[0]
+    assert np.array_equal(found.extract(images[1:])[0][0], both[1])
+    assert found.extract(images[:0])[0].shape == (0, 136)
+    with pytest.raises(DataError, match="takes uint8"):
+        found.extract(images.astype(np.float32))
+    found.close()
+    assert np.array_equal(found.extract(images)[0], both)
+
+
+def test_the_signature_names_the_predictors_file() -> None:
+    made = DlibLandmarks()
+    assert made.available() is None
+    assert made.signature.startswith("dlib-landmarks:fbdc2cb8:")
