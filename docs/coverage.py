@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from fesbench.paired import difference_of_means
+from fesbench.gate.paired import difference_of_means
 from fesbench.statistics import cluster_mean, cluster_sums
 
 PEOPLE = (8, 12, 40)

@@ -8,11 +8,15 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "check", "compare", "evaluate"]
 
 if TYPE_CHECKING:
-    from fesbench.comparison import compare
     from fesbench.external import evaluate
-    from fesbench.gate import check
+    from fesbench.gate.check import check
+    from fesbench.gate.comparison import compare
 
-_LAZY = {"check": "fesbench.gate", "compare": "fesbench.comparison", "evaluate": "fesbench.external"}
+_LAZY = {
+    "check": "fesbench.gate.check",
+    "compare": "fesbench.gate.comparison",
+    "evaluate": "fesbench.external",
+}
 
 
 def __getattr__(name: str) -> Any:

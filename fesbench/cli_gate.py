@@ -37,9 +37,9 @@ def check(
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML, one test case a figure.")] = None,
 ) -> None:
     """Hold a run against its baseline: 0 same or improved, 3 something worse, 5 not comparable."""
-    from fesbench import gate_writers
     from fesbench.data.files import atomic_write_bytes
-    from fesbench.gate import check as check_run
+    from fesbench.gate.check import check as check_run
+    from fesbench.gate import writers as gate_writers
 
     report = check_run(run, against, tolerance=tolerance, method=method)
     if json_ is not None:
@@ -69,9 +69,9 @@ def compare(
     markdown: Annotated[Path | None, typer.Option(help="Write the table as Markdown.")] = None,
 ) -> None:
     """Compare two rows: paired differences over people, intervals, p-values, and who improves."""
-    from fesbench import comparison_writers
-    from fesbench.comparison import compare as compare_rows
     from fesbench.data.files import atomic_write_bytes
+    from fesbench.gate import comparison_writers
+    from fesbench.gate.comparison import compare as compare_rows
 
     places, names = _sides(a, b, runs, methods)
     found = compare_rows(places[0], places[1], methods=names, expressions=not pooled)
@@ -105,8 +105,8 @@ def explain(
     method: MethodOption = None,
 ) -> None:
     """Say a score's signature in words, or whether two are comparable (exit code 5 where not)."""
-    from fesbench.explain import explain as explain_signature
-    from fesbench.explain import explain_difference
+    from fesbench.metrics.explain import explain as explain_signature
+    from fesbench.metrics.explain import explain_difference
 
     signature = _signature(what, metric, method)
     lines = explain_signature(signature)
@@ -132,7 +132,7 @@ def _signature(text: str, metric: str | None, method: str | None) -> str:
             raise UsageError(f"{text} is a folder; name one of its scores with --metric")
         return text
     from fesbench.errors import UnknownNameError
-    from fesbench.snapshot_records import open_row
+    from fesbench.gate.snapshot_records import open_row
 
     figures = open_row(Path(text), method).figures
     found = [figure for figure in figures if figure.metric == metric and figure.signature]
@@ -153,8 +153,8 @@ def baseline_save(
     method: MethodOption = None,
 ) -> None:
     """Write what 'fesbench check' needs of a run into one JSON file; it holds no pictures."""
-    from fesbench.snapshot import save_snapshot
-    from fesbench.snapshot_records import open_row
+    from fesbench.gate.snapshot import save_snapshot
+    from fesbench.gate.snapshot_records import open_row
 
     found = open_row(run, method)
     save_snapshot(found, out)

@@ -172,7 +172,7 @@ def evaluate_folder(
     bench = open_bench(rules, budget=budget, out=out, source=source, reporter=reporter)
     answers = read_answers(folder, bench.requests, bench.store.size)
     requests, images = answers.chosen, answers.stack()
-    record = Record(cell=_cell(name, bench), trained_on="unknown", card={"id": name, "title": name})
+    record = Record(cell=_cell(name, bench), trained_on="unknown", card={"id": name, "title": name, "citation": ""})
     record.not_run = [*bench.not_run, *_unanswered(bench.requests, requests)]
     record.judge = bench.judge_card
     record.action_unit_regressor = bench.regressor_card
@@ -275,7 +275,8 @@ def _ask_network(
     path: Path, adapter: Path | None, folder: Path, protocol: str, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write a network's pictures; what the record keeps of it."""
-    from fesbench.exported import ExportedNetwork, exported_answers, load_adapter
+    from fesbench.exported import ExportedNetwork, exported_answers
+    from fesbench.exported_adapter import load_adapter
     from fesbench.exported_programs import open_program
     from fesbench.folds import tables_of
 
@@ -287,7 +288,9 @@ def _ask_network(
     network = ExportedNetwork(program, spec, store.size)
     made = 0
     with reporter.stage(f"{path.name}: synthesize") as stage:
-        for part, requests, _ in tables_of(rules, store, parse_budget(options.get("budget", "standard")).text):
+        for part, requests, _ in tables_of(
+            rules, store, parse_budget(options.get("budget", "standard")).text
+        ):
             told = requests.drop(columns="target")
             for done, (name, image) in enumerate(exported_answers(network, part, store, told), made + 1):
                 _write_images({name: image}, folder)

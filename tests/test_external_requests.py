@@ -61,7 +61,6 @@ def scoring(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
             judge_card={},
             regressor_card={},
             data_card={},
-            data_card={},
             close=lambda: None,
         )
 
@@ -243,3 +242,46 @@ def test_failed_reference_rows_are_told_after_the_record_is_saved(
     saved = next((tmp_path / "runs").rglob("record.json")).parent
     assert load_record(saved).status == "scored"
     assert str(saved) in str(caught.value)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_dry_run_of_the_command_scores_nothing(
+    mini, as_json: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fesbench.folds.open_bench", lambda *_, **__: pytest.fail("was scored"))
+    monkeypatch.chdir(tmp_path)
+    folder = answer(tmp_path / "ours", mini[1][mini[1]["task"] == "expression"].iloc[1:])
+    arguments = ["evaluate", str(folder), "--protocol", MINI, "--size", "32", "--dry-run"]
+    with pytest.raises(SystemExit) as left:
+        main([*arguments, "--json"] if as_json else arguments)
+    assert left.value.code == 2
+    missing = mini[1]["request"].iloc[0]
+    shown = capsys.readouterr().out
+    if as_json:
+        assert json.loads(shown)["missing"] == [missing]
+    else:
+        assert f"missing: 1\n  {missing}" in shown
+        assert "pictures equal another one" in shown
+    assert {path.name for path in tmp_path.iterdir()} == {"ours"}
+
+
+def test_a_request_may_be_answered_by_a_folder_of_its_name(mini, scoring, tmp_path: Path) -> None:
+    chosen = mini[1][mini[1]["task"] == "transfer"]
+    folder = answer(tmp_path / "ours", chosen)
+    first = chosen["request"].iloc[0]
+    (folder / first).mkdir()
+    (folder / f"{first}.png").rename(folder / first / "0001.png")
+    record = evaluate_folder(folder, protocol=MINI, size=32, out=tmp_path / "runs", made_by={"by": "me"})
+    assert (tmp_path / "runs" / record.cell.folder / "images" / f"{first}.png").is_file()
+    assert record.parameters == {"by": "me"}
+
+
+def test_a_network_is_asked_by_the_command(
+    scoring: list[pd.DataFrame], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.pth").write_bytes(b"a pickle")
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", str(tmp_path / "net.pth"), "--protocol", MINI, "--out", str(tmp_path)])
+    assert left.value.code == 2
+    assert "a pickle runs code" in " ".join(capsys.readouterr().err.split())
+    assert not scoring

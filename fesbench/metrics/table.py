@@ -1,4 +1,4 @@
-"""The table of metrics, made from their declarations: ``python -m fesbench.metrics.table`` writes the page."""
+"""The table of metrics, made from their declarations; ``python -m fesbench.metrics.table`` writes it down."""
 
 from __future__ import annotations
 

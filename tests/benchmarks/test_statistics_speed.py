@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pytest
 
+from fesbench.gate.paired import difference_of_means
 from fesbench.metrics.frechet import frechet_jackknife
 from fesbench.metrics.verification import make_pairs, tar_interval
-from fesbench.paired import difference_of_means
 from fesbench.statistics import cluster_mean, cluster_sums
 
 PEOPLE = 40

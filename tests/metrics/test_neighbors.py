@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage: against hand-made points, the definitions by loops, torch-fidelity."""
+"""Precision, recall, density, coverage: by hand-made points, the definitions as loops, torch-fidelity."""
 
 import numpy as np
 import pytest

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from fesbench.gate.paired import difference_of_deleted, difference_of_draws
 from fesbench.metrics.distribution import FrechetDistance
 from fesbench.metrics.identity import Verification
-from fesbench.paired import difference_of_deleted, difference_of_draws
 from fesbench.replicates import read_replicates, replicate_row, write_replicates
 
 PEOPLE, PER = 12, 10

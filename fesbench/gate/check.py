@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from fesbench.comparison import Compared, compare_snapshots
 from fesbench.errors import EXIT_NOT_COMPARABLE, EXIT_OK, EXIT_WORSE
-from fesbench.gate_cost import judge_cost
-from fesbench.snapshot import Snapshot
-from fesbench.snapshot_records import open_row
-from fesbench.tolerance import Tolerances, load_tolerances
-from fesbench.verdict import Status, Verdict, judged
+from fesbench.gate.comparison import Compared, compare_snapshots
+from fesbench.gate.cost import judge_cost
+from fesbench.gate.snapshot import Snapshot
+from fesbench.gate.snapshot_records import open_row
+from fesbench.gate.tolerance import Tolerances, load_tolerances
+from fesbench.gate.verdict import Status, Verdict, judged
 
 ORDER: tuple[Status, ...] = ("worse", "not comparable", "missing", "improved", "same")
 
@@ -73,7 +73,7 @@ def check(
     Args:
         run: a record's folder, a folder of records, or a snapshot.
         against: a baseline file, another record's folder, or a snapshot.
-        tolerance: a TOML file, or tolerances; default: :func:`fesbench.tolerance.default_tolerance`.
+        tolerance: a TOML file, or tolerances; default: :func:`fesbench.gate.tolerance.default_tolerance`.
         method: which method of the folder.
 
     Raises:

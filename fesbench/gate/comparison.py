@@ -14,11 +14,16 @@ from typing import Literal
 import numpy as np
 
 from fesbench.errors import EXIT_NOT_COMPARABLE, EXIT_OK, NotComparableError
-from fesbench.explain import card_of, explain_difference
-from fesbench.paired import Difference, difference_of_deleted, difference_of_draws, difference_of_means
+from fesbench.gate.paired import (
+    Difference,
+    difference_of_deleted,
+    difference_of_draws,
+    difference_of_means,
+)
+from fesbench.gate.snapshot import Figure, Snapshot
+from fesbench.gate.snapshot_records import open_row
+from fesbench.metrics.explain import card_of, explain_difference
 from fesbench.replicates import FigureKey
-from fesbench.snapshot import Figure, Snapshot
-from fesbench.snapshot_records import open_row
 from fesbench.statistics import holm
 
 SEED = 0

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree
 
-from fesbench.comparison_writers import number, table
-from fesbench.gate import GateReport
-from fesbench.verdict import COST, Verdict
+from fesbench.gate.check import GateReport
+from fesbench.gate.comparison_writers import number, table
+from fesbench.gate.verdict import COST, Verdict
 
 SHOWN = 25
 """Rows of a Markdown summary: a comment should be read, the rest is in the JSON."""

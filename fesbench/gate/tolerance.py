@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from fesbench.errors import UsageError
-from fesbench.explain import card_of
+from fesbench.metrics.explain import card_of
 
 COST_TOLERANCES: Mapping[str, float] = {
     "parameters": 0.05,

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fesbench.gate import GateReport, check, seed_margin
-from fesbench.gate_cost import judge_cost
-from fesbench.gate_writers import as_json, junit, markdown
-from fesbench.snapshot import CostFigures, Snapshot, load_snapshot, save_snapshot
-from fesbench.snapshot_records import open_row
-from fesbench.tolerance import Tolerance, Tolerances
-from fesbench.verdict import Verdict, judged
+from fesbench.gate.check import GateReport, check, seed_margin
+from fesbench.gate.cost import judge_cost
+from fesbench.gate.snapshot import CostFigures, Snapshot, load_snapshot, save_snapshot
+from fesbench.gate.snapshot_records import open_row
+from fesbench.gate.tolerance import Tolerance, Tolerances
+from fesbench.gate.verdict import Verdict, judged
+from fesbench.gate.writers import as_json, junit, markdown
 from tests.reports.synthetic_records import ROWS, requests_table, write_cell
 
 ROW = {row.id: row for row in ROWS}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fesbench.errors import UsageError
-from fesbench.explain import FIELDS, UNKNOWN, explain, explain_difference
 from fesbench.metrics import METRICS
+from fesbench.metrics.explain import FIELDS, UNKNOWN, explain, explain_difference
 
 FID = "FID|x:inception-tf-2015:6726825d|ref:test-real:280|cov:n-1|n:98/100|p:ck+@1:8c1f|a:dlib68|v:0.3.0"
 
@@ -46,7 +46,7 @@ def test_no_signature(text: str) -> None:
 
 def test_every_setting_of_every_metric_has_words() -> None:
     used = {key for metric in METRICS.values() for key in metric.settings()}
-    assert used <= set(FIELDS), "say what the new settings mean in fesbench/explain.py"
+    assert used <= set(FIELDS), "say what the new settings mean in fesbench/metrics/explain.py"
 
 
 def test_every_field_stands_in_the_documentation() -> None:

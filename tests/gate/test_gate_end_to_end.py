@@ -12,10 +12,10 @@ import pytest
 
 import fesbench
 from fesbench.cli import main
-from fesbench.gate import GateReport
+from fesbench.gate.check import GateReport
+from fesbench.gate.snapshot import load_snapshot
+from fesbench.gate.snapshot_records import find_row
 from fesbench.run import RunOptions, run
-from fesbench.snapshot import load_snapshot
-from fesbench.snapshot_records import find_row
 from tests.end_to_end import PIXELS
 
 pytestmark = pytest.mark.slow

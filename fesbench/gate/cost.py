@@ -11,9 +11,9 @@ from __future__ import annotations
 import statistics as plain
 from collections.abc import Sequence
 
-from fesbench.snapshot import CostFigures
-from fesbench.tolerance import Tolerances
-from fesbench.verdict import COST, Status, Verdict, judged
+from fesbench.gate.snapshot import CostFigures
+from fesbench.gate.tolerance import Tolerances
+from fesbench.gate.verdict import COST, Status, Verdict, judged
 
 COUNTS = ("parameters", "parameters_synthesis", "flops")
 SPEEDS = {"images_per_second": True, "latency_p50_ms": False}

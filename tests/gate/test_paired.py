@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fesbench.errors import DataError
-from fesbench.paired import difference_of_deleted, difference_of_draws, difference_of_means
+from fesbench.gate.paired import difference_of_deleted, difference_of_draws, difference_of_means
 from fesbench.statistics import cluster_sums, paired_difference
 
 

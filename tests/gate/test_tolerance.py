@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fesbench.errors import UsageError
-from fesbench.tolerance import COST_TOLERANCES, Tolerance, default_tolerance, load_tolerances
+from fesbench.gate.tolerance import COST_TOLERANCES, Tolerance, default_tolerance, load_tolerances
 
 METRICS = ("ECS", "FID", "TAR@FAR=1%")
 

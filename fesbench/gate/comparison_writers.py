@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fesbench.comparison import Compared, Comparison
+from fesbench.gate.comparison import Compared, Comparison
 
 COLUMNS = ("where", "metric", "A", "B", "A - B", "95 % interval", "p (Holm)", "better under A", "seeds' SD")
 

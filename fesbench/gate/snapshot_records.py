@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from fesbench.errors import NotComparableError, RecordError, UsageError
+from fesbench.gate.snapshot import CostFigures, Figure, Snapshot, load_snapshot
 from fesbench.metrics.signature import Signature
 from fesbench.record import FOLDS, RECORD_NAME, Record, Score, load_record
 from fesbench.replicates import FigureKey, ReplicateRow, read_replicates
-from fesbench.snapshot import CostFigures, Figure, Snapshot, load_snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +25,8 @@ def open_row(place: Path, method: str | None = None, *, seed: int | None = None)
     """The one row that is meant by a baseline file, a record's folder or a folder of records.
 
     Args:
-        place: ``*.json`` written by :func:`fesbench.snapshot.save_snapshot`, a cell's folder, or any folder
-            above cells.
+        place: ``*.json`` written by :func:`fesbench.gate.snapshot.save_snapshot`, a cell's folder, or any
+            folder above cells.
         method: its id, where the folder holds several.
         seed: only this seed; default: all seeds, taken together.
 
