@@ -172,7 +172,8 @@ def evaluate_folder(
     bench = open_bench(rules, budget=budget, out=out, source=source, reporter=reporter)
     answers = read_answers(folder, bench.requests, bench.store.size)
     requests, images = answers.chosen, answers.stack()
-    record = Record(cell=_cell(name, bench), trained_on="unknown", card={"id": name, "title": name, "citation": ""})
+    card = {"id": name, "title": name, "citation": ""}
+    record = Record(cell=_cell(name, bench), trained_on="unknown", card=card)
     record.not_run = [*bench.not_run, *_unanswered(bench.requests, requests)]
     record.judge = bench.judge_card
     record.action_unit_regressor = bench.regressor_card
