@@ -75,7 +75,7 @@ def _records(board: Board) -> list[Note]:
             found.append(
                 Note(f"Saw the test domain: {title}", "It was given unlabelled pictures of the test styles.")
             )
-        if any(r.record.status == "scored" and r.samples is None for r in runs):
+        if any(r.record.status == "scored" and r.record.scores and r.samples is None for r in runs):
             text = "samples.parquet is missing, so it is ranked by intervals alone and shown in no picture."
             found.append(Note(f"No values per picture: {title}", text, alert=True))
         alike = _identical(run)

@@ -232,8 +232,10 @@ def _cell(board: Board, method: str, seeds: Sequence[Score | None], task: str, d
     scores = [score for score in seeds if score is not None]
     if not scores:
         runs = board.methods[method]
-        failed = next((run for run in runs if run.record.status == "failed"), None)
-        return Cell(reason="failed" if failed else "not scored")
+        if any(run.record.status == "failed" for run in runs):
+            return Cell(reason="failed")
+        refused = [n.reason for n in runs[0].record.not_run if (n.task, n.domain) == (task, domain)]
+        return Cell(reason=refused[0] if refused else "not scored")
     first = scores[0]
     cell = Cell(
         value=first.value, low=first.low, high=first.high, n_requested=first.n_requested,

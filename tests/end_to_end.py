@@ -16,7 +16,7 @@ MINI, PIXELS = str(PROTOCOLS / "mini@1.toml"), str(PROTOCOLS / "pixels@1.toml")
 
 def command(*arguments: str) -> list[str]:
     """A fesbench command line as a separate process."""
-    script = "from fesbench.cli import main; main()"
+    script = "from fesbench.cli.main import main; main()"
     return [sys.executable, "-c", script, *arguments]
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from fesbench.cli import main
+from fesbench.cli.main import main
 
 HEAVY = ("torch", "torchvision", "pandas", "numpy", "scipy", "sklearn", "deepface", "dlib", "matplotlib")
 
@@ -21,7 +21,7 @@ def leave(*arguments: str) -> int:
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys\nfrom fesbench.cli import main\n"
+        "import sys\nfrom fesbench.cli.main import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
     )

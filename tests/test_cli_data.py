@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fesbench.cli import main
+from fesbench.cli.main import main
 from fesbench.data.layouts.ckplus import write
 from fesbench.errors import UnknownNameError, UsageError
 from fesbench.preparation import parse_options, rules_for, uses
@@ -123,7 +123,7 @@ def test_show_counts_and_names_duplicates_and_protocols(
 
 
 def test_counts_without_identities_speak_of_no_people(capsys: pytest.CaptureFixture[str]) -> None:
-    from fesbench.cli_data_tables import tell_counts
+    from fesbench.cli.data_tables import tell_counts
 
     counts = {"images": 3, "expressions": {"fear": {"images": 3, "people": 3}}, "identities_known": False}
     twice = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fesbench.cli import main
+from fesbench.cli.main import main
 
 CONTENT = b"clip" * 500
 

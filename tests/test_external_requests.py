@@ -12,10 +12,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fesbench.cli import main
+from fesbench.cli.main import main
 from fesbench.data.store import AlignedStore
 from fesbench.errors import EXIT_CELLS_FAILED, DataError, UsageError
-from fesbench.external import CellsFailedError, asked, evaluate, evaluate_folder, wanted, write_sources
+from fesbench.outside.evaluate import (
+    CellsFailedError,
+    asked,
+    evaluate,
+    evaluate_folder,
+    wanted,
+    write_sources,
+)
 from fesbench.partition import build_split
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol, load_protocol

@@ -17,10 +17,10 @@ from fesbench import folds
 from fesbench.bench import Bench
 from fesbench.cell import REFERENCE, CellPlan
 from fesbench.engines.local import run_cells
-from fesbench.external import asked, evaluate_folder
 from fesbench.extractors import judge as judges
 from fesbench.folds import FoldedBench, open_bench, run_plans
 from fesbench.method import methods
+from fesbench.outside.evaluate import asked, evaluate_folder
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol, load_protocol
 from fesbench.record import FOLDS, Record, load_record

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from fesbench.errors import DataError, UsageError, WeightsError
-from fesbench.external import evaluate, evaluate_folder
+from fesbench.outside.evaluate import evaluate, evaluate_folder
 from fesbench.record import Record
 from fesbench.run import RunOptions, run
 from tests.end_to_end import MINI, figures, find_records, records

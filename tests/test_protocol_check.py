@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from fesbench.cli import main
+from fesbench.cli.main import main
 from fesbench.errors import ProtocolError
 from fesbench.method import methods
 from fesbench.protocol import Protocol, load_protocol, parse_protocol, protocol_files

@@ -134,9 +134,7 @@ def split_by_fold(fold_of: Mapping[str, int], fold: int) -> Split:
 
 def split_of(sides: Mapping[str, str]) -> Split:
     """The split of a mapping from person to side; people with another side than the three take no part."""
-    return Split(
-        **{name: frozenset(who for who, side in sides.items() if side == name) for name in SIDES}
-    )
+    return Split(**{name: frozenset(who for who, side in sides.items() if side == name) for name in SIDES})
 
 
 def split_by_index(identities_in_order: Sequence[str], *, train: int, validation: int, test: int) -> Split:

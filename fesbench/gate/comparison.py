@@ -139,7 +139,7 @@ def compare_snapshots(a: Snapshot, b: Snapshot, *, expressions: bool = True) -> 
 
 def _check_presets(a: Snapshot, b: Snapshot) -> None:
     from fesbench.cell import REFERENCE
-    from fesbench.external import EXTERNAL
+    from fesbench.outside.evaluate import EXTERNAL
 
     presets = {a.cell.preset, b.cell.preset} - {REFERENCE, EXTERNAL}
     if len(presets) > 1:

@@ -25,16 +25,16 @@ import pytest
 import torch
 from PIL import Image
 
-from fesbench.answers import read_answers
 from fesbench.bench import Bench
 from fesbench.evaluation import score_cell
-from fesbench.external import asked
 from fesbench.extractors import registry
 from fesbench.extractors.cache import FeatureCache
 from fesbench.extractors.crops import dlib_chip
 from fesbench.extractors.faces import DlibFaces
 from fesbench.extractors.inception import Inception
 from fesbench.extractors.weights import TABLE, WeightsManager
+from fesbench.outside.answers import read_answers
+from fesbench.outside.evaluate import asked
 from fesbench.partition import build_split
 from fesbench.progress import Reporter
 from fesbench.protocol import load_protocol

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import fesbench
-from fesbench.cli import main
+from fesbench.cli.main import main
 from fesbench.gate.check import GateReport
 from fesbench.gate.snapshot import load_snapshot
 from fesbench.gate.snapshot_records import find_row

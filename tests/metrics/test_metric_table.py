@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fesbench.cli import main
+from fesbench.cli.main import main
 from fesbench.metrics import METRICS
 from fesbench.metrics.table import PAGE, page, rows
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fesbench.cli_tables import JsonOption, print_json, show_table
+from fesbench.cli.tables import JsonOption, print_json, show_table
 
 protocols_app = typer.Typer(help="Protocols: the rules of a comparison.", invoke_without_command=True)
 
@@ -121,7 +121,7 @@ def protocols_requests(
 ) -> None:
     """Write what must be made: one row a request, with the file name it must have and what is granted."""
     from fesbench.data.files import atomic_write_bytes
-    from fesbench.external import asked, wanted, write_sources
+    from fesbench.outside.evaluate import asked, wanted, write_sources
     from fesbench.progress import LiveReporter
     from fesbench.protocol import load_protocol
     from fesbench.sources import parse_sources

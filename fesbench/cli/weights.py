@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fesbench.cli_tables import JsonOption, print_json, show_table
+from fesbench.cli.tables import JsonOption, print_json, show_table
 from fesbench.errors import WeightsError
 
 if TYPE_CHECKING:

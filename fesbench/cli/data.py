@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fesbench.cli_data_tables import tell_counts, tell_prepared
-from fesbench.cli_tables import JsonOption, print_json, show_table
+from fesbench.cli.data_tables import tell_counts, tell_prepared
+from fesbench.cli.tables import JsonOption, print_json, show_table
 from fesbench.errors import DataError, UsageError
 
 data_app = typer.Typer(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fesbench.cli_tables import show_table
+from fesbench.cli.tables import show_table
 from fesbench.errors import EXIT_NOT_COMPARABLE, FesbenchError, UsageError
 
 baseline_app = typer.Typer(no_args_is_help=True, help="What later runs are held against.")
@@ -38,8 +38,8 @@ def check(
 ) -> None:
     """Hold a run against its baseline: 0 same or improved, 3 something worse, 5 not comparable."""
     from fesbench.data.files import atomic_write_bytes
-    from fesbench.gate.check import check as check_run
     from fesbench.gate import writers as gate_writers
+    from fesbench.gate.check import check as check_run
 
     report = check_run(run, against, tolerance=tolerance, method=method)
     if json_ is not None:

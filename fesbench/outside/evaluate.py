@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.answers import Answers, read_answers
 from fesbench.bench import Bench
 from fesbench.budget import parse_budget
 from fesbench.cell import REFERENCE, CellPlan
 from fesbench.environment import describe_environment, resolve_device
 from fesbench.errors import EXIT_CELLS_FAILED, DataError, FesbenchError, UsageError
+from fesbench.outside.answers import Answers, read_answers
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol, load_protocol
 from fesbench.record import Cell, NotRun, Record, safe_name
@@ -276,10 +276,10 @@ def _ask_network(
     path: Path, adapter: Path | None, folder: Path, protocol: str, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write a network's pictures; what the record keeps of it."""
-    from fesbench.exported import ExportedNetwork, exported_answers
-    from fesbench.exported_adapter import load_adapter
-    from fesbench.exported_programs import open_program
     from fesbench.folds import tables_of
+    from fesbench.outside.adapter import load_adapter
+    from fesbench.outside.network import ExportedNetwork, exported_answers
+    from fesbench.outside.programs import open_program
 
     program = open_program(path)
     spec = load_adapter(adapter or path.with_suffix(".toml"))

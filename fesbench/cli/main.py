@@ -14,13 +14,13 @@ from typing import Annotated, Any
 import typer
 
 import fesbench
-from fesbench import cli_gate
-from fesbench.cli_catalog import methods_app
-from fesbench.cli_data import data_app
-from fesbench.cli_metrics import metrics_app
-from fesbench.cli_protocols import FromOption, SplitOption, protocols_app
-from fesbench.cli_tables import show_table
-from fesbench.cli_weights import weights_app
+from fesbench.cli import gate as cli_gate
+from fesbench.cli.catalog import methods_app
+from fesbench.cli.data import data_app
+from fesbench.cli.metrics import metrics_app
+from fesbench.cli.protocols import FromOption, SplitOption, protocols_app
+from fesbench.cli.tables import show_table
+from fesbench.cli.weights import weights_app
 from fesbench.errors import EXIT_CRASH, EXIT_USAGE, FesbenchError
 
 app = typer.Typer(
@@ -163,9 +163,9 @@ def evaluate(
 
     'fesbench protocols requests' lists the wanted pictures.
     """
-    from fesbench.cli_evaluate import show_answers
-    from fesbench.external import evaluate as evaluate_any
-    from fesbench.external import examine_folder
+    from fesbench.cli.evaluate import show_answers
+    from fesbench.outside.evaluate import evaluate as evaluate_any
+    from fesbench.outside.evaluate import examine_folder
     from fesbench.progress import LiveReporter
     from fesbench.reports.site import build
     from fesbench.sources import parse_sources

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fesbench.cli_tables import show_table
+from fesbench.cli.tables import show_table
 
 if TYPE_CHECKING:
     from fesbench.data.store import AlignedStore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fesbench.cli_tables import JsonOption, print_json, show_table
+from fesbench.cli.tables import JsonOption, print_json, show_table
 
 methods_app = typer.Typer(help="Methods and reference rows.", invoke_without_command=True)
 

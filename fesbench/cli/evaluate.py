@@ -1,0 +1,44 @@
+"""What ``fesbench evaluate --dry-run`` prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from fesbench.cli.tables import print_json, show_table
+from fesbench.errors import EXIT_OK, EXIT_USAGE
+
+if TYPE_CHECKING:
+    from fesbench.outside.answers import Answers
+
+
+def show_answers(answers: Answers, *, as_json: bool) -> int:
+    """Print what a folder answers, every faulty name in full.
+
+    Returns:
+        the exit code: 0 where it can be scored, 2 where something must be mended first.
+    """
+    report = answers.report()
+    if as_json:
+        print_json(report)
+        return EXIT_USAGE if report["fault"] else EXIT_OK
+    show_table(
+        ("task", "domain", "wanted", "present"),
+        ((row["task"], row["domain"], row["wanted"], row["present"]) for row in report["tasks"]),
+    )
+    lists = {
+        "missing": report["missing"],
+        "extra (answer no request)": report["extra"],
+        "more than one file": report["double"],
+        "of the wrong size": list(report["wrong_size"].values()),
+        "unreadable": list(report["unreadable"].values()),
+    }
+    for what, names in lists.items():
+        if names:
+            typer.echo(f"\n{what}: {len(names)}")
+            typer.echo("\n".join(f"  {name}" for name in names))
+    if report["identical"]:
+        typer.echo(f"\n{report['identical']} pictures equal another one; they are scored, and counted")
+    typer.echo(f"\nnot scored: {report['fault']}" if report["fault"] else "\nready to be scored")
+    return EXIT_USAGE if report["fault"] else EXIT_OK
