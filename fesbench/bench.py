@@ -17,7 +17,7 @@ import numpy as np
 import fesbench
 from fesbench.data.files import writing
 from fesbench.errors import UsageError, WeightsError
-from fesbench.partition import build_split, rule_in_words
+from fesbench.partition import build_split, build_splits, rule_in_words
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol
 from fesbench.record import NotRun
@@ -193,18 +193,21 @@ def open_store(protocol: Protocol, source: Sources, reporter: Reporter) -> Align
 
 
 def settle_labels(protocol: Protocol, store: AlignedStore, split: Split) -> Protocol:
-    """The protocol with those of its labels that the training people show.
+    """The protocol with those of its labels that the training people show; of a k-fold form those that they
+    show in every fold, so that all folds ask for the same and their judges know the same labels.
 
     Raises:
         ProtocolError: fewer than two are left.
+        DataError: see `build_split`.
     """
     if not protocol.labels:
         return protocol
-    rows = split.rows(store.manifest, "train")
-    if not len(rows):
-        rows = np.arange(len(store))
-    table = store.manifest.table.iloc[rows]
-    return protocol.with_labels(set(table["expression"][table["domain"] == "in"]))
+    parts = build_splits(protocol, store) if protocol.split.n_folds else [split]
+    shown = []
+    for part in parts:
+        table = store.manifest.table.iloc[part.rows(store.manifest, "train")]
+        shown.append(set(table["expression"][table["domain"] == "in"]))
+    return protocol.with_labels(set.intersection(*shown))
 
 
 def build_bench(

@@ -26,6 +26,7 @@ from fesbench.environment import describe_environment, resolve_device
 from fesbench.errors import RecordError
 from fesbench.progress import Reporter
 from fesbench.record import RECORD_NAME, Cell, Health, NotRun, Record, load_record
+from fesbench.replicates import REPLICATES
 from fesbench.vocabulary import ACTION_UNITS
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class _Work:
         if not self.record.stages:
             self.record.environment = describe_environment(self.device)
         with writing(self.folder):
-            for stale in (SAMPLES, CONFUSION):
+            for stale in (SAMPLES, CONFUSION, REPLICATES):
                 (self.folder / stale).unlink(missing_ok=True)
         self.record.save(self.folder)
         started = time.monotonic()

@@ -160,7 +160,7 @@ def tables_of(
 
 def _once(requests: pd.DataFrame) -> pd.DataFrame:
     """Without training material: a person trains in many folds, and each fold's generator makes its own."""
-    from fesbench.evaluation import NOT_IMAGEWISE
+    from fesbench.evaluation_metrics import NOT_IMAGEWISE
 
     return requests[~requests["task"].isin(NOT_IMAGEWISE)].reset_index(drop=True)
 
@@ -255,6 +255,7 @@ def _describe(record: Record, plan: CellPlan, whole: FoldedBench, parts: dict[in
     record.card = describe_card(plan.method)
     record.parameters = first.parameters
     record.judge, record.data = whole.judge_card, whole.data_card
+    record.action_unit_regressor = whole.regressor_card if whole.regressor is not None else {}
     record.not_run = [NotRun(**dict(item)) for item in first.not_run]
     record.health = [
         Health(kind=event.kind, step=event.step, message=f"fold {number}: {event.message}")

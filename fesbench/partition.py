@@ -48,6 +48,17 @@ def build_split(protocol: Protocol, store: AlignedStore) -> Split:
     return split
 
 
+def build_splits(protocol: Protocol, store: AlignedStore) -> list[Split]:
+    """Every split that is run: the protocol's own, or in a k-fold form one for each fold that has people.
+
+    Raises:
+        DataError: see `build_split`.
+    """
+    if not protocol.split.n_folds:
+        return [build_split(protocol, store)]
+    return [split for rules in protocol.folds() if (split := build_split(rules, store)).test]
+
+
 def assignment(protocol: Protocol, store: AlignedStore) -> dict[str, str]:
     """The side of each person, or in a k-fold form the number of its fold; who is in neither is left out.
 
@@ -57,8 +68,9 @@ def assignment(protocol: Protocol, store: AlignedStore) -> dict[str, str]:
     rule = protocol.split
     everybody = sorted(set(store.manifest.table["identity"]))
     prefixes = tuple(f"{extra.set}." for extra in protocol.data.test_sets)
-    tested = [who for who in everybody if prefixes and who.startswith(prefixes)]
-    people = [who for who in everybody if who not in set(tested)]
+    # whoever is unknown in a set that is tested is tested like its others
+    tested = {who for who in everybody if who.removeprefix(UNKNOWN_IDENTITY).startswith(prefixes)}
+    people = [who for who in everybody if who not in tested]
     unknown = [who for who in people if who.startswith(UNKNOWN_IDENTITY)]
     if rule.by == "image":
         if len(unknown) < len(people):
@@ -79,7 +91,8 @@ def assignment(protocol: Protocol, store: AlignedStore) -> dict[str, str]:
 
 def rule_in_words(rule: SplitRule) -> str:
     """The split rule in one sentence."""
-    who = "images (identities unknown; near-duplicates stay together)" if rule.by == "image" else "people"
+    copies = "stay together" if rule.duplicates == "together" else "leave one behind"
+    who = f"images (identities unknown; near-duplicates {copies})" if rule.by == "image" else "people"
     if rule.rule == "file":
         form = f"{who} by an imported file (sha256 {rule.digest[:8]})"
         return _fold_in_words(f"{form} into {rule.folds} folds", rule) if rule.folds else form

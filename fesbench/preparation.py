@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fesbench.progress import Reporter
 
 _SIZE = 128
+_PAIRS = 12
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def rules_for(
     """How to prepare a data set.
 
     The rules are those of the protocol that is named, else of the newest one that carries the data set's name
-    and is about it, else the adapter's own alignment at 128 pixels. What is given replaces them one by one.
+    and is about it, else of the only one that is about it, else the adapter's own alignment at 128 pixels.
+    What is given replaces them one by one.
 
     Args:
         name: of the data set.
@@ -169,14 +171,15 @@ def check_sides(store: AlignedStore, rules: Rules, faces: bool, reporter: Report
         UsageError: ``faces`` without a split to check.
     """
     from fesbench.data.leakage import check_leakage
-    from fesbench.partition import build_split
+    from fesbench.partition import build_splits
 
     if rules.protocol is None:
         if faces:
             raise UsageError("--faces compares the sides of a split; name its --protocol")
         return {"protocol": None, "said": ["no protocol splits this data by itself, so no split was checked"]}
     try:
-        split = build_split(rules.protocol, store)
+        # of a k-fold form as a whole everybody is tested: who leaks does so within a fold
+        splits = build_splits(rules.protocol, store)
     except LeakageError:
         raise
     except DataError as error:
@@ -185,7 +188,8 @@ def check_sides(store: AlignedStore, rules: Rules, faces: bool, reporter: Report
             raise
         return {"protocol": rules.protocol.name, "said": [f"no split was checked: {error}"]}
     with reporter.stage("check that nobody is on two sides"):
-        check_leakage(store.manifest, store.images, split)
+        for split in splits:
+            check_leakage(store.manifest, store.images, split)
     said = [f"no person, file or picture stands on two sides of {rules.protocol.name}'s split"]
     found: dict[str, Any] = {"protocol": rules.protocol.name, "said": said}
     if not faces:
@@ -200,9 +204,11 @@ def check_sides(store: AlignedStore, rules: Rules, faces: bool, reporter: Report
         raise DataError(f"--faces needs dlib's face model ({missing}); see 'fesbench doctor'")
     with reporter.stage("embed one face of each person"):
         try:
-            pairs = nearest_faces(store, split, 12, model.extract)
+            near = [pair for split in splits for pair in nearest_faces(store, split, _PAIRS, model.extract)]
         finally:
             model.close()
+    once = {(pair.first, pair.second): pair for pair in near}
+    pairs = sorted(once.values(), key=lambda pair: (pair.distance, pair.first, pair.second))[:_PAIRS]
     who = store.manifest.table["identity"]
     found["faces"] = [{**pair.__dict__, "people": (who[pair.first], who[pair.second])} for pair in pairs]
     if pairs:
@@ -217,12 +223,10 @@ def check_sides(store: AlignedStore, rules: Rules, faces: bool, reporter: Report
 
 
 def _own(name: str) -> Rules | None:
-    """The rules of the newest protocol of a data set's own name, where there is one about it."""
-    versions = [file for file in protocol_files() if file.split("@")[0] == name]
-    if not versions:
-        return None
-    protocol = load_protocol(name)
-    return _of_protocol(name, protocol) if protocol.data.set == name else None
+    """The rules of the newest protocol of a data set's own name, or of the only one that is about it."""
+    about = {file.split("@")[0] for file, how in uses(name) if how == "data"}
+    chosen = name if name in about else next(iter(about)) if len(about) == 1 else None
+    return None if chosen is None else _of_protocol(name, load_protocol(chosen))
 
 
 def _of_protocol(name: str, protocol: Protocol) -> Rules:

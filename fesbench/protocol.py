@@ -31,6 +31,9 @@ from fesbench.protocol_rules import (
 from fesbench.vocabulary import COMPOUNDS, EXPRESSIONS
 
 _SIDES = "give train, validation and test"
+DEFAULTS = 1
+"""Version of the values that keys take where a file says nothing."""
+
 _ORDER: dict[str, int] = {"smoke": 0, "standard": 1, "paper": 2}
 
 
@@ -60,10 +63,12 @@ class Protocol(Strict):
     @property
     def hash(self) -> str:
         """Sha256 (hex) of the resolved rules. Prose does not count, nor a key that keeps its default: a rule
-        that fesbench learns later leaves the hashes of older protocols alone.
+        that fesbench learns later leaves the hashes of older protocols alone. A default that changes its
+        value raises `DEFAULTS`, and with it every hash.
         """
         prose = {"title", "summary", "paper", "left_open"}
         rules = self.model_dump(mode="json", exclude=prose, exclude_defaults=True)
+        rules["defaults"] = DEFAULTS
         return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
     def with_overrides(

@@ -6,6 +6,7 @@ Reading a file already refuses misspelt keys and impossible values; this looks a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,8 +99,28 @@ def _tasks(protocol: Protocol) -> Iterator[str]:
         few = [label for label in task.smoke_labels or () if label not in task.labels]
         if few:
             yield f"{key}.smoke_labels: '{few[0]}' is none of the task's labels {', '.join(task.labels)}"
+        source = task.kind in ("expression", "transfer", "intensity", "identity-verification")
+        if source and "neutral" in task.labels and "in" in task.domains:
+            yield f"{key}.labels: 'neutral' asks for the source itself; leave it out in the domain \"in\""
+    for first, second in combinations(protocol.tasks, 2):
+        shared = sorted(set(first.domains) & set(second.domains))
+        if first.kind != second.kind or not shared:
+            continue
+        key, twice = f"tasks ({first.kind})", sorted(_asks(first) & _asks(second))
+        if twice:
+            yield f"{key}: two of them ask for {twice[0]} in domain '{shared[0]}'; keep one of the two"
+        elif first.given != second.given:
+            yield (
+                f"{key}: two of them share the domain '{shared[0]}' and differ in given; their figures "
+                "would be pooled, so write two protocols"
+            )
     if not protocol.tasks_under("smoke")[0]:
         yield 'tasks: none is run under --budget smoke; leave out from_budget = "standard" of the main one'
+
+
+def _asks(task: Task) -> set[str]:
+    """What a task asks of each person."""
+    return {f"AU{unit}" for unit in task.action_units} if task.kind == "action-unit" else set(task.labels)
 
 
 def _domains(protocol: Protocol) -> tuple[str, ...]:
@@ -117,7 +138,7 @@ def _domains(protocol: Protocol) -> tuple[str, ...]:
 
 
 def _metrics(protocol: Protocol) -> Iterator[str]:
-    from fesbench.evaluation import NOT_IMAGEWISE, metrics_of
+    from fesbench.evaluation_metrics import NOT_IMAGEWISE, metrics_of
     from fesbench.extractors.registry import extractor
     from fesbench.metrics import metric
 

@@ -147,6 +147,9 @@ class Record(_Model):
     """The expression classifier: recipe, accuracy on real held-out images."""
     action_unit_regressor: dict[str, Any] = Field(default_factory=dict)
     """What measured action units: recipe, correlations on real held-out images; empty where nothing did."""
+    weights: dict[str, Any] = Field(default_factory=dict)
+    """Pretrained files that figures stand on: license, whether it excludes commercial use, how it was
+    accepted, digest."""
     scores: list[Score] = Field(default_factory=list)
     not_run: list[NotRun] = Field(default_factory=list)
     environment: dict[str, Any] = Field(default_factory=dict)
@@ -171,7 +174,7 @@ class Record(_Model):
             self.health, self.losses, self.steps, self.cost = [], {}, {}, {}
         if rank <= STAGES.index("cost"):
             self.cost = {key: kept for key, kept in self.cost.items() if key == "training_seconds"}
-        self.scores, self.counts, self.error = [], {}, ""
+        self.scores, self.counts, self.weights, self.error = [], {}, {}, ""
         self.status = _STATUS[rank]  # type: ignore[assignment]
 
     def done(self, stage: str, inputs: str) -> bool:

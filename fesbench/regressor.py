@@ -34,7 +34,7 @@ NOTHING_CODED = "the training people's pictures code no action units"
 
 def regressor_wanted(protocol: Protocol, requests: pd.DataFrame) -> bool:
     """Whether a metric of the protocol measures action units in a task that is asked for."""
-    from fesbench.evaluation import metrics_of, protocol_metrics
+    from fesbench.evaluation_metrics import metrics_of, protocol_metrics
 
     metrics = protocol_metrics(protocol)
     return any(

@@ -7,6 +7,7 @@ none) belongs to the scoring side alone; what a method receives is made from the
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -58,13 +59,18 @@ def build_requests(
     """The request table of a protocol under a budget, in a fixed order, and the tasks that are left out.
 
     What has no true image is asked only in a domain that has none at all, so that every row of a table
-    stands on the same requests.
+    stands on the same requests. Where a level of intensity has none, no level has: all are asked.
 
     Raises:
-        DataError: a task finds not a single request in this data.
+        DataError: a task finds not a single request in this data, or two tasks ask for one thing.
     """
     import pandas as pd
 
+    from fesbench.bench import labelled_rows
+
+    # what only the test people's pictures code is nothing that a method can have learned
+    units = store.manifest.action_units[labelled_rows(protocol, store, split, "train")]
+    coded = ~np.isnan(units).all(axis=0)
     tested = RequestIndex(protocol, store, sorted(split.test))
     run, skipped = protocol.tasks_under(budget)
     rows: list[Row] = []
@@ -78,15 +84,19 @@ def build_requests(
             if protocol.data.test_sets and domain not in shown:
                 left_out.append(NotRun(task=task.kind, domain=domain, reason="the data has no picture of it"))
                 continue
-            found = list(_ask(task, domain, index, store, budget))
-            if any(row["target"] >= 0 for row in found):
-                found = [row for row in found if row["target"] >= 0]
+            found = _of_one_kind(task, list(_ask(task, domain, index, coded, budget)))
             if not found:
                 raise DataError(
                     f"protocol {protocol.name}: task '{task.kind}' in domain '{domain}' finds no request in "
                     f"data '{store.data}'; prepare it whole with 'fesbench data prepare {store.data}'"
                 )
             rows += found
+    twice = [name for name, count in Counter(row["request"] for row in rows).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"protocol {protocol.name}: two tasks ask for '{twice[0]}'; give tasks of one kind and domain "
+            "different labels"
+        )
     left_out += [
         NotRun(task=t.kind, domain=d, reason=f"from budget '{t.from_budget}' up; this run's is '{budget}'")
         for t in skipped
@@ -95,14 +105,23 @@ def build_requests(
     return pd.DataFrame(rows, columns=list(COLUMNS)), left_out
 
 
-def _ask(task: Task, domain: str, index: RequestIndex, store: AlignedStore, budget: str) -> Iterator[Row]:
+def _of_one_kind(task: Task, found: list[Row]) -> list[Row]:
+    """All with a true image, or all without."""
+    true = [row for row in found if row["target"] >= 0]
+    missing = set(task.levels) - {row["intensity"] for row in true}
+    if true and (task.kind != "intensity" or not missing):
+        return true
+    return [{**row, "target": -1} for row in found]
+
+
+def _ask(task: Task, domain: str, index: RequestIndex, coded: np.ndarray, budget: str) -> Iterator[Row]:
     smoke = budget == "smoke"
     samples = min(task.samples or SMOKE_SAMPLES, SMOKE_SAMPLES) if smoke else task.samples
     if task.kind == "random":
         yield from _random(task, domain, index, samples)
         return
     if task.kind == "action-unit":
-        yield from _action_units(task, domain, index, store, samples)
+        yield from _action_units(task, domain, index, coded, samples)
         return
     labels = task.smoke_labels if smoke and task.smoke_labels else task.labels
     for who in index.people:
@@ -141,7 +160,9 @@ def _pairs(
             return
         pairs = index.sequence_pairs(who, label, domain)
         for number, (source, target) in enumerate(pairs if every else pairs[-1:]):
-            yield number, 0, source, target
+            # the peak is no truth for half of it
+            fits = task.kind != "intensity" or abs(index.intensity[target] - level) < 1e-6
+            yield number, 0, source, target if fits else -1
         return
     takes = range(task.takes)
     if every:
@@ -170,10 +191,9 @@ def _random(task: Task, domain: str, index: RequestIndex, samples: int) -> Itera
 
 
 def _action_units(
-    task: Task, domain: str, index: RequestIndex, store: AlignedStore, samples: int
+    task: Task, domain: str, index: RequestIndex, coded: np.ndarray, samples: int
 ) -> Iterator[Row]:
     """One unit at a time, set to each level; the others stay as the source has them."""
-    coded = ~np.isnan(store.manifest.action_units).all(axis=0)
     units = [unit for unit in task.action_units if coded[ACTION_UNITS.index(unit)]]
     found = {who: index.source(who, domain, take=0) for who in index.people}
     sources = [row for row in found.values() if row >= 0]

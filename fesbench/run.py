@@ -147,14 +147,19 @@ def select_methods(text: str) -> list[type[Method]]:
 
 
 def preflight(protocol: Protocol, *, strict: bool) -> dict[str, str]:
-    """Which metrics cannot run here, and why; asked before anything long starts.
+    """Which metrics, and which count of every record, cannot be had here, and why; asked before all else.
+
+    Packages, weights with their digests and licenses, and pictures that are too small for a network.
 
     Raises:
         WeightsError: ``strict``, and a metric cannot run.
     """
-    from fesbench.evaluation import metric_reasons
+    from fesbench.evaluation_metrics import DETECTOR, metric_reasons
+    from fesbench.extractors.registry import network
 
     reasons = metric_reasons(protocol)
+    if reason := network(DETECTOR).available():
+        reasons["faces_not_found"] = reason
     if strict and reasons:
         listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         raise WeightsError(f"--strict, and these metrics cannot run: {listed}")

@@ -273,6 +273,21 @@ def jackknife_interval(
     return Interval(interval.value, interval.low, interval.high, interval.method, clusters, kept)
 
 
+def deleted_means(values: npt.ArrayLike, clusters: npt.ArrayLike) -> Replicates | None:
+    """The mean of values without each cluster in turn; None for one cluster, which leaves nothing.
+
+    Args:
+        values: (N,) finite.
+        clusters: (N,) identities.
+    """
+    sums, counts = cluster_sums(values, clusters)
+    if len(sums) < 2:
+        return None
+    names = tuple(np.unique(np.asarray(clusters)).tolist())
+    deleted = (sums.sum() - sums) / (counts.sum() - counts)
+    return Replicates("delete-one-identity", deleted, names)
+
+
 def sign_flip_p(sums: Floats, *, seed: int, flips: int = SIGN_FLIPS) -> float:
     """Two-sided p-value of the total when, under the null hypothesis, each cluster's sign is arbitrary.
 
@@ -324,8 +339,8 @@ def unpaired_difference(
 ) -> Interval:
     """Mean of ``a`` minus mean of ``b`` where the two are of different people, who are resampled apart.
 
-    Percentile bootstrap from 20 clusters on either side on; below, Welch's t on the two cluster-robust
-    standard errors with Satterthwaite's degrees of freedom.
+    Welch's t on the two cluster-robust standard errors with Satterthwaite's degrees of freedom; from 8
+    clusters on either side on, the outer bounds of it and of the expanded percentile bootstrap.
 
     Raises:
         DataError: fewer than two clusters on a side, no values, or NaN.
@@ -336,12 +351,6 @@ def unpaired_difference(
     total = sum(len(sums) for sums, _ in sides)
     if few < 2:
         raise DataError("a difference between groups of people needs two people or more in each")
-    if few >= FEW_CLUSTERS:
-        rng = np.random.default_rng(seed)
-        first, second = (_resampled_means(sums, counts, rng, replicates) for sums, counts in sides)
-        low, high = np.quantile(first - second, [(1 - level) / 2, (1 + level) / 2])
-        how = f"independent cluster bootstrap, {replicates} replicates"
-        return Interval(value, float(low), float(high), how, total)
     squares = []
     for (sums, counts), mean in zip(sides, means, strict=True):
         k, residual = len(sums), sums - mean * counts
@@ -349,7 +358,14 @@ def unpaired_difference(
     spread = sum(square**2 / (len(sums) - 1) for square, (sums, _) in zip(squares, sides, strict=True))
     freedom = sum(squares) ** 2 / spread if spread > 0 else float(total - 2)
     found = _t_interval(value, math.sqrt(sum(squares)), freedom + 1, level, "welch t over identities")
-    return Interval(found.value, found.low, found.high, found.method, total)
+    if few < FEW_CLUSTERS:
+        return Interval(found.value, found.low, found.high, found.method, total)
+    rng = np.random.default_rng(seed)
+    first, second = (_resampled_means(sums, counts, rng, replicates) for sums, counts in sides)
+    tail = (1 - expanded(level, few)) / 2
+    low, high = np.quantile(first - second, [tail, 1 - tail])
+    how = f"outer bounds of welch t and independent cluster bootstrap, {replicates} replicates"
+    return Interval(value, min(found.low, float(low)), max(found.high, float(high)), how, total)
 
 
 def holm(p_values: Sequence[float] | Floats) -> Floats:

@@ -30,6 +30,8 @@ class Style:
         """The unit as printed in the header."""
         if self.name.startswith(GAIN):
             return "points"
+        if self.name.startswith(SELF_ASSESSED):
+            return "%, self-assessed"
         return "%" if self.percent else ("dB" if self.name == "PSNR" else "")
 
     @property
@@ -66,6 +68,8 @@ _WORDS: dict[str, tuple[Literal["higher", "lower", ""], int, bool, str]] = {
     "KID": ("lower", 2, False, "kernel distance between Inception features, real and generated, × 1000"),
     "FD-dlib": ("lower", 4, False, "Fréchet distance between dlib face descriptors, real and generated"),
 }
+SELF_ASSESSED = "D-acc-"
+"""Told by a method's own discriminator: shown, marked, and never part of a rank over all columns."""
 GAIN, ACCURACY = "augmentation-gain@", "augmentation-accuracy@"
 STYLES = {name: Style(name, way, n, words, percent) for name, (way, n, percent, words) in _WORDS.items()}
 _ORDER = list(STYLES)
@@ -79,14 +83,22 @@ def style_of(metric: str) -> Style:
         return Style(metric, "lower", 3, "distance between the features of real and generated pictures")
     if metric.startswith((GAIN, ACCURACY)):
         return _of_augmentation(metric)
-    from fesbench.metrics import METRICS
+    from fesbench.metrics.explain import card_of, title_of
 
-    known = METRICS.get(metric)
-    if known is None:
+    card = card_of(metric)
+    if card is None:
         return Style(
             metric, "", 3, "a metric that is not installed here; it is shown and not ranked", quality=False
         )
-    return Style(metric, known.card.direction, 3, known.card.title)
+    share = card.unit == "fraction"
+    return Style(
+        metric,
+        card.direction,
+        1 if share else 3,
+        title_of(metric),
+        percent=share,
+        quality=not metric.startswith(SELF_ASSESSED),
+    )
 
 
 def _of_augmentation(metric: str) -> Style:

@@ -15,6 +15,7 @@ from fesbench.data.files import atomic_write_bytes
 from fesbench.errors import DataError
 
 from . import views, writers
+from .confusion import confusions
 from .cost import cost_table
 from .data_block import data_block, folds_note
 from .grid import Gallery, build_gallery
@@ -25,6 +26,7 @@ from .task_words import caption
 
 IMAGES = "images"
 JUDGE_ACCURACY = "accuracy_on_real_test_images"
+REGRESSOR_CORRELATION = "mean_correlation_on_real_test_images"
 
 
 def build(runs: Path, out: Path) -> Path:
@@ -117,6 +119,7 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
         "marks": {t.id: views.marks(t) for t in tables},
         "captions": {t.id: caption(t.task, t.domain, t.units) for t in tables},
         "heat_maps": views.heat_maps(board, table),
+        "confusions": confusions(board, table),
         "unit_maps": {t.id: views.heat_maps(board, t) for t in tables if t.task == "action-unit"},
         "data_block": data_block(board),
         "galleries": _shown(galleries, board.headline),
@@ -127,6 +130,7 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
             (row, [(run, views.curves(run)) for run in board.methods[row.id]]) for row in table.rows
         ],
         "costs": cost_table(board, order),
+        "weights": views.weights(board),
         "common": common,
         "differing": differing,
         "cards": [(row, board.methods[row.id][0].record.card) for row in table.rows],
@@ -167,6 +171,14 @@ def _facts(board: Board, table: Table) -> list[tuple[str, str]]:
     if judged:
         shown = " to ".join(f"{100 * accuracy:.1f} %" for accuracy in sorted(judged))
         facts.append(("Judge on real pictures", f"{shown} right"))
+    measured = {
+        float(r.action_unit_regressor[REGRESSOR_CORRELATION])
+        for r in records
+        if r.action_unit_regressor.get(REGRESSOR_CORRELATION) is not None
+    }
+    if measured:
+        shown = " to ".join(f"{correlation:.2f}" for correlation in sorted(measured))
+        facts.append(("Action-unit regressor on real pictures", f"mean correlation {shown}"))
     if finished:
         facts.append(("Records finished", finished[-1][:10]))
     facts.append(("Made with", f"fesbench {', '.join(versions) or 'of unknown version'}"))

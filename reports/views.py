@@ -227,6 +227,18 @@ def environments(board: Board) -> tuple[dict[str, str], list[tuple[str, dict[str
     return common, [(name, rest) for name, rest in differing if rest]
 
 
+def weights(board: Board) -> list[tuple[str, str, str, str]]:
+    """(name, digest, license, how it was accepted) of every pretrained file that a row's figures stand on."""
+    lines: dict[tuple[str, str, str, str], None] = {}
+    for run in board.runs:
+        for name, told in run.record.weights.items():
+            terms = f"{told['license']}{' (no commercial use)' if told['non_commercial'] else ''}"
+            accepted = told["accepted"] or {}
+            how = f"{accepted['how']}, {accepted['at'][:10]}" if accepted else ""
+            lines[name, told["sha256"], terms, how] = None
+    return sorted(lines)
+
+
 def not_run(board: Board) -> list[tuple[str, str, str, str]]:
     """(task, domain, reason, rows) of every task that was left out; one line for all rows alike."""
     lines: dict[tuple[str, str, str], list[str]] = {}

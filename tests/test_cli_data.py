@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from fesbench.cli.main import main
+from fesbench.data.datasets import DATASETS
 from fesbench.data.layouts.ckplus import write
-from fesbench.errors import UnknownNameError, UsageError
+from fesbench.errors import LeakageError, UnknownNameError, UsageError
 from fesbench.preparation import parse_options, rules_for, uses
 
 
@@ -116,6 +117,8 @@ def test_show_counts_and_names_duplicates_and_protocols(
     assert found["duplicates"]["by_file"] == 0
     assert found["protocols"]["ck+@1"] == "data"
     assert Path(found["sheet"]).is_file()
+    assert leave("data", "show", "ck+", "--size", "48", "--option", "frames=1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["images"] < found["images"]
     assert leave("data", "show", "ck+", "--size", "48") == 0
     told = capsys.readouterr().out
     assert f"{found['images']} images of 6 people" in told
@@ -192,12 +195,15 @@ def test_whose_rules_are_followed() -> None:
         rules_for("ck+", protocol="avatars")
     with pytest.raises(UnknownNameError):
         rules_for("ck")
+    only = rules_for("fuse")
+    assert only.protocol is not None
+    assert (only.protocol.id, only.size, only.alignment) == ("fuse-28", 28, "none-gray@1")
+    assert rules_for("kdef").protocol is None
     assert ("ck+@1", "stand-in") in uses("avatars")
 
 
 def test_without_a_protocol_of_its_name_the_adapter_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     from fesbench import preparation
-    from fesbench.data.datasets import DATASETS
 
     monkeypatch.setattr(preparation, "protocol_files", lambda: {"avatars@1": None})
     found = rules_for("ck+")
@@ -208,6 +214,22 @@ def test_without_a_protocol_of_its_name_the_adapter_decides(monkeypatch: pytest.
 def test_option_values_are_toml_where_they_can_be() -> None:
     given = ["a=1", "b=true", "c=[1, 2]", "d=labels.csv", "e=x=y", 'f="1"']
     assert parse_options(given) == {"a": 1, "b": True, "c": [1, 2], "d": "labels.csv", "e": "x=y", "f": "1"}
+
+
+def test_a_leak_between_two_folds_is_found(tmp_path: Path) -> None:
+    from fesbench.preparation import Rules, check_sides
+    from fesbench.progress import Reporter
+    from tests.stores import protocol, shot, tiny_store
+
+    rules = Rules(
+        16, "none@1", {}, protocol(split={"rule": "names", "fold_names": [["a"], ["b"], ["c"], ["d"]]})
+    )
+    people = [shot(who, "neutral") for who in "abcd"]
+    clean = tiny_store(tmp_path / "clean", people)
+    assert "stands on two sides" in check_sides(clean, rules, False, Reporter())["said"][0]
+    copied = tiny_store(tmp_path / "copied", [*people, {**shot("d", "fear"), "look": "a/neutral_.png"}])
+    with pytest.raises(LeakageError, match="same picture"):
+        check_sides(copied, rules, False, Reporter())
 
 
 def test_the_nearest_faces_are_shown_when_asked(
@@ -232,3 +254,9 @@ def test_the_nearest_faces_are_shown_when_asked(
     assert found["faces"]
     assert all(pair["first_side"] != pair["second_side"] for pair in found["faces"])
     assert np.asarray(Image.open(Path(found["path"]) / "leakage.png")).ndim == 3
+
+
+@pytest.mark.parametrize("name", [name for name, adapter in DATASETS.items() if adapter.needs_source])
+def test_every_data_set_has_a_page_with_its_one_command(name: str) -> None:
+    page = Path(__file__).parents[1] / "docs" / "data" / f"{name}.md"
+    assert f"fesbench data prepare {name} --from DIR" in page.read_text(encoding="utf-8")

@@ -415,3 +415,17 @@ def test_two_outputs_want_a_name(tmp_path: Path) -> None:
     batch = requests(2)
     halved = ((batch.source * 0.5 + 1) * 127.5).round().permute(0, 2, 3, 1).numpy()
     assert np.abs(network.answer(batch, PROBLEM) - halved).max() <= 1
+
+
+def test_half_precision_is_told_at_the_input_and_read_at_the_output(tmp_path: Path) -> None:
+    class Half(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x * 0.5).to(torch.bfloat16)
+
+    sources = torch.ones(2, 3, 8, 8)
+    program = open_program(save_pt2(Half(), (sources,), tmp_path / "half.pt2"))
+    (made,) = program.run({"x": sources.numpy()}).values()
+    assert (made.dtype, float(made.max())) == (np.float32, 0.5)
+    path = save_pt2(Half(), (sources.to(torch.bfloat16),), tmp_path / "inputs.pt2")
+    with pytest.raises(DataError, match=r"input 'x' is torch.bfloat16; export it in float32"):
+        open_program(path)

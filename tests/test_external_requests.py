@@ -204,10 +204,17 @@ def test_a_protocol_without_labels_cannot_be_answered_by_a_function(tmp_path: Pa
         evaluate(lambda sources, _: sources, protocol=str(only), size=32, out=tmp_path)
 
 
-def test_a_folder_may_answer_the_transfer(mini, scoring, tmp_path: Path) -> None:
+def test_a_folder_may_answer_the_transfer(mini, scoring, tmp_path: Path, monkeypatch) -> None:
     requests = mini[1]
     chosen = requests[requests["task"] == "transfer"]
-    record = evaluate_folder(answer(tmp_path / "ours", chosen), protocol=MINI, size=32, out=tmp_path / "runs")
+    said: list[str] = []
+    reporter = Reporter()
+    monkeypatch.setattr(reporter, "note", lambda text, **_: said.append(text))
+    monkeypatch.setattr("fesbench.run.preflight", lambda *_, **__: {"FID": "weights: inception-tf-2015"})
+    record = evaluate_folder(
+        answer(tmp_path / "ours", chosen), protocol=MINI, size=32, out=tmp_path / "runs", reporter=reporter
+    )
+    assert "FID: n/a (weights: inception-tf-2015)" in said
     assert list(scoring[0]["request"]) == list(chosen["request"])
     assert {(item.task, item.domain) for item in record.not_run} == {
         ("expression", "in"),

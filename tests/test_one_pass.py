@@ -17,6 +17,7 @@ from fesbench.evaluation import score_cell
 from fesbench.extractors import registry
 from fesbench.extractors.base import Extractor
 from fesbench.extractors.cache import FeatureCache, content_key
+from fesbench.metrics import metric
 from fesbench.outside.answers import read_answers
 from fesbench.outside.evaluate import asked
 from fesbench.partition import build_split
@@ -135,6 +136,9 @@ def test_each_picture_is_decoded_once_and_seen_once(
     assert set(decoded.values()) == {1}
     assert len(decoded) == len(bench.requests)
     assert record.counts["identical"] == 1
+    used = {name for score in FIRST for name in registry.weights_of(metric(score).card.extractor)}
+    assert set(record.weights) == used
+    assert all(told["license"] for told in record.weights.values())
     everybody = [*counters.values(), bench.judge]
     for extractor in everybody:
         assert set(extractor.seen.values()) == {1}, extractor.name  # type: ignore[union-attr]

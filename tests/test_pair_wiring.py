@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fesbench.bench import Bench
-from fesbench.evaluation import _Group, metric_reasons, protocol_metrics
+from fesbench.evaluation_group import Group
+from fesbench.evaluation_metrics import metric_reasons, protocol_metrics
 from fesbench.extractors.base import Extractor, PairExtractor, check_pairs
 from fesbench.extractors.cache import FeatureCache
 from fesbench.metrics import metric
@@ -142,7 +143,7 @@ def bench(tmp_path: Path, made: dict[str, Gap], monkeypatch: pytest.MonkeyPatch)
     return found
 
 
-def group_of(bench: Bench, images: np.ndarray) -> _Group:
+def group_of(bench: Bench, images: np.ndarray) -> Group:
     cell = Cell(
         method="x",
         protocol="test@1",
@@ -153,7 +154,7 @@ def group_of(bench: Bench, images: np.ndarray) -> _Group:
         budget="smoke",
         seed=0,
     )
-    return _Group(bench, Record(cell=cell), bench.requests, images)
+    return Group(bench, Record(cell=cell), bench.requests, images)
 
 
 def test_outputs_meet_their_own_truth_and_nothing_else(bench: Bench, made: dict[str, Gap]) -> None:

@@ -139,6 +139,7 @@ def test_dropped_duplicates_leave_one(tmp_path: Path) -> None:
     rows = [anonymous(str(k), look=f"look {k // 4}") for k in range(80)]
     rules = ruled(by="image", rule="hash", validation=0.2, test=0.3, duplicates="drop")
     assert set(assignment(rules, tiny_store(tmp_path / "web", rows))) == {f"?{k}" for k in range(0, 80, 4)}
+    assert "near-duplicates leave one behind" in rule_in_words(rules.split)
 
 
 @pytest.mark.parametrize(("duplicates", "kept"), [("drop", {"?b"}), ("together", {"?a", "?b"})])

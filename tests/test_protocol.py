@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fesbench import protocol_rules
 from fesbench.errors import ProtocolError, UnknownNameError
-from fesbench.protocol import load_protocol, parse_protocol, protocol_files
+from fesbench.protocol import DEFAULTS, Protocol, load_protocol, parse_protocol, protocol_files
+from fesbench.vocabulary import EXPRESSIONS
 
 
 @pytest.mark.parametrize("name", list(protocol_files()))
@@ -89,3 +91,43 @@ def test_smoke_leaves_out_what_starts_at_standard() -> None:
         "augmentation",
     }
     assert not load_protocol("avatars").tasks_under("steps=10")[1]
+
+
+def test_a_default_that_changes_asks_for_a_new_version_of_the_defaults() -> None:
+    """A new key may come with any default; an old key's may not move unless DEFAULTS is raised too."""
+    known: dict[type[protocol_rules.Strict], dict[str, object]] = {
+        protocol_rules.StandIn: {"alignment": "none@1", "options": {}},
+        protocol_rules.TestSet: {"options": {}, "domain": "", "truth": True},
+        protocol_rules.DataRule: {"options": {}, "stand_ins": {}, "test_sets": ()},
+        protocol_rules.SplitRule: {
+            "by": "identity",
+            "seed": 0,
+            "train": None,
+            "validation": 0,
+            "test": 0,
+            "folds": None,
+            "validation_names": (),
+            "test_names": (),
+            "fold_names": (),
+            "duplicates": "together",
+        },
+        protocol_rules.Task: {
+            "given": "label",
+            "domains": ("in",),
+            "labels": EXPRESSIONS[1:],
+            "smoke_labels": None,
+            "levels": (1.0,),
+            "takes": 1,
+            "action_units": (1, 2, 4, 5, 9, 12, 15, 17, 25),
+            "samples": 0,
+            "factors": (1, 5, 10, 100),
+            "from_budget": "smoke",
+        },
+        protocol_rules.MetricRule: {"optional": (), "face": "dlib", "judge": "trained"},
+        Protocol: {"labels": EXPRESSIONS},
+    }
+    now = {
+        rule: {name: rule.model_fields[name].get_default(call_default_factory=True) for name in fields}
+        for rule, fields in known.items()
+    }
+    assert (now, protocol_rules.LEVELS, DEFAULTS) == (known, (0.25, 0.5, 0.75, 1.0), 1)

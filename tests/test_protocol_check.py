@@ -110,6 +110,23 @@ def metrics_of(**more: Any) -> dict[str, Any]:
             "'anger' is none of the protocol's labels neutral, fear",
         ),
         (
+            {"tasks": [{"kind": "expression", "labels": ["neutral", "fear"]}]},
+            "'neutral' asks for the source itself",
+        ),
+        (
+            {"tasks": [{"kind": "expression"}, {"kind": "expression", "labels": ["fear"]}]},
+            "two of them ask for fear in domain 'in'",
+        ),
+        (
+            {
+                "tasks": [
+                    {"kind": "expression", "labels": ["anger"]},
+                    {"kind": "expression", "labels": ["fear"], "given": "landmarks"},
+                ]
+            },
+            "two of them share the domain 'in' and differ in given",
+        ),
+        (
             {"tasks": [{"kind": "random", "given": "landmarks"}]},
             "what is drawn at random has no driver",
         ),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fesbench.data.join import Part, join_stores
+from fesbench.data.splits import split_of
 from fesbench.data.store import AlignedStore
 from fesbench.errors import DataError
 from fesbench.partition import build_split
@@ -19,7 +22,7 @@ from fesbench.protocol import Protocol
 from fesbench.record import NotRun
 from fesbench.request_index import safe_part
 from fesbench.requests import SMOKE_SAMPLES, build_requests, gallery_rows, reference_rows
-from fesbench.vocabulary import COMPOUNDS
+from fesbench.vocabulary import ACTION_UNITS, COMPOUNDS
 from tests.stores import protocol, sequence, shot, tiny_store
 
 BASIC = ("happiness", "fear")
@@ -82,11 +85,33 @@ def test_an_intensity_is_found_by_its_level(tmp_path: Path) -> None:
     rows += [{**shot("c", "fear", level=v), "intensity": v} for v in (0.5, 1.0)]
     rows = [{k: v for k, v in row.items() if k != "level"} for row in rows]
     store = tiny_store(tmp_path / "s", rows)
-    rules = protocol(tasks=[{"kind": "intensity", "levels": [0.5, 0.75, 1.0]}])
+    rules = protocol(tasks=[{"kind": "intensity", "levels": [0.5, 1.0]}])
     found = table(rules, store)
     assert list(found["intensity"]) == [0.5, 1.0]
     assert list(found["request"]) == ["intensity_in_c_fear_0.5", "intensity_in_c_fear_1"]
     assert named(store, found["target"]) == ["c/fear_0.5.png", "c/fear_1.0.png"]
+
+
+def test_a_level_that_nobody_shows_is_asked_all_the_same_and_then_none_has_a_truth(tmp_path: Path) -> None:
+    found = table(asking({"kind": "intensity", "labels": ["fear"]}), stills(tmp_path))
+    assert list(found["intensity"]) == [0.25, 0.5, 0.75, 1.0] * 2
+    assert (found["target"] == -1).all()
+
+
+def test_the_peak_of_a_sequence_is_no_truth_for_half_of_it(tmp_path: Path) -> None:
+    store = in_sequences(tmp_path)
+    found = table(sequential({"kind": "intensity", "labels": ["fear"]}), store)
+    assert list(found["intensity"]) == [0.25, 0.5, 0.75, 1.0] * 2
+    assert (found["target"] == -1).all()
+    plain = table(sequential({"kind": "expression", "labels": ["fear"]}), store)
+    assert (plain["target"] >= 0).all()
+
+
+def test_two_tasks_never_share_a_name(tmp_path: Path) -> None:
+    rules = protocol(split=TEST, tasks=[{"kind": "expression"}, {"kind": "expression", "labels": ["fear"]}])
+    store = stills(tmp_path)
+    with pytest.raises(DataError, match="two tasks ask for 'expression_in_c_fear'"):
+        build_requests(rules, store, build_split(rules, store), "standard")
 
 
 def test_transfer_takes_the_next_person_who_shows_it(tmp_path: Path) -> None:
@@ -180,6 +205,16 @@ def test_action_units_that_the_data_does_not_code_are_not_asked(tmp_path: Path) 
     assert (found["target"] == -1).all()
     assert set(found["given"]) == {"action_units"}
     assert found["request"].iloc[0] == "action-unit_in_c_AU4_0.25"
+
+
+def test_action_units_that_no_training_picture_codes_are_not_asked(tmp_path: Path) -> None:
+    store = stills(tmp_path, units={4: 0.0, 12: 1.0})
+    known = store.manifest.action_units.copy()
+    trained = (store.manifest.table["identity"] == "a").to_numpy()
+    known[trained, ACTION_UNITS.index(12)] = np.nan
+    changed = dataclasses.replace(store.manifest, action_units=known)
+    found = table(asking({"kind": "action-unit"}), dataclasses.replace(store, manifest=changed))
+    assert set(found["action_unit"]) == {4}
 
 
 def test_data_without_action_units_is_told(tmp_path: Path) -> None:
@@ -364,3 +399,45 @@ def test_partial_data_asks_for_what_it_trains_on(tmp_path: Path) -> None:
     assert rules.with_labels(rules.labels) is rules
     with pytest.raises(ProtocolError, match="leaves nothing to ask"):
         rules.with_labels({"neutral"})
+
+
+def test_every_fold_asks_for_the_same_labels(tmp_path: Path) -> None:
+    from fesbench.bench import settle_labels
+    from fesbench.folds import tables_of
+
+    # only x shows fear, so the fold that tests x has nobody to learn it from
+    rows = [shot(who, what) for who in "uvwx" for what in ("neutral", "anger", "sadness")]
+    rows.append(shot("x", "fear"))
+    store = tiny_store(tmp_path / "s", rows)
+    rules = protocol(split={"rule": "names", "fold_names": [["u"], ["v"], ["w"], ["x"]]})
+    settled = settle_labels(rules, store, build_split(rules, store))
+    assert settled.labels == ("neutral", "anger", "sadness")
+    for part, _, _ in tables_of(settled, store, "standard"):
+        assert settle_labels(part, store, build_split(part, store)) is part
+
+
+def test_unknown_people_of_a_tested_set_are_tested(tmp_path: Path) -> None:
+    web = [{"image": f"w{k}", "identity": f"?w{k}", "expression": "", "domain": "statue"} for k in range(3)]
+    rules, store = with_wild(tmp_path, web, truth=True)
+    assert {"?wild.w0", "?wild.w1", "?wild.w2"} <= build_split(rules, store).test
+    found = table(rules, store)
+    assert (found["domain"] == "statue").sum() == 3 * len(BASIC)
+
+
+def test_a_request_is_publishable_where_source_and_truth_are(tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    from fesbench.evaluation_group import Group
+
+    allowed = {("a", "fear"), ("b", "neutral"), ("c", "neutral"), ("c", "fear")}
+    rows = [
+        shot(who, what) | {"publishable": (who, what) in allowed}
+        for who in "abc"
+        for what in ("neutral", "fear")
+    ]
+    store = tiny_store(tmp_path / "s", rows)
+    rules = protocol(tasks=[{"kind": "expression", "labels": ["fear"]}])
+    asked = build_requests(rules, store, split_of(dict.fromkeys("abc", "test")), "standard")[0]
+    bench = SimpleNamespace(store=store, judge=None, protocol=rules)
+    group: Any = SimpleNamespace(requests=asked, bench=bench)
+    assert list(Group.sample_table(group, {})["publishable"]) == [False, False, True]

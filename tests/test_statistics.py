@@ -12,6 +12,7 @@ from fesbench.statistics import (
     bootstrap_interval,
     cluster_mean,
     cluster_sums,
+    deleted_means,
     expanded,
     holm,
     jackknife,
@@ -326,6 +327,22 @@ def test_an_unpaired_difference_resamples_people_not_pictures() -> None:
     assert clustered.high - clustered.low > 3 * (naive.high - naive.low)
     assert clustered.low < clustered.value < clustered.high
     assert "independent cluster bootstrap" in clustered.method
+
+
+def test_an_unpaired_difference_of_ten_people_is_no_shorter_than_welchs() -> None:
+    a, b = np.random.default_rng(5).normal(size=(2, 10))
+    found = unpaired_difference(a, np.arange(10), b, np.arange(10), seed=0)
+    welch = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert found.low <= welch.low + 1e-12
+    assert found.high >= welch.high - 1e-12
+
+
+def test_means_without_each_person() -> None:
+    found = deleted_means([1.0, 2.0, 6.0, 9.0], ["b", "b", "a", "c"])
+    assert found is not None
+    assert (found.kind, found.clusters) == ("delete-one-identity", ("a", "b", "c"))
+    assert found.values.tolist() == [4.0, 7.5, 3.0]
+    assert deleted_means([1.0, 2.0], ["a", "a"]) is None
 
 
 def test_an_unpaired_difference_needs_two_people_on_either_side() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fesbench.evaluation import metrics_of
+from fesbench.evaluation_metrics import metrics_of
 from fesbench.extractors.base import Features
 from fesbench.extractors.registry import REGRESSOR
 from fesbench.folds import FoldedBench

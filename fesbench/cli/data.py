@@ -26,6 +26,13 @@ SizeOption = Annotated[
     int | None, typer.Option(min=8, max=1024, help="Image side in pixels; default: the protocol's, or 128.")
 ]
 
+AlignmentOption = Annotated[
+    str | None, typer.Option(help="Recipe, with another detector if wanted: dlib68-128@1:opencv.")
+]
+OptionOption = Annotated[
+    list[str] | None, typer.Option(help="An option of the data set as key=value; may be repeated.")
+]
+
 
 @data_app.callback()
 def _data(context: typer.Context, json_: JsonOption = False) -> None:
@@ -107,19 +114,15 @@ def data_make(
     "prepare",
     epilog="Examples:  fesbench data prepare ck+ --from ~/CK+   "
     "fesbench data prepare rafd --from ~/RaFD --size 64 --alignment celeba-178-128@1   "
-    "fesbench data prepare folder --from ~/faces --option csv=labels.csv",
+    "fesbench data prepare ferg --from ~/FERG_DB_256 --option images=50",
 )
 def data_prepare(
     name: NameArgument,
     source: Annotated[Path | None, typer.Option("--from", help="Folder as its owner distributes it.")] = None,
     protocol: ProtocolOption = None,
     size: SizeOption = None,
-    alignment: Annotated[
-        str | None, typer.Option(help="Recipe, with another detector if wanted: dlib68-128@1:opencv.")
-    ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="An option of the data set as key=value; may be repeated.")
-    ] = None,
+    alignment: AlignmentOption = None,
+    option: OptionOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
     faces: Annotated[
         bool, typer.Option("--faces", help="Also show the nearest faces of different sides (slow).")
@@ -168,16 +171,20 @@ def data_show(
     name: NameArgument,
     protocol: ProtocolOption = None,
     size: SizeOption = None,
+    alignment: AlignmentOption = None,
+    option: OptionOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Show a prepared data set: counts, a contact sheet, duplicates, and which protocols use it."""
     from fesbench.data.duplicates import duplicate_groups
     from fesbench.data.prepare import prepare
     from fesbench.data.sheets import contact_sheet
-    from fesbench.preparation import repeats, rules_for, tally, uses
+    from fesbench.preparation import parse_options, repeats, rules_for, tally, uses
     from fesbench.progress import LiveReporter
 
-    rules = rules_for(name, protocol=protocol, size=size)
+    rules = rules_for(
+        name, protocol=protocol, size=size, alignment=alignment, options=parse_options(option or [])
+    )
     with LiveReporter() as reporter:
         with reporter.stage(f"open {name} at {rules.size} px") as stage:
             store = prepare(

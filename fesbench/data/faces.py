@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -10,23 +11,40 @@ from typing import Any
 import numpy as np
 
 from fesbench.data.align import FaceError
+from fesbench.data.home import fesbench_home
 from fesbench.errors import DataError
 
 REMEDY = "install fesbench with its extra 'faces' (pip install 'fesbench[faces]')"
 
 
+PREDICTOR = "shape_predictor_68_face_landmarks.dat"
+PREDICTOR_SHA256 = "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f"
+
+
 def predictor_file() -> Path:
-    """dlib's 68-point predictor, as the package ``face-recognition-models`` carries it.
+    """dlib's 68-point predictor, checked: as ``fesbench weights pull dlib-landmarks`` has put it, or as the
+    package ``face-recognition-models`` carries it.
 
     The package is found without being imported: its import needs a ``pkg_resources`` that is gone.
 
     Raises:
-        DataError: the package is not installed.
+        DataError: there is none, or its sha256 is not the right one.
     """
     spec = importlib.util.find_spec("face_recognition_models")
-    if spec is None or spec.origin is None:
+    places = [fesbench_home() / "weights" / PREDICTOR]
+    if spec is not None and spec.origin is not None:
+        places.append(Path(spec.origin).parent / "models" / PREDICTOR)
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
         raise DataError(f"this data has images without landmarks and dlib's models are missing; {REMEDY}")
-    return Path(spec.origin).parent / "models" / "shape_predictor_68_face_landmarks.dat"
+    with found.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != PREDICTOR_SHA256:
+        raise DataError(
+            f"{found} is not dlib's predictor (sha256 {digest[:12]}, expected {PREDICTOR_SHA256[:12]}); "
+            "remove it and get it again with: fesbench weights pull dlib-landmarks"
+        )
+    return found
 
 
 @functools.lru_cache(maxsize=1)

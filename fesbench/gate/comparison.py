@@ -27,6 +27,7 @@ from fesbench.replicates import FigureKey
 from fesbench.statistics import holm
 
 SEED = 0
+_GAPS = "no paired interval: without some people one of the rows has no figure"
 Direction = Literal["higher", "lower", ""]
 Status = Literal["compared", "no interval", "not comparable", "missing"]
 
@@ -201,7 +202,9 @@ def _difference(
         return bare, "no paired interval: the two figures stand on other people"
     draws = [np.array(side.replicates, dtype=np.float64) for side in (a, b)]
     pair = difference_of_deleted if a.kind == "delete-one-identity" else difference_of_draws
-    return pair(value, draws[0], draws[1], clusters=a.identities), ""
+    found = pair(value, draws[0], draws[1], clusters=a.identities)
+    # A verdict on NaN would read as "same".
+    return found, "" if np.isfinite(found.low + found.high) else _GAPS
 
 
 def _aligned(column: Sequence[float], own: Sequence[str], everybody: Sequence[str]) -> np.ndarray:

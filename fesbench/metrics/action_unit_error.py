@@ -26,6 +26,7 @@ class ActionUnitError(ByRegressor):
             "AU-error",
             "difference to the true image's coded action units",
             direction="lower",
+            needs=frozenset({"action_units"}),
             per_sample=True,
             tasks=TASKS,
         )

@@ -40,7 +40,8 @@ class MetricCard:
         low, high: Range of the figure (may be infinite).
         unit: Unit, "" for a plain number; "fraction" lies in [0, 1].
         extractor: Name of the feature extractor, "" where pixels are compared.
-        needs: Which parts of the evidence it reads: truth, source, gallery, reference, training.
+        needs: Which parts of the evidence it reads: truth, source, gallery, reference, training; and
+            landmarks, action_units: those that are known of the true picture (or of the driver).
         source: Citation.
         per_sample: Whether it yields one value a request.
         tasks: Kinds of task that it means something for; empty: all that its needs allow.

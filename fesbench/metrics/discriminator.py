@@ -31,7 +31,7 @@ from fesbench.metrics.base import (
     refusal,
 )
 from fesbench.metrics.expression import class_columns, classes_of, decided, score_card
-from fesbench.statistics import cluster_mean
+from fesbench.statistics import cluster_mean, deleted_means
 
 DISCRIMINATOR = "discriminator"
 _SOURCE = "FExGAN, table 1; self-assessment by the method's own discriminator"
@@ -90,6 +90,7 @@ class DiscriminatorAccuracy(Metric):
         if not n_valid:
             return refusal(self, None, places, 0, signature, "no training picture shows such an expression")
         interval = cluster_mean(values[known], clusters[known], seed=evidence.seed, bounds=(0.0, 1.0))
+        interval = replace(interval, replicates=deleted_means(values[known], clusters[known]))
         return from_interval(self, interval, None, places, n_valid, signature)
 
 

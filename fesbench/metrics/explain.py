@@ -26,6 +26,7 @@ FIELDS: Mapping[str, str] = {
     "cap": "largest value, in dB",
     "ch": "color channels",
     "change": "change that is measured",
+    "classes": "expressions that the judge chooses among",
     "constant": "a constant series counts as",
     "corr": "correlation",
     "cov": "divisor of the covariance",
@@ -45,6 +46,7 @@ FIELDS: Mapping[str, str] = {
     "missing": "a picture without a face (or features) counts as",
     "next": "largest number of pairs or pictures compared",
     "norm": "what distances are divided by",
+    "over": "expressions that are pooled",
     "pair": "what is compared with what",
     "pairs": "number of antonym pairs",
     "points": "number of landmarks",
@@ -87,7 +89,8 @@ def explain(signature: str) -> list[Explained]:
         UsageError: the text is no signature.
     """
     parsed = Signature.parse(signature)
-    lines = [Explained("metric", parsed.name, _title(parsed.name), _title(parsed.name) != UNKNOWN, True)]
+    title = title_of(parsed.name)
+    lines = [Explained("metric", parsed.name, title, title != UNKNOWN, True)]
     for name, value in parsed.fields:
         lines.append(Explained(name, value, FIELDS.get(name, UNKNOWN), name in FIELDS, name != "v"))
     return lines
@@ -110,7 +113,8 @@ def explain_difference(a: str, b: str) -> list[str]:
     return sentences
 
 
-def _title(metric: str) -> str:
+def title_of(metric: str) -> str:
+    """What a score's metric is called, whichever extractor it was measured on; UNKNOWN for none."""
     card = card_of(metric)
     if card is None:
         return UNKNOWN

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,7 +28,7 @@ from fesbench.metrics.expression import (
     judged_pictures,
     score_card,
 )
-from fesbench.statistics import cluster_mean, jackknife
+from fesbench.statistics import cluster_mean, deleted_means, jackknife
 from fesbench.vocabulary import EXPRESSIONS
 
 _UNKNOWN = "the judge has no class for some of the requested expressions"
@@ -120,6 +122,7 @@ class MacroExpressionScore(Metric):
         if right.min() == right.max():
             # Without an error, or with nothing else, deleting people shows no spread; counting them does.
             interval = cluster_mean(right, clusters, seed=evidence.seed, bounds=(0.0, 1.0))
+            interval = replace(interval, replicates=deleted_means(right, clusters))
         else:
             interval = jackknife(lambda kept: _macro(right[kept], labels[kept]), clusters)
         found = from_interval(self, interval, None, rows, n_valid, signature)

@@ -9,6 +9,7 @@ range 1, and for PSNR the mean of the per-image decibels, with 1e-8 added to the
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,7 @@ from fesbench.metrics.base import (
     refusal,
 )
 from fesbench.metrics.rows import has_truth
+from fesbench.statistics import deleted_means
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -219,7 +221,13 @@ class PooledPSNR(_Fidelity):
     def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
         """Decibels of the mean squared error, and of its interval's ends."""
         found = super().measure(evidence, rows)
-        found.per_sample = None
+        errors, found.per_sample = found.per_sample, None
+        if found.value is not None and errors is not None:
+            kept = np.isfinite(errors)
+            deleted = deleted_means(errors[kept], evidence.clusters[rows][kept])
+            if deleted is not None:
+                ratios = np.array([_decibels(error) for error in deleted.values])
+                found.replicates = replace(deleted, values=ratios)
         if found.value is not None:
             found.value = _decibels(found.value)
         # The worst error is the lowest ratio.

@@ -53,7 +53,7 @@ class LandmarkError(Metric):
             high=np.inf,
             unit="inter-ocular distances",
             extractor="dlib-landmarks",
-            needs=frozenset(),
+            needs=frozenset({"landmarks"}),
             source="Sagonas et al., ICCV workshops 2013; under transfer fesbench's own target",
             per_sample=True,
             tasks=frozenset({"expression", "transfer", "intensity", "compound"}),

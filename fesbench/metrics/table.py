@@ -18,25 +18,18 @@ Fréchet distance on any extractor is `FD-<extractor>`. [Weights](weights.md) ha
 | name | title | better | range | unit | extractor | needs | weights | license of the weights | source |
 |---|---|---|---|---|---|---|---|---|---|
 """
-# An extractor's weights where they are not called like it; the others have a row of their own name, or none.
-_WEIGHTS = {
-    "inception-tf-2015-clean": ("inception-tf-2015",),
-    "inception-tf-2015-logits": ("inception-tf-2015",),
-    "lpips-alex": ("lpips-alex", "alexnet"),
-    "lpips-vgg": ("lpips-vgg", "vgg16"),
-    "dists": ("piq-dists", "vgg16"),
-}
 
 
 def rows() -> list[dict[str, Any]]:
     """One row a registered metric, in the registry's order; texts are plain."""
+    from fesbench.extractors.registry import weights_of
     from fesbench.extractors.weights import TABLE
     from fesbench.metrics import METRICS
 
     found = []
     for name, metric in METRICS.items():
         card = metric.card
-        weights = [w for w in _WEIGHTS.get(card.extractor, (card.extractor,)) if w in TABLE]
+        weights = list(weights_of(card.extractor))
         found.append(
             {
                 "name": name,

@@ -78,10 +78,8 @@ class Answers:
         if not self.given:
             return f"{self.folder} holds none of the {len(self.requests)} requested images"
         if self.missing:
-            wanted = len(self.chosen)
-            return (
-                f"{self.folder}: {len(self.missing)} of {wanted} images are missing: {listed(self.missing)}"
-            )
+            names = listed([f"{name}.png" for name in self.missing])
+            return f"{self.folder}: {len(self.missing)} of {len(self.chosen)} images are missing: {names}"
         if wrong:
             shown = "; ".join(list(wrong.values())[:_LISTED]) + _more(len(wrong))
             return f"{len(wrong)} of {len(self.chosen)} images in {self.folder} cannot be scored: {shown}"

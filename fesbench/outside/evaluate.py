@@ -159,6 +159,7 @@ def evaluate_folder(
     from fesbench.evaluation import score_cell
     from fesbench.folds import open_bench, run_plans
     from fesbench.method import methods
+    from fesbench.run import preflight
 
     reporter = reporter or Reporter()
     known = methods()
@@ -169,6 +170,8 @@ def evaluate_folder(
         raise UsageError(f"'{name}' is a method of fesbench; choose another --name for these images")
     budget = parse_budget(budget).text
     rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
+    for metric, reason in preflight(rules, strict=False).items():
+        reporter.note(f"{metric}: n/a ({reason})", warning=True)
     bench = open_bench(rules, budget=budget, out=out, source=source, reporter=reporter)
     answers = read_answers(folder, bench.requests, bench.store.size)
     requests, images = answers.chosen, answers.stack()

@@ -203,7 +203,7 @@ def exported_answers(
     """
     from fesbench.bench import labelled_rows
     from fesbench.data.views import TrainingSet
-    from fesbench.evaluation import NOT_IMAGEWISE
+    from fesbench.evaluation_metrics import NOT_IMAGEWISE
     from fesbench.method import Problem
     from fesbench.partition import build_split
     from fesbench.request_batches import request_batch

@@ -136,7 +136,10 @@ class TorchProgram(Program):
             if not isinstance(value, torch.Tensor):
                 raise DataError(f"{path}: input '{name}' is no tensor; export the network with tensors alone")
             self.shapes[name] = tuple(side if isinstance(side, int) else None for side in value.shape)
-            self.dtypes[name] = torch.empty(0, dtype=value.dtype).numpy().dtype
+            try:
+                self.dtypes[name] = torch.empty(0, dtype=value.dtype).numpy().dtype
+            except TypeError:
+                raise DataError(f"{path}: input '{name}' is {value.dtype}; export it in float32") from None
         self.outputs = tuple(str(name) for name in program.graph_signature.user_outputs)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -150,7 +153,9 @@ class TorchProgram(Program):
         except (RuntimeError, ValueError, TypeError, AssertionError) as error:
             raise DataError(f"{self.path} failed ({_first_line(error)}); check the adapter's sizes") from None
         made = [found] if isinstance(found, torch.Tensor) else list(found)
-        return {name: value.numpy() for name, value in zip(self.outputs, made, strict=True)}
+        # numpy has no bfloat16.
+        kept = [value.float() if value.dtype == torch.bfloat16 else value for value in made]
+        return {name: value.numpy() for name, value in zip(self.outputs, kept, strict=True)}
 
 
 def _onnxruntime() -> Any:

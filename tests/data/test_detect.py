@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,3 +119,18 @@ def test_a_package_that_is_not_there_is_told_with_the_command() -> None:
         find_face(np.zeros((64, 64, 3), np.uint8), "opencv")
     with pytest.raises(DataError, match=r"dlib is missing; install fesbench with its extra 'faces'"):
         find_face(np.zeros((64, 64, 3), np.uint8), "dlib")
+
+
+def test_a_predictor_that_is_not_dlibs_is_never_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fesbench.data.faces import PREDICTOR, PREDICTOR_SHA256, predictor_file
+    from fesbench.extractors.weights import TABLE
+
+    monkeypatch.setenv("FESBENCH_HOME", str(tmp_path))
+    assert TABLE["dlib-landmarks"].sha256 == PREDICTOR_SHA256
+    assert predictor_file().name == PREDICTOR
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / PREDICTOR).write_bytes(b"another file")
+    with pytest.raises(DataError, match="weights pull dlib-landmarks"):
+        predictor_file()

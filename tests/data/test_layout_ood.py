@@ -33,10 +33,10 @@ def test_every_column_comes_back(store: AlignedStore) -> None:
     ]
     assert rows == [
         ("statue/Happy/n00_3.jpg", "statue-n00", "happiness", 0, False),
-        ("statue/angry/n00_3.jpg", "statue-n00", "anger", 0, False),
-        ("statue/n00_1.jpg", "statue-n00", "neutral", 0, True),
+        ("statue/angry/n00_3.jpg", "statue-n00", "anger", 1, False),
+        ("statue/n00_1.jpg", "statue-n00", "neutral", 2, True),
         ("statue/n01_1.jpg", "statue-n01", "", 0, False),
-        ("statue/neutral/n00_2.jpg", "statue-n00", "neutral", 1, False),
+        ("statue/neutral/n00_2.jpg", "statue-n00", "neutral", 3, False),
     ]
     assert len(set(table["identity"])) == 8
     assert (table["intensity"] == (table["expression"] != "neutral")).all()

@@ -54,6 +54,14 @@ def test_a_literal_listing(tmp_path: Path) -> None:
     assert note(found, "fewer than 6 labels").endswith("001 (1), 052 (1)")
 
 
+def test_a_folder_of_three_digits_around_the_people_is_nobody(tmp_path: Path) -> None:
+    for who in ("001", "002"):
+        take(tmp_path / "123", f"{who}/anger/take000")
+        take(tmp_path / "456", f"{who}/{who}/anger/take000")
+    for root in ("123", "456"):
+        assert {row["identity"] for row in rows(plan("mug", tmp_path / root))} == {"001", "002"}
+
+
 def test_the_apex_is_in_the_middle() -> None:
     assert start_and_middle(range(50), 3) == ([0, 1, 2], [23, 24, 25])
     assert start_and_middle(range(51), 3) == ([0, 1, 2], [24, 25, 26])

@@ -51,17 +51,17 @@ def test_a_folder_of_real_looking_names(tmp_path: Path) -> None:
         ("Statue/david.JPG", "statue-david", "", 1.0, "statue", 0, False),
         ("avatar/neutral/n1.png", "avatar-n1", "neutral", 0.0, "avatar", 0, False),
         ("celebrity/Grace Kelly_1955.jpg", "celebrity-Grace Kelly", "neutral", 0.0, "celebrity", 0, True),
-        ("celebrity/Grace Kelly_1956.jpg", "celebrity-Grace Kelly", "", 1.0, "celebrity", 0, False),
+        ("celebrity/Grace Kelly_1956.jpg", "celebrity-Grace Kelly", "", 1.0, "celebrity", 1, False),
         (
             "celebrity/happy/Grace Kelly_1.png",
             "celebrity-Grace Kelly",
             "happiness",
             1.0,
             "celebrity",
-            0,
+            2,
             False,
         ),
-        ("statue/afraid/david_2.webp", "statue-david", "fear", 1.0, "statue", 0, False),
+        ("statue/afraid/david_2.webp", "statue-david", "fear", 1.0, "statue", 1, False),
     ]
     assert found.facts.counts == (
         Count("celebrity", 3, 1),

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from fesbench.errors import DataError
+from fesbench.errors import DataError, WeightsError
 from fesbench.extractors.landmark_extractor import DlibLandmarks
+from fesbench.extractors.weights import WeightsManager
 
 dlib = pytest.importorskip("dlib")
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> DlibLandmarks:
+    return DlibLandmarks(WeightsManager(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +26,11 @@ def avatars() -> tuple[np.ndarray, np.ndarray]:
     return batch.images, batch.landmarks
 
 
-def test_landmarks_lie_near_the_true_ones(avatars: tuple[np.ndarray, np.ndarray]) -> None:
+def test_landmarks_lie_near_the_true_ones(
+    avatars: tuple[np.ndarray, np.ndarray], found: DlibLandmarks
+) -> None:
     images, true = avatars
-    values, valid = DlibLandmarks().extract(images)
+    values, valid = found.extract(images)
     assert values.shape == (2, 136)
     assert values.dtype == np.float32
     assert valid.all()
@@ -30,10 +40,9 @@ def test_landmarks_lie_near_the_true_ones(avatars: tuple[np.ndarray, np.ndarray]
 
 
 def test_no_face_is_not_valid_and_the_largest_of_two_is_taken(
-    avatars: tuple[np.ndarray, np.ndarray],
+    avatars: tuple[np.ndarray, np.ndarray], found: DlibLandmarks
 ) -> None:
     images, _ = avatars
-    found = DlibLandmarks()
     alone, _ = found.extract(images[:1])
     values, valid = found.extract(np.full((1, 128, 128, 3), 90, np.uint8))
     assert (valid.tolist(), float(np.abs(values).sum())) == ([False], 0.0)
@@ -46,10 +55,9 @@ def test_no_face_is_not_valid_and_the_largest_of_two_is_taken(
 
 
 def test_it_does_not_depend_on_the_batch_and_needs_no_landmarks(
-    avatars: tuple[np.ndarray, np.ndarray],
+    avatars: tuple[np.ndarray, np.ndarray], found: DlibLandmarks
 ) -> None:
     images, _ = avatars
-    found = DlibLandmarks()
     both = found.extract(images)[0]
     assert np.array_equal(found.extract(images[1:])[0][0], both[1])
     assert found.extract(images[:0])[0].shape == (0, 136)
@@ -59,7 +67,17 @@ def test_it_does_not_depend_on_the_batch_and_needs_no_landmarks(
     assert np.array_equal(found.extract(images)[0], both)
 
 
-def test_the_signature_names_the_predictors_file() -> None:
-    made = DlibLandmarks()
-    assert made.available() is None
-    assert made.signature.startswith("dlib-landmarks:fbdc2cb8:")
+def test_the_signature_names_the_predictors_file(found: DlibLandmarks) -> None:
+    assert found.available() is None
+    assert found.signature.startswith("dlib-landmarks:fbdc2cb8:")
+
+
+def test_a_wrong_predictor_is_never_loaded(
+    avatars: tuple[np.ndarray, np.ndarray], found: DlibLandmarks, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "weights" / "shape_predictor_68_face_landmarks.dat"
+    wrong.parent.mkdir()
+    wrong.write_bytes(b"not a predictor")
+    assert (found.available() or "").startswith("weights: dlib-landmarks (fesbench weights pull")
+    with pytest.raises(WeightsError, match="expected fbdc2cb80eb9"):
+        found.extract(avatars[0])

@@ -84,6 +84,16 @@ def test_frechet_distances_are_paired_person_by_person(runs: Path, tmp_path: Pat
     assert other.reason == "no paired interval: the two figures stand on other people"
 
 
+def test_replicates_with_a_gap_give_no_interval_and_say_so(runs: Path, tmp_path: Path) -> None:
+    requests = requests_table(8, styles=False)
+    a, b = (write_cell(tmp_path, ROW[m], requests) for m in ("mr", "stargan"))
+    fid_replicates(a, [50.0, float("nan"), *[52.0] * 6])
+    fid_replicates(b, [35.0] * 8)
+    row = next(row for row in compare(a, b).rows if row.metric == "FID")
+    assert row.status == "no interval"
+    assert row.reason == "no paired interval: without some people one of the rows has no figure"
+
+
 def test_damaged_replicates_are_named(tmp_path: Path) -> None:
     (tmp_path / "replicates.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(RecordError, match=r"replicates\.parquet cannot be read"):

@@ -42,6 +42,8 @@ def test_by_hand(judged):
     training = measure("training", evidence)
     assert (training.value, training.n_valid, training.identities) == (0.5, 4, 2)
     assert training.per_sample is None
+    assert training.replicates.values.tolist() == [0.5, 0.5]
+    assert training.replicates.clusters == (7, 8)
 
 
 def test_of_one_expression(judged):

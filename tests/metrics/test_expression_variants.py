@@ -134,6 +134,9 @@ class TestMacro:
         )
         assert (found.value, found.high) == (1.0, 1.0)
         assert found.low < 1.0
+        # A later run with errors is compared with it person by person.
+        assert found.replicates is not None
+        assert found.replicates.values.tolist() == [1.0] * 5
 
 
 class TestTopTwo:

@@ -155,4 +155,4 @@ def test_too_small_sets_are_refused(make_evidence, rows, reason):
     found = FrechetExtrapolated().measure(shown, np.arange(rows))
     assert found.value is None
     assert found.reason.startswith(reason)
-    assert dict(found.signature.fields)["subset"] == "people:1,0.75,0.6,0.5x3"
+    assert dict(found.signature.fields)["subset"] == "people:1,0.75,0.6,0.5x3-seed0"

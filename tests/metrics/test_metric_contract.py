@@ -13,6 +13,7 @@ from fesbench.errors import DataError, UnknownNameError, UsageError
 from fesbench.metrics import METRICS, metric
 from fesbench.metrics.base import Metric
 from fesbench.metrics.distribution import FrechetDistance
+from fesbench.metrics.explain import FIELDS
 from fesbench.metrics.fidelity import SSIM
 from fesbench.metrics.identity import Verification
 from fesbench.metrics.kernel import KernelDistance
@@ -101,6 +102,8 @@ class TestEveryMetric:
         assert (found.per_sample is not None) == card.per_sample
         if card.per_sample:
             assert found.per_sample.shape == (len(evidence),)
+        else:
+            assert found.replicates is not None, "nothing that the gate could compare in pairs"
         assert (found.n_requested, found.n_valid, found.identities) == (280, 280, PEOPLE)
         assert found.interval_method
 
@@ -113,6 +116,7 @@ class TestEveryMetric:
         assert fields["p"] == "p@1:abcd"
         assert fields["a"] == "dlib68-128"
         assert METRICS[name].settings().items() <= fields.items()
+        assert set(fields) <= set(FIELDS), "say what they mean in fesbench/metrics/explain.py"
         assert ("x" in fields) == bool(METRICS[name].card.extractor)
         assert Signature.parse(str(found)) == found
 
@@ -133,6 +137,7 @@ class TestEveryMetric:
         assert difference(base, measure(group(alignment="none"), rows).signature) == ("a",)
         assert difference(base, measure(group(), rows[:-7]).signature) == ("n",)
         assert difference(base, measure(group(seed=8), rows).signature) == ()
+        assert measure(group(seed=8), rows).value == measure(group(), rows).value
 
     def test_the_extractors_signature_parts_signatures(self, name, group):
         if not METRICS[name].card.extractor:

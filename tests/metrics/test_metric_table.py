@@ -25,6 +25,8 @@ def test_every_metric_has_a_row_with_its_declaration() -> None:
     assert found["ECS"]["range"] == "0 to 1"
     assert found["FID"]["range"] == "0 to ∞"
     assert found["FSS"]["needs"] == ["source"]
+    assert found["NME"]["needs"] == ["landmarks"]
+    assert found["AU-error"]["needs"] == ["action_units"]
 
 
 def test_weights_and_their_licenses_stand_with_the_metric() -> None:

@@ -9,10 +9,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from fesbench.reports.confusion import confusions
+from fesbench.reports.records import make_boards, read_runs
 from fesbench.reports.site import build
+from fesbench.reports.tables import build_table
 from PIL import Image
 from synthetic_records import EVIL, PRIVATE, ROWS, requests_table, write_cell, write_runs
 
+from fesbench.confusion import ConfusionMatrix, load_confusion, write_confusion
 from fesbench.errors import DataError
 from fesbench.record import load_record
 
@@ -231,3 +235,61 @@ def test_a_folder_that_cannot_be_written_is_named(runs: Path, tmp_path: Path) ->
     blocked.write_text("in the way")
     with pytest.raises(DataError, match="--out"):
         build(runs, blocked)
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Path:
+    """One row of two seeds with confusion matrices, weights and an action-unit regressor."""
+    requests = requests_table(6, styles=False)
+    row = next(row for row in ROWS if row.id == "mr")
+    for seed in (0, 1):
+        folder = write_cell(tmp_path / "runs", row, requests, seed=seed)
+        matrix = ConfusionMatrix(
+            task="expression",
+            domain="in",
+            judge="judge",
+            signature="judge:planted",
+            requested=["anger", "fear"],
+            seen=["neutral", "anger", "fear", "unreadable"],
+            counts=[[1, 3 - seed, 0, 0], [0, 0, 3, 1 + seed]],
+        )
+        write_confusion(folder, [matrix])
+        record = load_record(folder)
+        record.action_unit_regressor = {"mean_correlation_on_real_test_images": 0.517}
+        record.weights = {
+            "vgg-face": {
+                "license": "research",
+                "non_commercial": True,
+                "accepted": {"how": "prompt", "at": "2026-01-02T03:04:05"},
+                "sha256": "pinned-1a2b3c4d",
+            }
+        }
+        record.save(folder)
+    return tmp_path / "runs"
+
+
+def test_seeds_are_added_up_in_the_confusion_matrix(judged: Path) -> None:
+    (board,) = make_boards(read_runs(judged)[0])
+    (view,) = confusions(board, build_table(board, "expression", "in"))
+    assert (view.row.id, view.judge, view.seeds) == ("mr", "judge", 2)
+    shown = [(asked, [cell.text for cell in cells]) for asked, cells in view.lines]
+    assert shown == [("anger", ["29", "71", "0", "0"]), ("fear", ["0", "0", "67", "33"])]
+    assert view.lines[1][1][2].tip == "6 of 9 pictures"
+
+
+def test_judge_regressor_and_weights_are_told(judged: Path, tmp_path: Path) -> None:
+    page = Page(build(judged, tmp_path / "page").read_text(encoding="utf-8"))
+    assert page.faults == []
+    text = " ".join(" ".join(page.texts).split())
+    assert "mean correlation 0.52" in text
+    assert "What the judge saw" in text
+    assert "vgg-face pinned-1a2b3c4d research (no commercial use) prompt, 2026-01-02" in text
+
+
+def test_other_judges_are_never_added_up(judged: Path) -> None:
+    folder = next(path.parent for path in sorted(judged.rglob("confusion.json")))
+    found = load_confusion(folder)
+    assert found is not None
+    write_confusion(folder, [found.matrices[0].model_copy(update={"signature": "judge:other"})])
+    (board,) = make_boards(read_runs(judged)[0])
+    assert [view.seeds for view in confusions(board, build_table(board, "expression", "in"))] == [1, 1]

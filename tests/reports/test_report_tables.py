@@ -192,6 +192,19 @@ def test_styles_of_strange_metrics() -> None:
     assert style_of("FD-arcface").direction == "lower"
     assert style_of("nobody-knows").direction == ""
     assert not style_of("nobody-knows").quality
+    other = style_of("Rank-1[arcface]")
+    assert (other.direction, other.percent, other.words) == (
+        "higher",
+        True,
+        "rank-1 identification rate, on arcface",
+    )
+
+
+def test_what_a_discriminator_says_of_itself_is_marked_and_not_ranked() -> None:
+    for name in ("D-acc-generated", "D-acc-real", "D-acc-real-train"):
+        style = style_of(name)
+        assert (style.unit, style.quality) == ("%, self-assessed", False)
+        assert "self-assessment" in style.words
     assert ordered({"FID", "ECS", "zeta", "FSS"}) == ["ECS", "FSS", "FID", "zeta"]
 
 

@@ -151,9 +151,11 @@ def scan(
         if outside is not None:
             left_out[outside] = left_out.get(outside, 0) + 1
             continue
-        # the folder's own name counts: "--from .../VL" must still say which camera it is
-        whole = f"{root.resolve().as_posix().lstrip('/')}/{path.relative_to(root).as_posix()}"
-        match = tail.fullmatch(whole)
+        # the folder's own name and those above count where they are needed, and only there: "--from .../VL"
+        # must still say which camera it is, and a folder called 123 around people's folders is nobody
+        below = path.relative_to(root).as_posix()
+        whole = f"{root.resolve().as_posix().lstrip('/')}/{below}"
+        match = tail.fullmatch(below) or tail.fullmatch(whole)
         if match is None:
             if other is None or not other.fullmatch(whole):
                 odd.append(path.relative_to(root).as_posix())

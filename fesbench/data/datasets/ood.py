@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fesbench.data.datasets.base import DatasetAdapter, Facts
 from fesbench.data.datasets.listing import Found, ListedPlan, Picture, counts, scan, unknown
 from fesbench.data.datasets.tables import Line, read_table
-from fesbench.data.datasets.user_files import is_image, label_of, number_takes, who
+from fesbench.data.datasets.user_files import is_image, label_of, who
 from fesbench.errors import DataError
 
 DOMAINS = ("celebrity", "portrait", "statue", "avatar")
@@ -71,7 +71,7 @@ class OodAdapter(DatasetAdapter):
                 rows[found.path] = row
         if not rows:
             raise DataError(f"{source} holds no picture in one of the four domains' folders.\n{self.help()}")
-        number_takes(list(rows.values()))
+        _number(rows.values())
         pictures = tuple(Picture(path, row) for path, row in rows.items())
         facts = _facts(pictures, sorted(lines), bool(tables))
         return ListedPlan(pictures, options, Facts(*facts, unknown(odd)), tables)
@@ -98,6 +98,16 @@ def _row(found: Found, line: Line | None) -> dict[str, Any] | None:
         "domain": domain,
         "publishable": line is not None and line.yes("publishable"),
     }
+
+
+def _number(rows: Iterable[dict[str, Any]]) -> None:
+    """Takes run through all pictures of a person, whatever they show: each may start requests, none is the
+    neutral one of another.
+    """
+    seen: Counter[str] = Counter()
+    for row in rows:
+        row["take"] = seen[row["identity"]]
+        seen[row["identity"]] += 1
 
 
 def _key(image: str) -> str:
