@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.bench import Bench, engine_hash, hash_parts, labelled_rows
+from fesbench.bench import Bench
 from fesbench.data.files import atomic_write_bytes
 from fesbench.errors import DataError
+from fesbench.material import labelled_rows
 from fesbench.metrics.augmentation import (
     CLASSICAL,
     CONTROLS,
@@ -31,6 +32,7 @@ from fesbench.metrics.augmentation import (
 )
 from fesbench.record import Cell
 from fesbench.request_index import safe_part
+from fesbench.stage_inputs import engine_hash, hash_parts
 
 if TYPE_CHECKING:
     import pandas as pd

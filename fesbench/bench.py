@@ -5,8 +5,6 @@ Built once, before any method: the judge is trained on training identities alone
 
 from __future__ import annotations
 
-import hashlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import fesbench
-from fesbench.data.files import writing
-from fesbench.errors import UsageError, WeightsError
+from fesbench.judging import build_judge
 from fesbench.partition import build_split, build_splits, rule_in_words
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol
@@ -249,130 +245,3 @@ def build_bench(
     return Bench(
         protocol, store, split, budget, requests, not_run, judge, card, cache, out, regressor, regressor_card
     )
-
-
-def labelled_rows(protocol: Protocol, store: AlignedStore, split: Split, side: str) -> np.ndarray:
-    """Rows of a side that are trained on: with a protocol label at its peak (where the protocol has none,
-    with action units), in-distribution.
-    """
-    table = store.manifest.table
-    rows = split.rows(store.manifest, side)
-    if not protocol.labels:
-        coded = ~np.isnan(store.manifest.action_units).all(axis=1)
-        return rows[((table["domain"] == "in") & coded).to_numpy()[rows]]
-    keep = (table["domain"] == "in") & table["expression"].isin(protocol.labels)
-    peak = (table["expression"] == "neutral") | (table["intensity"] >= 0.9)
-    return rows[(keep & peak).to_numpy()[rows]]
-
-
-def build_judge(
-    protocol: Protocol, store: AlignedStore, split: Split, folder: Path, reporter: Reporter
-) -> tuple[Judge, dict[str, Any]]:
-    """The protocol's expression classifier with its accuracy on the real images of the test people.
-
-    Shipped for ``avatars@1``; else trained once per protocol and data fingerprint on training people alone
-    and kept in ``folder``.
-
-    Raises:
-        UsageError: the protocol asks for a shipped judge that the package does not hold.
-        DataError: a label of the protocol has no training picture, or the folder cannot be written.
-    """
-    from fesbench.extractors.judge import train_judge
-
-    def material(side: str) -> tuple[np.ndarray, np.ndarray]:
-        rows = labelled_rows(protocol, store, split, side)
-        names = store.manifest.table["expression"].to_numpy()[rows]
-        return store.images[rows], np.array([protocol.labels.index(name) for name in names], dtype=np.int64)
-
-    path = folder / "judge.safetensors"
-    judge, origin = _ready_judge(protocol, store, path, reporter), "shipped"
-    if not _ships(protocol, store):
-        origin = "trained"
-    if judge is None:
-        started = time.monotonic()
-        images, labels = material("train")
-        with reporter.stage(f"train the judge on {len(images)} images of training people") as stage:
-            judge = train_judge(
-                images,
-                labels,
-                label_names=protocol.labels,
-                seed=0,
-                validation=material("validation"),
-                fingerprint=store.fingerprint,
-                progress=lambda done, total: stage.update(done, total),
-            )
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            judge.save(path)
-        reporter.note(f"judge trained in {time.monotonic() - started:.0f} s")
-    images, labels = material("test")
-    accuracy = float((judge.predict(images) == labels).mean())
-    card = {
-        "origin": origin,
-        "signature": judge.signature,
-        "weights_sha256": judge.weights_sha256,
-        "accuracy_on_real_test_images": accuracy,
-        "n": len(images),
-        "chance": 1 / len(judge.label_names),
-    }
-    reporter.note(f"judge ({origin}): {accuracy:.1%} on {len(images)} real images of test people")
-    return judge, card
-
-
-def _ships(protocol: Protocol, store: AlignedStore) -> bool:
-    """Whether the packaged judge serves: it knows the training people of avatars@1, and them alone."""
-    return (
-        protocol.metrics.judge == "shipped"
-        and protocol.id == store.data == "avatars"
-        and protocol.version == 1
-    )
-
-
-def _ready_judge(protocol: Protocol, store: AlignedStore, path: Path, reporter: Reporter) -> Judge | None:
-    """The shipped judge, or the one that an earlier run trained on this very data; None: train one.
-
-    Raises:
-        UsageError: a shipped judge is asked for, and there is none for this protocol or these avatars.
-    """
-    from fesbench.extractors.judge import Judge, shipped_judge
-
-    if _ships(protocol, store):
-        from fesbench.data.avatars import source_sha256
-
-        judge = shipped_judge(protocol.id)
-        if judge is None or judge.facts.data_fingerprint != source_sha256():
-            raise UsageError(
-                "the packaged judge was not made for the avatars of this version; "
-                "make it again with 'python -m fesbench.shipped'"
-            )
-        return judge
-    if (
-        protocol.metrics.judge == "shipped"
-        and store.data == protocol.data.set
-        and not protocol.data.stand_ins
-    ):
-        raise UsageError(
-            f"protocol {protocol.name} asks for a shipped judge, and only avatars@1 has one; "
-            'write judge = "trained" in its [metrics]'
-        )
-    if not path.exists():
-        return None
-    try:
-        judge = Judge.load(path)
-    except WeightsError as error:
-        reporter.note(f"{error}; it is trained again", warning=True)
-        return None
-    fits = judge.facts.data_fingerprint == store.fingerprint and judge.label_names == protocol.labels
-    return judge if fits else None
-
-
-def hash_parts(*parts: object) -> str:
-    """Sha256 (hex, 16 characters) of the parts' text, for a stage's inputs."""
-    return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()[:16]
-
-
-def engine_hash(*patterns: str) -> str:
-    """Hash of files of the engine: in a checkout they change without a new version number."""
-    root = Path(fesbench.__file__).parent
-    paths = [path for pattern in patterns for path in sorted(root.glob(pattern))]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]

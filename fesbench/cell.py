@@ -18,15 +18,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import fesbench
-from fesbench.bench import Bench, engine_hash, hash_parts, labelled_rows
+from fesbench.bench import Bench
 from fesbench.budget import parse_budget
 from fesbench.confusion import CONFUSION
 from fesbench.data.files import writing
 from fesbench.environment import describe_environment, resolve_device
 from fesbench.errors import RecordError
+from fesbench.material import labelled_rows
 from fesbench.progress import Reporter
 from fesbench.record import RECORD_NAME, Cell, Health, NotRun, Record, load_record
 from fesbench.replicates import REPLICATES
+from fesbench.stage_inputs import engine_hash, hash_parts
 from fesbench.vocabulary import ACTION_UNITS
 
 if TYPE_CHECKING:
@@ -168,7 +170,7 @@ class _Work:
             steps,
             self.device,
             _source_hash(self.plan.method),
-            engine_hash("training*.py", "batches.py", "data/views.py"),
+            engine_hash("training*.py", "batches.py", "data/views.py", "material.py"),
         )
 
         def work() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.bench import Bench, engine_hash, hash_parts
+from fesbench.bench import Bench
 from fesbench.confusion import confusion_matrix, judges_of, write_confusion
 from fesbench.data.files import atomic_write_bytes
 from fesbench.errors import DataError
@@ -27,6 +27,7 @@ from fesbench.evaluation_metrics import (
 )
 from fesbench.record import Record
 from fesbench.replicates import write_replicates
+from fesbench.stage_inputs import engine_hash, hash_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,7 @@ def scoring_inputs(bench: Bench) -> str:
             "metrics/*.py",
             "statistics.py",
             "evaluation*.py",
+            "material.py",
             "replicates.py",
             "request*.py",
             "augmentation*.py",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fesbench.bench import Bench, labelled_rows
+from fesbench.bench import Bench
 from fesbench.evaluation_metrics import protocol_metrics
 from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, PAIR_EXTRACTORS, REGRESSOR
+from fesbench.material import labelled_rows
 from fesbench.record import Record, Score
 from fesbench.replicates import ReplicateRow, replicate_row
 from fesbench.requests import gallery_rows, neutral_rows, reference_rows

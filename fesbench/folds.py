@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.bench import Bench, build_bench, hash_parts, open_store, settle_labels
+from fesbench.bench import Bench, build_bench, open_store, settle_labels
 from fesbench.cell import CellPlan, describe_card
 from fesbench.data.files import writing
 from fesbench.engines.local import run_cells
@@ -31,6 +31,7 @@ from fesbench.protocol import Protocol
 from fesbench.record import FOLDS, RECORD_NAME, Health, NotRun, Record, load_record
 from fesbench.requests import build_requests
 from fesbench.sources import Sources
+from fesbench.stage_inputs import hash_parts
 
 if TYPE_CHECKING:
     import pandas as pd

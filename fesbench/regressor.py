@@ -14,6 +14,7 @@ import numpy as np
 from fesbench.data.files import writing
 from fesbench.errors import WeightsError
 from fesbench.extractors.registry import REGRESSOR
+from fesbench.material import coded_rows
 from fesbench.progress import Reporter
 from fesbench.protocol import Protocol
 from fesbench.vocabulary import ACTION_UNITS
@@ -42,14 +43,6 @@ def regressor_wanted(protocol: Protocol, requests: pd.DataFrame) -> bool:
         for task in requests["task"].unique()
         for name in metrics_of(str(task), metrics)
     )
-
-
-def coded_rows(store: AlignedStore, split: Split, side: str) -> np.ndarray:
-    """Rows of a side whose picture codes a unit, in-distribution, at any intensity."""
-    rows = split.rows(store.manifest, side)
-    coded = ~np.isnan(store.manifest.action_units).all(axis=1)
-    found: np.ndarray = rows[((store.manifest.table["domain"] == "in").to_numpy() & coded)[rows]]
-    return found
 
 
 def shown_units(codes: np.ndarray) -> tuple[int, ...]:

@@ -66,7 +66,7 @@ def build_requests(
     """
     import pandas as pd
 
-    from fesbench.bench import labelled_rows
+    from fesbench.material import labelled_rows
 
     # what only the test people's pictures code is nothing that a method can have learned
     units = store.manifest.action_units[labelled_rows(protocol, store, split, "train")]

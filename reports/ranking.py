@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fesbench import statistics
+from fesbench import significance
 
 from .records import HEADLINE, Board
 from .tables import Column, Row, Table
@@ -46,7 +46,7 @@ def _rank_column(board: Board, table: Table, column: Column, rows: Sequence[Row]
     metric = column.style.name
     values, people = common_values(board, [row.id for row in rows], metric, table.task, table.domain)
     if len(values) >= 2:
-        groups = statistics.rank_groups(
+        groups = significance.rank_groups(
             list(values), values, people, higher_is_better=column.style.direction == "higher", seed=SEED
         )
         column.rank_rule = PAIRED.format(units=board.units)
@@ -124,15 +124,15 @@ def flag_suspicious(board: Board, table: Table) -> None:
     if real is None or "ECS" not in real.cells or real.cells["ECS"].value is None:
         return
     others = [r for r in table.rows if r.id != "real" and r.cells["ECS"].value is not None]
-    found: list[tuple[Row, statistics.PairedDifference]] = []
+    found: list[tuple[Row, significance.PairedDifference]] = []
     for row in others:
         values, people = common_values(board, [row.id, "real"], "ECS", table.task, table.domain)
         if len(values) == 2:
-            test = statistics.paired_difference(values[row.id], values["real"], people, seed=SEED)
+            test = significance.paired_difference(values[row.id], values["real"], people, seed=SEED)
             found.append((row, test))
     if not found:
         return
-    adjusted = statistics.holm([test.p for _, test in found])
+    adjusted = significance.holm([test.p for _, test in found])
     for (row, test), p in zip(found, adjusted, strict=True):
         if test.low > 0 and p < 0.05:
             text = (
@@ -175,7 +175,7 @@ def drop(board: Board, method: str, metric: str, domain: str) -> Drop | None:
     both = left.merge(right, on=keys, suffixes=("_in", "_out"))
     if both["identity"].nunique() >= 2:
         a, b = both["value_out"].to_numpy(float), both["value_in"].to_numpy(float)
-        test = statistics.paired_difference(a, b, both["identity"].to_numpy(), seed=SEED)
+        test = significance.paired_difference(a, b, both["identity"].to_numpy(), seed=SEED)
         return Drop(float(b.mean()), float(a.mean()), test.value, test.low, test.high, len(both), True)
     if set(left["identity"]) & set(right["identity"]):
         return None
@@ -183,7 +183,7 @@ def drop(board: Board, method: str, metric: str, domain: str) -> Drop | None:
     right = right[right["target_expression"].isin(left["target_expression"])]
     if min(left["identity"].nunique(), right["identity"].nunique()) < 2:
         return None
-    found = statistics.unpaired_difference(
+    found = significance.unpaired_difference(
         right["value"], right["identity"], left["value"], left["identity"], seed=SEED
     )
     inner, outer = float(left["value"].mean()), float(right["value"].mean())

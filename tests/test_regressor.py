@@ -14,9 +14,10 @@ from fesbench.data.splits import Split
 from fesbench.data.store import AlignedStore
 from fesbench.extractors import au_training
 from fesbench.extractors.au_model import ActionUnitRegressor
+from fesbench.material import coded_rows
 from fesbench.partition import build_split
 from fesbench.progress import Reporter
-from fesbench.regressor import FILE, build_regressor, coded_rows, regressor_wanted, shown_units
+from fesbench.regressor import FILE, build_regressor, regressor_wanted, shown_units
 from fesbench.requests import neutral_rows
 from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
 from tests.stores import protocol, shot, tiny_store

@@ -24,7 +24,7 @@ from fesbench.gate.snapshot import Figure, Snapshot
 from fesbench.gate.snapshot_records import open_row
 from fesbench.metrics.explain import card_of, explain_difference
 from fesbench.replicates import FigureKey
-from fesbench.statistics import holm
+from fesbench.significance import holm
 
 SEED = 0
 _GAPS = "no paired interval: without some people one of the rows has no figure"

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
+from fesbench.significance import sign_flip_p
 from fesbench.statistics import (
     FEW_CLUSTERS,
     Interval,
@@ -23,7 +24,6 @@ from fesbench.statistics import (
     expanded,
     jackknife_interval,
     outer,
-    sign_flip_p,
 )
 
 Floats = npt.NDArray[np.float64]

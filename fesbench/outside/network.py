@@ -201,9 +201,9 @@ def exported_answers(
     Yields:
         request, picture uint8 (S, S, 3).
     """
-    from fesbench.bench import labelled_rows
     from fesbench.data.views import TrainingSet
     from fesbench.evaluation_metrics import NOT_IMAGEWISE
+    from fesbench.material import labelled_rows
     from fesbench.method import Problem
     from fesbench.partition import build_split
     from fesbench.request_batches import request_batch

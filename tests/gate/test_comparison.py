@@ -14,7 +14,7 @@ from fesbench.gate.comparison_writers import as_json, as_rows, markdown, remarks
 from fesbench.gate.snapshot_records import find_row, open_row
 from fesbench.record import load_record
 from fesbench.replicates import ReplicateRow, read_replicates, write_replicates
-from fesbench.statistics import holm, paired_difference
+from fesbench.significance import holm, paired_difference
 from tests.end_to_end import fesbench as command
 from tests.reports.synthetic_records import ROWS, requests_table, write_cell, write_runs
 

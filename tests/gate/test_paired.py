@@ -10,7 +10,8 @@ from scipy import stats
 
 from fesbench.errors import DataError
 from fesbench.gate.paired import difference_of_deleted, difference_of_draws, difference_of_means
-from fesbench.statistics import cluster_sums, paired_difference
+from fesbench.significance import paired_difference
+from fesbench.statistics import cluster_sums
 
 
 def sums(values, who):
