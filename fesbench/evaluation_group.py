@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +32,31 @@ class Scored:
 
     scores: list[Score]
     per_sample: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """The sets of pictures that metrics read, each as (pictures or None, rows of the store, people)."""
+
+    bench: Bench
+    discriminator: Extractor | None
+    sets: Mapping[str, tuple[np.ndarray | None, np.ndarray, np.ndarray]]
+
+    def features(self, name: str, which: str) -> Features:
+        """An extractor's features of one set."""
+        _, rows, who = self.sets[which]
+        if name == DISCRIMINATOR and self.discriminator is not None:
+            return self.bench.cache.get(self.discriminator, self._stack(which))
+        points = _known(self.bench.store.manifest.landmarks, rows)
+        return self.bench.features(name, self._stack(which), points, who)
+
+    def pair_values(self, extractor: str, first: str, second: str, pairs: np.ndarray) -> Features:
+        """A pair extractor's values between two sets."""
+        return self.bench.pair_values(extractor, self._stack(first), self._stack(second), pairs)
+
+    def _stack(self, which: str) -> np.ndarray:
+        found, rows, _ = self.sets[which]
+        return self.bench.store.images[rows] if found is None else found
 
 
 class Group:
@@ -69,38 +95,23 @@ class Group:
         target = np.array([EXPRESSIONS.index(name) if name else -1 for name in requests["target_expression"]])
         truth_rows, source_rows = requests["target"].to_numpy(), requests["source"].to_numpy()
         drivers = requests["driver"].to_numpy()
-        truth = None
-        if (truth_rows >= 0).any():
-            truth = store.images[np.maximum(truth_rows, 0)]
-            truth[truth_rows < 0] = 0
+        truth = _stack(store.images, truth_rows) if (truth_rows >= 0).any() else None
+        sources = _stack(store.images, source_rows)
         expressions = table["expression"].to_numpy()
         names = table["identity"].to_numpy()
-        people_asked = requests["identity"].to_numpy()
-        sources = store.images[np.maximum(source_rows, 0)]
-        sources[source_rows < 0] = 0
-        pictures = {
-            "generated": (images, source_rows, people_asked),
-            "truth": (truth, truth_rows, people_asked),
-            "source": (sources, source_rows, people_asked),
-            "gallery": (None, self.gallery, names[self.gallery]),
-            "reference": (None, reference, names[reference]),
-            "training": (None, self.training, names[self.training]),
-        }
-
-        def features(name: str, which: str) -> Features:
-            found, rows, who = pictures[which]
-            stack = store.images[rows] if found is None else found
-            if name == DISCRIMINATOR and self.discriminator is not None:
-                return self.bench.cache.get(self.discriminator, stack)
-            return self.bench.features(name, stack, _known(store.manifest.landmarks, rows), who)
-
-        def pair_values(extractor: str, first: str, second: str, pairs: np.ndarray) -> Features:
-            stacks = [
-                store.images[rows] if found is None else found
-                for found, rows, _ in (pictures[first], pictures[second])
-            ]
-            return self.bench.pair_values(extractor, stacks[0], stacks[1], pairs)
-
+        asked = requests["identity"].to_numpy()
+        pictures = _Pictures(
+            self.bench,
+            self.discriminator,
+            {
+                "generated": (images, source_rows, asked),
+                "truth": (truth, truth_rows, asked),
+                "source": (sources, source_rows, asked),
+                "gallery": (None, self.gallery, names[self.gallery]),
+                "reference": (None, reference, names[reference]),
+                "training": (None, self.training, names[self.training]),
+            },
+        )
         return Evidence(
             requests=requests,
             generated=images,
@@ -109,8 +120,8 @@ class Group:
             clusters=np.array([people[who] for who in requests["identity"]]),
             seed=RESAMPLING_SEED,
             protocol=self.bench.signature,
-            features=features,
-            pair_values=pair_values,
+            features=pictures.features,
+            pair_values=pictures.pair_values,
             labels=np.where(single, target, -1),
             gallery_identity=np.array([people[names[row]] for row in self.gallery]),
             reference_name=reference_name,
@@ -273,4 +284,11 @@ def _known(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The rows of a table of the manifest; NaN where there is no row."""
     found = np.array(values[np.maximum(rows, 0)], dtype=np.float32)
     found[rows < 0] = np.nan
+    return found
+
+
+def _stack(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The pictures of rows of the store; black where there is no row."""
+    found = images[np.maximum(rows, 0)]
+    found[rows < 0] = 0
     return found

@@ -17,20 +17,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fesbench.errors import DataError, WeightsError
-from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
 from fesbench.extractors.judge_model import (
+    FrozenNetwork,
     JudgeNetwork,
+    filled_network,
     read_safetensors,
-    to_input,
-    weights_digest,
     write_network,
 )
 
 NAME = "au-regressor"
 RECIPE_VERSION = "cnn64-au-1"
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -57,16 +56,14 @@ class RegressorFacts:
     seed: int
 
 
-class ActionUnitRegressor(Extractor):
+class ActionUnitRegressor(FrozenNetwork):
     """Intensities of action units in [0, 1]; every image is valid."""
 
     name = NAME
-    needs_landmarks = False
 
     def __init__(self, network: JudgeNetwork, facts: RegressorFacts) -> None:
-        self.network = network.eval()
+        super().__init__(network, tuple(f"AU{unit}" for unit in facts.units))
         self.facts = facts
-        self.classes = tuple(f"AU{unit}" for unit in facts.units)
 
     @property
     def mean_correlation(self) -> float | None:
@@ -79,28 +76,10 @@ class ActionUnitRegressor(Extractor):
         """Recipe and units; not the weights."""
         return f"{self.name}:{self.facts.recipe}:{','.join(str(unit) for unit in self.facts.units)}"
 
-    @property
-    def weights_sha256(self) -> str:
-        """Digest of the parameters, hex."""
-        return weights_digest(self.network)
-
-    @property
-    def cache_key(self) -> str:
-        """Two regressors of one recipe answer differently, so the cache tells their weights apart."""
-        return f"{self.signature}:{self.weights_sha256[:16]}"
-
-    def extract(
-        self, images: np.ndarray, landmarks: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Intensities float32 (N, units), the mean of picture and mirror image; every image is valid."""
-        check_inputs(self.name, images, None, needs_landmarks=False)
-        values = np.zeros((len(images), len(self.facts.units)), dtype=np.float32)
-        with torch.inference_mode():
-            for rows, chunk in fixed_chunks(images, _BATCH):
-                gray = to_input(chunk)
-                both = torch.sigmoid(self.network(torch.cat([gray, gray.flip(-1)])))
-                values[rows] = both.view(2, len(chunk), -1).mean(dim=0).numpy()[: rows.stop - rows.start]
-        return values, np.ones(len(images), dtype=bool)
+    @staticmethod
+    def answers(logits: Tensor) -> Tensor:
+        """Intensities in [0, 1], each unit by itself."""
+        return torch.sigmoid(logits)
 
     def measured_on(self, images: np.ndarray, coded: np.ndarray) -> ActionUnitRegressor:
         """The same regressor with its correlations on these real pictures in its facts.
@@ -140,14 +119,7 @@ class ActionUnitRegressor(Extractor):
             raise WeightsError(f"{what} cannot be read ({error.strerror}); train it again") from None
         state, metadata = read_safetensors(raw, what)
         facts = _facts(metadata, what)
-        network = JudgeNetwork(len(facts.units))
-        expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
-        if {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()} != expected:
-            raise WeightsError(f"{what} holds other tensors than recipe {RECIPE_VERSION}; train it again")
-        if not all(torch.isfinite(tensor).all() for tensor in state.values()):
-            raise WeightsError(f"{what} holds values that are not finite; train it again")
-        network.load_state_dict(state)
-        return cls(network, facts)
+        return cls(filled_network(state, len(facts.units), what, RECIPE_VERSION), facts)
 
 
 def correlations(measured: np.ndarray, coded: np.ndarray) -> tuple[float | None, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
@@ -100,16 +101,53 @@ def standardize(gray: Tensor) -> Tensor:
     return centered / (centered.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() + 1e-3)
 
 
-class Judge(Extractor):
+class FrozenNetwork(Extractor):
+    """A `JudgeNetwork` that reads a face once and its mirror image once; every image is valid."""
+
+    needs_landmarks = False
+
+    def __init__(self, network: JudgeNetwork, classes: tuple[str, ...]) -> None:
+        self.network = network.eval()
+        self.classes = classes
+
+    @property
+    def weights_sha256(self) -> str:
+        """Digest of the parameters, hex."""
+        return weights_digest(self.network)
+
+    @property
+    def cache_key(self) -> str:
+        """Two networks of one recipe answer differently, so the cache tells their weights apart."""
+        return f"{self.signature}:{self.weights_sha256[:16]}"
+
+    @staticmethod
+    @abstractmethod
+    def answers(logits: Tensor) -> Tensor:
+        """From logits (N, classes) to what the features are."""
+
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Answers float32 (N, classes), the mean of picture and mirror image; every image is valid."""
+        check_inputs(self.name, images, None, needs_landmarks=False)
+        values = np.zeros((len(images), len(self.classes)), dtype=np.float32)
+        with torch.inference_mode():
+            for rows, chunk in fixed_chunks(images, _BATCH):
+                gray = to_input(chunk)
+                # A mirrored face shows the same expression: one answer for both, and a better one.
+                both = self.answers(self.network(torch.cat([gray, gray.flip(-1)])))
+                values[rows] = both.view(2, len(chunk), -1).mean(dim=0).numpy()[: rows.stop - rows.start]
+        return values, np.ones(len(images), dtype=bool)
+
+
+class Judge(FrozenNetwork):
     """An expression classifier; its features are the probabilities of its classes."""
 
     name = "judge"
-    needs_landmarks = False
 
     def __init__(self, network: JudgeNetwork, facts: JudgeFacts) -> None:
-        self.network = network.eval()
+        super().__init__(network, facts.classes)
         self.facts = facts
-        self.classes = facts.classes
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -126,30 +164,10 @@ class Judge(Extractor):
         """Recipe and classes; not the weights."""
         return f"judge:{self.facts.recipe}:{','.join(self.facts.classes)}"
 
-    @property
-    def weights_sha256(self) -> str:
-        """Digest of the parameters, hex."""
-        return weights_digest(self.network)
-
-    @property
-    def cache_key(self) -> str:
-        """Two judges of one recipe answer differently, so the cache tells their weights apart."""
-        return f"{self.signature}:{self.weights_sha256[:16]}"
-
-    def extract(
-        self, images: np.ndarray, landmarks: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities float32 (N, classes), the mean of picture and mirror image; every image is valid."""
-        check_inputs(self.name, images, None, needs_landmarks=False)
-        values = np.zeros((len(images), len(self.facts.classes)), dtype=np.float32)
-        with torch.inference_mode():
-            for rows, chunk in fixed_chunks(images, _BATCH):
-                gray = to_input(chunk)
-                both = self.network(torch.cat([gray, gray.flip(-1)]))
-                # A mirrored face shows the same expression: one answer for both, and a better one.
-                probabilities = torch.softmax(both, dim=1).view(2, len(chunk), -1).mean(dim=0)
-                values[rows] = probabilities.numpy()[: rows.stop - rows.start]
-        return values, np.ones(len(images), dtype=bool)
+    @staticmethod
+    def answers(logits: Tensor) -> Tensor:
+        """Probabilities of the classes."""
+        return torch.softmax(logits, dim=1)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The most probable class of each image, as an index into :attr:`label_names`: int64 (N,)."""
@@ -205,14 +223,23 @@ def shipped_judge(protocol_id: str) -> Judge | None:
 def _parse(raw: bytes, origin: str) -> Judge:
     state, metadata = read_safetensors(raw, f"judge {origin}")
     facts = _facts(metadata, origin)
-    network = JudgeNetwork(len(facts.classes))
+    return Judge(filled_network(state, len(facts.classes), f"judge {origin}", RECIPE_VERSION), facts)
+
+
+def filled_network(state: Mapping[str, Tensor], classes: int, what: str, recipe: str) -> JudgeNetwork:
+    """A network with the tensors of a file.
+
+    Raises:
+        WeightsError: other tensors than the recipe's, or values that are not finite; ``what`` names the file.
+    """
+    network = JudgeNetwork(classes)
     expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
     if {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()} != expected:
-        raise WeightsError(f"judge {origin} holds other tensors than recipe {RECIPE_VERSION}; train it again")
+        raise WeightsError(f"{what} holds other tensors than recipe {recipe}; train it again")
     if not all(torch.isfinite(tensor).all() for tensor in state.values()):
-        raise WeightsError(f"judge {origin} holds values that are not finite; train it again")
+        raise WeightsError(f"{what} holds values that are not finite; train it again")
     network.load_state_dict(state)
-    return Judge(network, facts)
+    return network
 
 
 def weights_digest(network: nn.Module) -> str:

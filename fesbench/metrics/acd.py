@@ -35,11 +35,10 @@ from fesbench.metrics.rows import (
     NEIGHBORS,
     codes,
     distance_name,
+    faces_and_sources,
     feature_distances,
     mean_by_row,
     pairs_within,
-    same_extractor,
-    unit_rows,
 )
 
 EMBEDDING = "dlib"
@@ -103,16 +102,10 @@ class InputDistance(Metric):
     def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
         """Mean over the rows; a pair without both faces counts as unrelated."""
         rows = checked_rows(evidence, rows)
-        output = evidence.feature_set(self.card.extractor, "generated")
-        source = evidence.feature_set(self.card.extractor, "source")
-        same_extractor(output, source)
-        valid = output.valid[rows] & source.valid[rows]
-        apart = np.linalg.norm(unit_rows(output.values[rows]) - unit_rows(source.values[rows]), axis=1)
-        signature = self.signature(
-            evidence, int(valid.sum()), len(rows), extractor=output.signature, reference="source"
-        )
-        values = np.where(valid, apart, MISSING)
-        return mean_measurement(self, evidence, rows, values, n_valid=int(valid.sum()), signature=signature)
+        output, source, valid, made = faces_and_sources(evidence, self.card.extractor, rows)
+        values, n_valid = np.where(valid, np.linalg.norm(output - source, axis=1), MISSING), int(valid.sum())
+        signature = self.signature(evidence, n_valid, len(rows), extractor=made, reference="source")
+        return mean_measurement(self, evidence, rows, values, n_valid=n_valid, signature=signature)
 
 
 class WithinPerson(Metric):

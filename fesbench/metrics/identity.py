@@ -25,7 +25,7 @@ from fesbench.metrics.base import (
     refusal,
     renamed,
 )
-from fesbench.metrics.rows import same_extractor, unit_rows
+from fesbench.metrics.rows import faces_and_sources, same_extractor, unit_rows
 from fesbench.metrics.verification import enough_pairs, make_pairs, rank1, tar_interval
 
 EMBEDDING = "dlib"
@@ -62,15 +62,10 @@ class FaceSimilarity(Metric):
     def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
         """Mean cosine; a pair without both faces has cosine 0 and is counted as not valid."""
         rows = checked_rows(evidence, rows)
-        output = evidence.feature_set(self.card.extractor, "generated")
-        source = evidence.feature_set(self.card.extractor, "source")
-        same_extractor(output, source)
-        valid = output.valid[rows] & source.valid[rows]
-        cosine = (unit_rows(output.values[rows]) * unit_rows(source.values[rows])).sum(axis=1).clip(-1, 1)
+        output, source, valid, made = faces_and_sources(evidence, self.card.extractor, rows)
+        cosine = (output * source).sum(axis=1).clip(-1, 1)
         values, n_valid = np.where(valid, cosine, 0.0), int(valid.sum())
-        signature = self.signature(
-            evidence, n_valid, len(rows), extractor=output.signature, reference="source"
-        )
+        signature = self.signature(evidence, n_valid, len(rows), extractor=made, reference="source")
         return mean_measurement(self, evidence, rows, values, n_valid=n_valid, signature=signature)
 
 

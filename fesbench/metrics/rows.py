@@ -39,6 +39,21 @@ def same_extractor(a: FeatureSet, b: FeatureSet) -> None:
         raise DataError(f"pictures are compared across two extractors: {a.signature} and {b.signature}")
 
 
+def faces_and_sources(
+    evidence: Evidence, extractor: str, rows: Rows
+) -> tuple[Floats, Floats, npt.NDArray[np.bool_], str]:
+    """Embeddings of outputs and of the pictures that they were made from.
+
+    Returns:
+        outputs and sources at unit length (rows, D), whether both have a face (rows,), the signature.
+    """
+    output = evidence.feature_set(extractor, "generated")
+    source = evidence.feature_set(extractor, "source")
+    same_extractor(output, source)
+    valid: npt.NDArray[np.bool_] = output.valid[rows] & source.valid[rows]
+    return unit_rows(output.values[rows]), unit_rows(source.values[rows]), valid, output.signature
+
+
 def codes(evidence: Evidence, columns: Sequence[str]) -> npt.NDArray[np.int64]:
     """(N,) int: equal where the requested label and these columns of the requests are equal.
 

@@ -59,6 +59,7 @@ def checked_archive(content: bytes, name: str) -> bytes:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             broken = archive.testzip()
             records = {item.filename.partition("/")[2]: archive.read(item) for item in archive.infolist()}
+    # zipfile: RuntimeError = encrypted, NotImplementedError = a compression that it does not know
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
         raise DataError(f"{name} is no archive of torch.export ({error}); {_EXPORT_AGAIN}") from None
     graphs = [record for record in records if record.startswith("models/")]
