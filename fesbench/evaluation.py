@@ -44,16 +44,24 @@ def scoring_inputs(bench: Bench) -> str:
     parts = [bench.signature, bench.judge_key, bench.regressor_key, metric_reasons(bench.protocol)]
     parts.append(
         engine_hash(
-            "metrics/*.py",
-            "statistics.py",
-            "evaluation*.py",
-            "material.py",
-            "replicates.py",
-            "request*.py",
-            "augmentation*.py",
-            "confusion.py",
-            "extractors/judge_*.py",
-            "extractors/au_*.py",
+            "fesbench.metrics",
+            "fesbench.statistics",
+            "fesbench.evaluation",
+            "fesbench.evaluation_group",
+            "fesbench.evaluation_metrics",
+            "fesbench.material",
+            "fesbench.replicates",
+            "fesbench.requests",
+            "fesbench.request_index",
+            "fesbench.request_batches",
+            "fesbench.augmentation",
+            "fesbench.augmentation_runs",
+            "fesbench.augmentation_training",
+            "fesbench.confusion",
+            "fesbench.extractors.judge_model",
+            "fesbench.extractors.judge_training",
+            "fesbench.extractors.au_model",
+            "fesbench.extractors.au_training",
         )
     )
     for name, metric in protocol_metrics(bench.protocol).items():

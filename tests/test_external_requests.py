@@ -299,3 +299,12 @@ def test_a_network_is_asked_by_the_command(
     assert left.value.code == 2
     assert "a pickle runs code" in " ".join(capsys.readouterr().err.split())
     assert not scoring
+
+
+def test_a_faulty_folder_is_refused_before_the_bench_is_opened(
+    mini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = answer(tmp_path / "ours", mini[1][mini[1]["task"] == "expression"].iloc[1:])
+    monkeypatch.setattr("fesbench.folds.open_bench", lambda *_, **__: pytest.fail("a judge would be trained"))
+    with pytest.raises(DataError, match=r"1 of .* images are missing"):
+        evaluate_folder(folder, protocol=MINI, size=32, out=tmp_path / "runs")

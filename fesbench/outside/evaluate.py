@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,22 +173,18 @@ def evaluate_folder(
     rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
     for metric, reason in preflight(rules, strict=False).items():
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
-    bench = open_bench(rules, budget=budget, out=out, source=source, reporter=reporter)
-    answers = read_answers(folder, bench.requests, bench.store.size)
-    requests, images = answers.chosen, answers.stack()
-    card = {"id": name, "title": name, "citation": ""}
-    record = Record(cell=_cell(name, bench), trained_on="unknown", card=card)
-    record.not_run = [*bench.not_run, *_unanswered(bench.requests, requests)]
-    record.judge = bench.judge_card
-    record.action_unit_regressor = bench.regressor_card
-    record.data = bench.data_card
-    record.parameters = dict(made_by or {})
-    record.environment = describe_environment(resolve_device("auto"))
-    target = bench.out / record.cell.folder
-    _write_images(dict(zip(requests["request"], images, strict=True)), target / "images")
-    requests.to_csv(target / "requests.csv", index=False)
     references = [CellPlan(kind, REFERENCE, budget, 0) for kind in known.values() if kind.card.reference]
+    # before the bench, whose judge may train for minutes
+    table, store = asked(rules, budget, source, reporter)
+    answers = read_answers(folder, table, store.size)
+    images = answers.stack()
+    bench = open_bench(rules, budget=budget, out=out, source=source, reporter=reporter)
     try:
+        requests = replace(answers, requests=bench.requests).chosen
+        record = _record(name, bench, requests, made_by or {})
+        target = bench.out / record.cell.folder
+        _write_images(dict(zip(requests["request"], images, strict=True)), target / "images")
+        requests.to_csv(target / "requests.csv", index=False)
         beside = run_plans(references, bench, reporter, device="auto")
         with reporter.stage(f"{name}: score") as stage:
             score_cell(bench, record, requests, target, stage.update_what, images=images)
@@ -202,6 +199,22 @@ def evaluate_folder(
             f"scored in {target}; run the same command again, or 'fesbench report {out}' for what is there"
         )
     return record
+
+
+def _record(name: str, bench: Bench, requests: pd.DataFrame, made_by: Mapping[str, Any]) -> Record:
+    """The record of pictures from elsewhere, before it is scored."""
+    card = {"id": name, "title": name, "citation": ""}
+    return Record(
+        cell=_cell(name, bench),
+        trained_on="unknown",
+        card=card,
+        not_run=[*bench.not_run, *_unanswered(bench.requests, requests)],
+        judge=bench.judge_card,
+        action_unit_regressor=bench.regressor_card,
+        data=bench.data_card,
+        parameters=dict(made_by),
+        environment=describe_environment(resolve_device("auto")),
+    )
 
 
 def evaluate(
