@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fesbench.extractors.whole_picture import WholePicture, read_state
+from fesbench.extractors.whole_picture import WholePicture, tensors_of
 
 SIZE, PATCH, HEAD = 224, 14, 64
 
@@ -46,7 +46,7 @@ class DinoV2(WholePicture):
     def _build(self, content: bytes) -> Any:
         from timm.models.vision_transformer import VisionTransformer
 
-        state = read_state(content)
+        state = tensors_of(content)
         # Only training hides patches behind this token.
         state.pop("mask_token", None)
         state["pos_embed"] = resized_positions(state["pos_embed"], SIZE // PATCH)

@@ -15,7 +15,7 @@ import numpy as np
 
 from fesbench.extractors.base import DerivedExtractor
 from fesbench.extractors.weights import WeightsManager
-from fesbench.extractors.whole_picture import WholePicture, checked_bytes, read_state
+from fesbench.extractors.whole_picture import WholePicture, checked_bytes, tensors_of
 
 SIZE = 299
 CLASSES = 1008
@@ -117,7 +117,7 @@ class InceptionLogits(DerivedExtractor):
     def derive(self, values: np.ndarray) -> np.ndarray:
         """(N, 2048) features -> (N, 1008) float32, equal for any N."""
         if self._weight is None:
-            state = read_state(checked_bytes(self._manager, Inception.weights))
+            state = tensors_of(checked_bytes(self._manager, Inception.weights))
             self._weight = state["fc.weight"].numpy().astype(np.float64)
         # In double precision, so that rounding to single hides how a product was cut into batches.
         return (values.astype(np.float64) @ self._weight.T).astype(np.float32)
@@ -155,6 +155,6 @@ def _torch_fidelity(content: bytes) -> Any:
 
     # torch-fidelity opens its file as a full pickle: it gets one that was written here.
     clean = io.BytesIO()
-    torch.save(read_state(content), clean)
+    torch.save(tensors_of(content), clean)
     clean.seek(0)
     return FeatureExtractorInceptionV3("inception-tf-2015", ["2048"], feature_extractor_weights_path=clean)

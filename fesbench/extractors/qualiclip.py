@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fesbench.extractors.base import check_inputs, check_size
-from fesbench.extractors.whole_picture import WholePicture, read_state
+from fesbench.extractors.whole_picture import WholePicture, tensors_of
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +61,7 @@ class QualiCLIP(WholePicture):
     def _build(self, content: bytes) -> Any:
         import torch
 
-        state = read_state(content)
+        state = tensors_of(content)
         prompts, scale = state["prompts_features"].float(), state["clip_model.logit_scale"].float().exp()
         if tuple(prompts.shape) != (PROMPTS, _WIDTH):
             raise RuntimeError(f"prompts of shape {tuple(prompts.shape)}, not {(PROMPTS, _WIDTH)}")

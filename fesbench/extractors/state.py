@@ -6,7 +6,7 @@ import pickle
 from typing import Any
 
 from fesbench.errors import WeightsError
-from fesbench.extractors import whole_picture
+from fesbench.extractors.whole_picture import checked_bytes, tensors_of
 from fesbench.extractors.weights import WeightsManager
 
 
@@ -21,9 +21,9 @@ def read_state(manager: WeightsManager, name: str, holds: str) -> dict[str, Any]
     Raises:
         WeightsError: the file is missing, changed while it was read, or holds something else.
     """
-    content = whole_picture.checked_bytes(manager, name)
+    content = checked_bytes(manager, name)
     try:
-        return whole_picture.read_state(content)
+        return tensors_of(content)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise unfit(manager, name, holds, error) from error
 

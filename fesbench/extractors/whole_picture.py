@@ -124,7 +124,7 @@ def checked_bytes(manager: WeightsManager, name: str) -> bytes:
     return raw
 
 
-def read_state(content: bytes) -> dict[str, Any]:
+def tensors_of(content: bytes) -> dict[str, Any]:
     """A file of tensors by name, never opened as a full pickle.
 
     Raises:
