@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from fesbench.batches import RequestBatch
-from fesbench.method import Method, MethodCard
+from fesbench.methods.base import Method
+from fesbench.methods.batches import RequestBatch
+from fesbench.methods.card import MethodCard
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from fesbench.batches import ImageBatch, RequestBatch
-from fesbench.method import Method, MethodCard, Phase, decay_after
+from fesbench.methods.base import Method
+from fesbench.methods.batches import ImageBatch, RequestBatch
+from fesbench.methods.card import MethodCard, Phase, decay_after
 
-from .blocks import Critic, Residual, frozen, head, initialize, trunk, with_planes
-from .losses import gradient_penalty
+from ._blocks import Critic, Residual, frozen, head, initialize, trunk, with_planes
+from ._losses import gradient_penalty
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fesbench.batches import RequestBatch
-from fesbench.method import Method, MethodCard, Phase
+from fesbench.methods.base import Method
+from fesbench.methods.batches import RequestBatch
+from fesbench.methods.card import MethodCard, Phase
 
 if TYPE_CHECKING:
-    from fesbench.data.views import TrainingSet
+    from fesbench.methods.training_set import TrainingSet
 
 _CHUNK = 64
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from fesbench.batches import RequestBatch
 from fesbench.errors import MethodError
-from fesbench.method import Method, MethodCard, Phase
+from fesbench.methods.base import Method
+from fesbench.methods.batches import RequestBatch
+from fesbench.methods.card import MethodCard, Phase
 
-from .ridge import apply_local, fit_local_ridge, inside_image
+from ._ridge import apply_local, fit_local_ridge, inside_image
 
 if TYPE_CHECKING:
-    from fesbench.data.views import TrainingSet
+    from fesbench.methods.training_set import TrainingSet
 
 
 @dataclass(frozen=True)

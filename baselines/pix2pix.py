@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fesbench.batches import PairBatch, RequestBatch
 from fesbench.errors import MethodError
-from fesbench.method import Method, MethodCard, Phase
+from fesbench.methods.base import Method
+from fesbench.methods.batches import PairBatch, RequestBatch
+from fesbench.methods.card import MethodCard, Phase
 
-from .blocks import frozen, initialize
-from .planes import landmark_planes
+from ._blocks import frozen, initialize
+from ._planes import landmark_planes
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fesbench.batches import PairBatch, RequestBatch
-from fesbench.method import Method, MethodCard, Phase, decay_after
+from fesbench.methods.base import Method
+from fesbench.methods.batches import PairBatch, RequestBatch
+from fesbench.methods.card import MethodCard, Phase, decay_after
 
-from .blocks import Critic, frozen, norm, one_hot
-from .losses import gradient_penalty
+from ._blocks import Critic, frozen, norm, one_hot
+from ._losses import gradient_penalty
 from .mr import LocalLinear, MRHyper
 from .usgan import SkipGenerator
 
 if TYPE_CHECKING:
-    from fesbench.data.views import TrainingSet
+    from fesbench.methods.training_set import TrainingSet
 
 
 @dataclass(frozen=True)

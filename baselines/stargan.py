@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fesbench.batches import ImageBatch, RequestBatch
-from fesbench.method import Method, MethodCard, Phase, decay_after
+from fesbench.methods.base import Method
+from fesbench.methods.batches import ImageBatch, RequestBatch
+from fesbench.methods.card import MethodCard, Phase, decay_after
 
-from .blocks import Critic, Residual, frozen, head, one_hot, trunk, with_planes
-from .losses import gradient_penalty
+from ._blocks import Critic, Residual, frozen, head, one_hot, trunk, with_planes
+from ._losses import gradient_penalty
 
 
 @dataclass(frozen=True)

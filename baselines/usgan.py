@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from fesbench.method import MethodCard
+from fesbench.methods.card import MethodCard
 
-from .blocks import Residual, head, trunk, with_planes
+from ._blocks import Residual, head, trunk, with_planes
 from .stargan import StarGAN
 
 

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fesbench.batches import RequestBatch
 from fesbench.errors import MethodError
-from fesbench.method import Method, MethodCard
+from fesbench.methods.base import Method
+from fesbench.methods.batches import RequestBatch
+from fesbench.methods.card import MethodCard
 
 _BORDER = 5
 

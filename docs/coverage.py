@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from fesbench.gate.paired import difference_of_means
-from fesbench.statistics import cluster_mean, cluster_sums
+from fesbench.statistics.intervals import cluster_mean, cluster_sums
+from fesbench.statistics.paired import difference_of_means
 
 PEOPLE = (8, 12, 40)
 QUANTITIES = ("score", "success rate", "difference")

@@ -8,14 +8,14 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "check", "compare", "evaluate"]
 
 if TYPE_CHECKING:
+    from fesbench.external.evaluate import evaluate
     from fesbench.gate.check import check
     from fesbench.gate.comparison import compare
-    from fesbench.outside.evaluate import evaluate
 
 _LAZY = {
     "check": "fesbench.gate.check",
     "compare": "fesbench.gate.comparison",
-    "evaluate": "fesbench.outside.evaluate",
+    "evaluate": "fesbench.external.evaluate",
 }
 
 

@@ -16,17 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fesbench.checkpoints import load_checkpoint
-from fesbench.data.files import atomic_write_bytes, writing
 from fesbench.errors import MethodError
-from fesbench.request_batches import request_batch
+from fesbench.files import atomic_write_bytes, writing
+from fesbench.methods.conditions import request_batch
+from fesbench.training.checkpoints import load_checkpoint
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fesbench.data.store import AlignedStore
-    from fesbench.data.views import TrainingSet
-    from fesbench.method import Method
+    from fesbench.data.store.aligned import AlignedStore
+    from fesbench.methods.base import Method
+    from fesbench.methods.training_set import TrainingSet
 
 __all__ = ["SynthesisResult", "load_checkpoint", "request_batch", "synthesize"]
 

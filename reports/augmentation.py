@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fesbench.metrics.augmentation import CLASSICAL, REPETITION, SPREAD
-from fesbench.metrics.signature import Signature
-from fesbench.record import Score
+from fesbench.records.record import Score
+from fesbench.records.signature import Signature
 
-from .metric_words import ACCURACY, GAIN, style_of
-from .tables import Cell, Column, Row, Table
+from .metric_display import ACCURACY, GAIN, style_of
+from .table_model import Cell, Column, Row, Table
 
 AUGMENTATION = "augmentation"
 CONTROL_TITLES = {

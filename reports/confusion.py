@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fesbench.confusion import ConfusionMatrix, load_confusion
+from fesbench.records.confusion import ConfusionMatrix, load_confusion
 
-from .heat import shade
-from .records import Board
-from .tables import Row, Table
-from .views import HeatCell
+from .boards import Board
+from .colors import shade
+from .sections import HeatCell
+from .table_model import Row, Table
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .records import Board
+from .boards import Board
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .records import Board
+from .boards import Board
 
 _FIRST = 10
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from .labels import Box, place_labels
+from .label_layout import Box, place_labels
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .records import Board, Run
-from .tables import Table
+from .boards import Board, Run
+from .table_model import Table
 
 REFERENCE_ROWS = ("real", "copy", "mean-shift", "warp")
 

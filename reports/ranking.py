@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fesbench import significance
+from fesbench.statistics import significance
 
-from .records import HEADLINE, Board
-from .tables import Column, Row, Table
+from .boards import HEADLINE, Board
+from .table_model import Column, Row, Table
 
 SEED = 0
 MINIMUM_VALID = 0.5

@@ -11,18 +11,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 import fesbench
-from fesbench.data.files import atomic_write_bytes
 from fesbench.errors import DataError
+from fesbench.files import atomic_write_bytes
 
-from . import views, writers
+from . import sections, writers
+from .boards import Board, make_boards, read_runs
 from .confusion import confusions
 from .cost import cost_table
 from .data_block import data_block, folds_note
-from .grid import Gallery, build_gallery
+from .image_grid import Gallery, build_gallery
 from .notes import notes
-from .records import Board, make_boards, read_runs
-from .tables import Table, build_table, domains_of
-from .task_words import caption
+from .table_model import Table
+from .tables import build_table, domains_of
+from .task_captions import caption
 
 IMAGES = "images"
 JUDGE_ACCURACY = "accuracy_on_real_test_images"
@@ -105,7 +106,7 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
         for number, (task, domain) in enumerate(pairs)
     ]
     rules, why_no_rules = board.protocol
-    common, differing = views.environments(board)
+    common, differing = sections.environments(board)
     return {
         "key": board.key,
         "rules": rules,
@@ -116,21 +117,21 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
         "notes": notes(board, table, unreadable),
         "table": table,
         "tables": tables,
-        "marks": {t.id: views.marks(t) for t in tables},
+        "marks": {t.id: sections.marks(t) for t in tables},
         "captions": {t.id: caption(t.task, t.domain, t.units) for t in tables},
-        "heat_maps": views.heat_maps(board, table),
+        "heat_maps": sections.heat_maps(board, table),
         "confusions": confusions(board, table),
-        "unit_maps": {t.id: views.heat_maps(board, t) for t in tables if t.task == "action-unit"},
+        "unit_maps": {t.id: sections.heat_maps(board, t) for t in tables if t.task == "action-unit"},
         "data_block": data_block(board),
         "galleries": _shown(galleries, board.headline),
-        "trade_off": views.trade_off(table),
-        "drops": views.drops(board, table, styles) if styles else [],
-        "not_run": views.not_run(board),
+        "trade_off": sections.trade_off(table),
+        "drops": sections.drops(board, table, styles) if styles else [],
+        "not_run": sections.not_run(board),
         "training": [
-            (row, [(run, views.curves(run)) for run in board.methods[row.id]]) for row in table.rows
+            (row, [(run, sections.curves(run)) for run in board.methods[row.id]]) for row in table.rows
         ],
         "costs": cost_table(board, order),
-        "weights": views.weights(board),
+        "weights": sections.weights(board),
         "common": common,
         "differing": differing,
         "cards": [(row, board.methods[row.id][0].record.card) for row in table.rows],

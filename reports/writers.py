@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from .metric_words import Style
-from .tables import Cell, Table
+from .metric_display import Style
+from .table_model import Cell, Table
 
 
 def cell_text(style: Style, cell: Cell) -> str:

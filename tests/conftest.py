@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from fesbench.weights.manager import WeightsManager
+from tests.loopback import Server, serving
+
+pytest_plugins = ["tests.evidence"]
 
 
 def pytest_configure() -> None:
@@ -33,3 +39,14 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home: Path = tmp_path_factory.mktemp("home")
     for name in ("HOME", "FESBENCH_HOME", "DEEPFACE_HOME", "TORCH_HOME", "HF_HOME", "MPLCONFIGDIR"):
         monkeypatch.setenv(name, str(home))
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> WeightsManager:
+    return WeightsManager(tmp_path / "home")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as running:
+        yield running

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fesbench.record import RECORD_NAME, Record, load_record
+from fesbench.records.record import RECORD_NAME, Record, load_record
 
 PROTOCOLS = Path(__file__).parent / "protocols"
 MINI, PIXELS = str(PROTOCOLS / "mini@1.toml"), str(PROTOCOLS / "pixels@1.toml")

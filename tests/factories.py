@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fesbench.data.views import TrainingSet
-from fesbench.method import Method
+from fesbench.methods.base import Method
+from fesbench.methods.training_set import TrainingSet
 from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS, N_LANDMARKS
 
 # expression -> (mouth corner lift, mouth opening, brow lift, eye opening), in units of a tenth of the face

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fesbench.data.store import AlignedStore
-from fesbench.data.store_writer import StoreWriter
-from fesbench.protocol import Protocol
+from fesbench.data.store.aligned import AlignedStore
+from fesbench.data.store.writer import StoreWriter
+from fesbench.protocol.protocol import Protocol
 from fesbench.vocabulary import ACTION_UNITS
 
 SIZE = 16

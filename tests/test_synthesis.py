@@ -10,10 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from fesbench.data.views import TrainingSet
 from fesbench.errors import DataError, MethodError
-from fesbench.method import Method, Problem, methods
-from fesbench.request_batches import request_batch
+from fesbench.methods.base import Method
+from fesbench.methods.card import Problem
+from fesbench.methods.conditions import request_batch
+from fesbench.methods.registry import methods
+from fesbench.methods.training_set import TrainingSet
 from fesbench.synthesis import synthesize, to_pixels
 from fesbench.vocabulary import EXPRESSIONS
 from tests.factories import FakeStore, fake_store

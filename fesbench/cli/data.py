@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fesbench.cli.data_tables import tell_counts, tell_prepared
-from fesbench.cli.tables import JsonOption, print_json, show_table
+from fesbench.cli.output import JsonOption, print_json, show_table
 from fesbench.errors import DataError, UsageError
 
 data_app = typer.Typer(
@@ -86,8 +88,8 @@ def data_make(
         raise UsageError(
             f"only 'avatars' can be made, not '{name}'; real data sets are prepared from their files"
         )
-    from fesbench.data.export import write_plain
     from fesbench.data.layouts import layout as layout_of
+    from fesbench.data.store.export import write_plain
     from fesbench.progress import LiveReporter
 
     chosen = None if layout == "plain" else layout_of(layout)
@@ -134,9 +136,10 @@ def data_prepare(
     The same command after an interruption goes on where it stood.
     """
     from fesbench.data.prepare import prepare
-    from fesbench.data.sheets import contact_sheet, failure_sheet
-    from fesbench.preparation import check_sides, parse_options, rules_for
+    from fesbench.data.store.contact_sheets import contact_sheet, failure_sheet
     from fesbench.progress import LiveReporter
+    from fesbench.protocol.preparation import rules_for
+    from fesbench.runs.leakage import check_sides
 
     rules = rules_for(
         name, protocol=protocol, size=size, alignment=alignment, options=parse_options(option or [])
@@ -176,11 +179,12 @@ def data_show(
     json_: JsonOption = False,
 ) -> None:
     """Show a prepared data set: counts, a contact sheet, duplicates, and which protocols use it."""
-    from fesbench.data.duplicates import duplicate_groups
     from fesbench.data.prepare import prepare
-    from fesbench.data.sheets import contact_sheet
-    from fesbench.preparation import parse_options, repeats, rules_for, tally, uses
+    from fesbench.data.splits.duplicates import duplicate_groups
+    from fesbench.data.store.contact_sheets import contact_sheet
+    from fesbench.data.store.summary import repeats, tally
     from fesbench.progress import LiveReporter
+    from fesbench.protocol.preparation import rules_for, uses
 
     rules = rules_for(
         name, protocol=protocol, size=size, alignment=alignment, options=parse_options(option or [])
@@ -212,7 +216,7 @@ def data_verify(name: NameArgument, json_: JsonOption = False) -> None:
     """Check every hash of everything that was prepared from a data set."""
     from fesbench.data.datasets import dataset
     from fesbench.data.prepare import prepared_stores
-    from fesbench.data.store import AlignedStore
+    from fesbench.data.store.aligned import AlignedStore
 
     dataset(name)
     rows: list[tuple[str, str, str]] = []
@@ -255,3 +259,21 @@ def data_measure(
         print_json(found)
         return
     show_table(("what", "figure"), ((key, value) for key, value in found.items()))
+
+
+def parse_options(given: Sequence[str]) -> dict[str, Any]:
+    """Options of the form ``key=value``; a value is read as TOML where it is some, else as text.
+
+    Raises:
+        UsageError: no "=".
+    """
+    options: dict[str, Any] = {}
+    for item in given:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--option '{item}' must have the form key=value, such as frames=3")
+        try:
+            options[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            options[key.strip()] = text
+    return options

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fesbench.cli.tables import show_table
+from fesbench.cli.output import show_table
 
 if TYPE_CHECKING:
-    from fesbench.data.store import AlignedStore
+    from fesbench.data.store.aligned import AlignedStore
 
 _SHOWN = 10
 
@@ -27,7 +27,7 @@ def tell_prepared(store: AlignedStore, sheets: list[Path | None]) -> None:
         typer.echo(f"- {note}")
     failures, reasons = info["failures"], info["reasons"]
     if failures:
-        from fesbench.data.align import REASONS
+        from fesbench.data.alignment.recipes import REASONS
 
         typer.echo(f"- {len(failures)} images could not be used and are left out for every method alike:")
         show_table(("  reason", "images"), ((f"  {REASONS.get(k, k)}", n) for k, n in reasons.items()))
@@ -51,7 +51,7 @@ def _remark(count: dict[str, Any]) -> str:
 
 
 def tell_counts(counts: dict[str, Any], twice: dict[str, Any]) -> None:
-    """What `fesbench.preparation.tally` and `fesbench.preparation.repeats` found."""
+    """What `fesbench.data.store.summary.tally` and `fesbench.data.store.summary.repeats` found."""
     known = counts["identities_known"]
     show_table(
         ("expression", "images", *(("people",) if known else ())),

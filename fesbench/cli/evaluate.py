@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from fesbench.cli.tables import print_json, show_table
+from fesbench.cli.output import print_json, show_table
 from fesbench.errors import EXIT_OK, EXIT_USAGE
 
 if TYPE_CHECKING:
-    from fesbench.outside.answers import Answers
+    from fesbench.external.submission import Answers
 
 
 def show_answers(answers: Answers, *, as_json: bool) -> int:

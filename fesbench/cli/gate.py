@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fesbench.cli.tables import show_table
+from fesbench.cli.output import show_table
 from fesbench.errors import EXIT_NOT_COMPARABLE, FesbenchError, UsageError
 
 baseline_app = typer.Typer(no_args_is_help=True, help="What later runs are held against.")
@@ -37,7 +37,7 @@ def check(
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML, one test case a figure.")] = None,
 ) -> None:
     """Hold a run against its baseline: 0 same or improved, 3 something worse, 5 not comparable."""
-    from fesbench.data.files import atomic_write_bytes
+    from fesbench.files import atomic_write_bytes
     from fesbench.gate import writers as gate_writers
     from fesbench.gate.check import check as check_run
 
@@ -69,7 +69,7 @@ def compare(
     markdown: Annotated[Path | None, typer.Option(help="Write the table as Markdown.")] = None,
 ) -> None:
     """Compare two rows: paired differences over people, intervals, p-values, and who improves."""
-    from fesbench.data.files import atomic_write_bytes
+    from fesbench.files import atomic_write_bytes
     from fesbench.gate import comparison_writers
     from fesbench.gate.comparison import compare as compare_rows
 
@@ -132,7 +132,7 @@ def _signature(text: str, metric: str | None, method: str | None) -> str:
             raise UsageError(f"{text} is a folder; name one of its scores with --metric")
         return text
     from fesbench.errors import UnknownNameError
-    from fesbench.gate.snapshot_records import open_row
+    from fesbench.gate.collect import open_row
 
     figures = open_row(Path(text), method).figures
     found = [figure for figure in figures if figure.metric == metric and figure.signature]
@@ -153,8 +153,8 @@ def baseline_save(
     method: MethodOption = None,
 ) -> None:
     """Write what 'fesbench check' needs of a run into one JSON file; it holds no pictures."""
+    from fesbench.gate.collect import open_row
     from fesbench.gate.snapshot import save_snapshot
-    from fesbench.gate.snapshot_records import open_row
 
     found = open_row(run, method)
     save_snapshot(found, out)

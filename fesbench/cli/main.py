@@ -15,11 +15,11 @@ import typer
 
 import fesbench
 from fesbench.cli import gate as cli_gate
-from fesbench.cli.catalog import methods_app
 from fesbench.cli.data import data_app
+from fesbench.cli.methods import methods_app
 from fesbench.cli.metrics import metrics_app
+from fesbench.cli.output import show_table
 from fesbench.cli.protocols import FromOption, SplitOption, protocols_app
-from fesbench.cli.tables import show_table
 from fesbench.cli.weights import weights_app
 from fesbench.errors import EXIT_CRASH, EXIT_USAGE, FesbenchError
 
@@ -99,9 +99,9 @@ def run(
     The same command after an interruption goes on where it stood.
     """
     from fesbench.progress import LiveReporter
-    from fesbench.run import RunOptions, parse_seeds
-    from fesbench.run import run as run_all
-    from fesbench.sources import parse_sources
+    from fesbench.protocol.data_folders import parse_sources
+    from fesbench.runs.plan import RunOptions, parse_seeds
+    from fesbench.runs.plan import run as run_all
 
     options = RunOptions(
         methods=methods,
@@ -164,11 +164,11 @@ def evaluate(
     'fesbench protocols requests' lists the wanted pictures.
     """
     from fesbench.cli.evaluate import show_answers
-    from fesbench.outside.evaluate import evaluate as evaluate_any
-    from fesbench.outside.evaluate import examine_folder
+    from fesbench.external.evaluate import evaluate as evaluate_any
+    from fesbench.external.evaluate import examine_folder
     from fesbench.progress import LiveReporter
+    from fesbench.protocol.data_folders import parse_sources
     from fesbench.reports.site import build
-    from fesbench.sources import parse_sources
 
     rules: dict[str, Any] = {
         "protocol": protocol,
@@ -200,7 +200,7 @@ def report(
 ) -> None:
     """Build the HTML leaderboard from records, or print their scores."""
     if json_:
-        from fesbench.reports.records import scores
+        from fesbench.reports.boards import scores
 
         _print_scores(scores(runs))
         return
@@ -214,7 +214,7 @@ def doctor(
     json_: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Say what is present, what is missing, and what that costs."""
-    from fesbench.environment import examine
+    from fesbench.runs.doctor import examine
 
     findings = examine()
     if json_:

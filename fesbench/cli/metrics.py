@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fesbench.cli.tables import JsonOption, print_json, show_table
+from fesbench.cli.output import JsonOption, print_json, show_table
 
 metrics_app = typer.Typer(help="Metrics: definitions, ranges, weights.", invoke_without_command=True)
 

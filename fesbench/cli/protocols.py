@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fesbench.cli.tables import JsonOption, print_json, show_table
+from fesbench.cli.output import JsonOption, print_json, show_table
+from fesbench.errors import DataError
+
+if TYPE_CHECKING:
+    from fesbench.protocol.data_folders import Sources
+    from fesbench.protocol.protocol import Protocol
 
 protocols_app = typer.Typer(help="Protocols: the rules of a comparison.", invoke_without_command=True)
 
@@ -41,7 +46,7 @@ def _protocols(context: typer.Context, json_: JsonOption = False) -> None:
 @protocols_app.command("list")
 def protocols_list(json_: JsonOption = False) -> None:
     """List every installed protocol."""
-    from fesbench.protocol import load_protocol, protocol_files
+    from fesbench.protocol.protocol import load_protocol, protocol_files
 
     rows = [load_protocol(name) for name in protocol_files()]
     if json_:
@@ -70,12 +75,12 @@ def protocols_show(
     json_: JsonOption = False,
 ) -> None:
     """Print a protocol's rules in plain words, and the split's counts and hash where the data is at hand."""
-    from fesbench.protocol import load_protocol
-    from fesbench.protocol_words import describe, split_summary
-    from fesbench.sources import parse_sources
+    from fesbench.protocol.data_folders import parse_sources
+    from fesbench.protocol.describe import describe
+    from fesbench.protocol.protocol import load_protocol
 
     protocol = load_protocol(name).with_overrides(size=size, data=data, split=split)
-    summary = split_summary(protocol, parse_sources(source))
+    summary = _split_summary(protocol, parse_sources(source))
     if json_:
         print_json(
             {
@@ -94,8 +99,8 @@ def protocols_validate(
     file: Annotated[Path, typer.Argument(help="A TOML file; see docs/protocols.md.")],
 ) -> None:
     """Check a protocol that you wrote: every slip at once, or what the file means in plain words."""
-    from fesbench.protocol_check import check_file
-    from fesbench.protocol_words import describe
+    from fesbench.protocol.describe import describe
+    from fesbench.runs.protocol_check import check_file
 
     protocol = check_file(file)
     typer.echo(describe(protocol))
@@ -120,11 +125,11 @@ def protocols_requests(
     ] = None,
 ) -> None:
     """Write what must be made: one row a request, with the file name it must have and what is granted."""
-    from fesbench.data.files import atomic_write_bytes
-    from fesbench.outside.evaluate import asked, wanted, write_sources
+    from fesbench.external.requests_export import asked, wanted, write_sources
+    from fesbench.files import atomic_write_bytes
     from fesbench.progress import LiveReporter
-    from fesbench.protocol import load_protocol
-    from fesbench.sources import parse_sources
+    from fesbench.protocol.data_folders import parse_sources
+    from fesbench.protocol.protocol import load_protocol
 
     protocol = load_protocol(name).with_overrides(size=size, data=data, split=split)
     with LiveReporter() as reporter:
@@ -152,14 +157,14 @@ def protocols_split(
 
     One row an image: image, identity, expression, side. In a k-fold form the side is the number of the fold.
     """
-    from fesbench.bench import open_store
-    from fesbench.data.files import atomic_write_bytes
-    from fesbench.data.split_files import split_frame
-    from fesbench.partition import assignment
+    from fesbench.context.build import open_store
+    from fesbench.data.splits.files import split_frame
+    from fesbench.files import atomic_write_bytes
     from fesbench.progress import LiveReporter
-    from fesbench.protocol import load_protocol
-    from fesbench.protocol_words import split_lines, summary_of
-    from fesbench.sources import parse_sources
+    from fesbench.protocol.data_folders import parse_sources
+    from fesbench.protocol.describe import split_lines, summary_of
+    from fesbench.protocol.protocol import load_protocol
+    from fesbench.protocol.split import assignment
 
     protocol = load_protocol(name).with_overrides(size=size, data=data, split=split)
     with LiveReporter() as reporter:
@@ -171,3 +176,17 @@ def protocols_split(
     typer.echo(f"hash {summary['hash']}")
     left = len(store) - len(table)
     typer.echo(f"{len(table)} images written to {out}" + (f"; {left} images are on no side" if left else ""))
+
+
+def _split_summary(protocol: Protocol, source: Sources) -> dict[str, Any]:
+    """People and images per side, and the split's hash; ``reason`` where the data is not at hand."""
+    from fesbench.context.build import open_store
+    from fesbench.progress import LiveReporter
+    from fesbench.protocol.describe import summary_of
+
+    try:
+        with LiveReporter() as reporter:
+            store = open_store(protocol, source, reporter)
+    except DataError as error:
+        return {"reason": str(error)}
+    return summary_of(protocol, store)

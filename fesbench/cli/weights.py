@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fesbench.cli.tables import JsonOption, print_json, show_table
+from fesbench.cli.output import JsonOption, print_json, show_table
 from fesbench.errors import WeightsError
 
 if TYPE_CHECKING:
-    from fesbench.extractors.weights import WeightsManager
+    from fesbench.weights.manager import WeightsManager
 
 weights_app = typer.Typer(
     help="Weights of extractors: list, pull, add, verify, where.", invoke_without_command=True
@@ -30,8 +30,8 @@ def _weights(context: typer.Context, json_: JsonOption = False) -> None:
 
 
 def _manager() -> WeightsManager:
-    from fesbench.data.home import fesbench_home
-    from fesbench.extractors.weights import WeightsManager
+    from fesbench.files import fesbench_home
+    from fesbench.weights.manager import WeightsManager
 
     return WeightsManager(fesbench_home())
 

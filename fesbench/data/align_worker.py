@@ -1,4 +1,4 @@
-"""The program of one worker of `fesbench.data.workers`: reads chunks of a plan and answers with the results.
+"""The program of one worker of `fesbench.data.preparing`: reads chunks of a plan, answers with the results.
 
 It gets ``sys.path`` and the job first, then (start, stop) as often as asked, and ends with the pipe.
 """
@@ -9,7 +9,7 @@ import os
 import pickle
 import sys
 
-from fesbench.data.workers import message, read_message
+from fesbench.data.preparing import message, read_message
 from fesbench.errors import FesbenchError
 
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fesbench.data.align import Recipe, alignment
-from fesbench.data.datasets import DatasetAdapter, Plan, dataset
-from fesbench.data.files import atomic_write_bytes, locked
-from fesbench.data.home import fesbench_home
-from fesbench.data.store import SCHEMA, AlignedStore, read_info
-from fesbench.data.store_writer import StoreWriter
-from fesbench.data.workers import Aligned, Job, LeftOut, aligned_chunks
+from fesbench.data.alignment.recipes import Recipe, alignment
+from fesbench.data.datasets import dataset
+from fesbench.data.datasets.base import DatasetAdapter, Plan
+from fesbench.data.preparing import Aligned, Job, LeftOut, aligned_chunks
+from fesbench.data.store.aligned import SCHEMA, AlignedStore, read_info
+from fesbench.data.store.writer import StoreWriter
 from fesbench.errors import DataError, FesbenchError
+from fesbench.files import atomic_write_bytes, fesbench_home, locked
 
 Progress = Callable[[int, int, str], None]
 """(entries done, entries in all, what is being done)."""

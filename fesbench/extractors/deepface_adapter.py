@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fesbench.errors import WeightsError
-from fesbench.extractors.preempt import environment, no_network
-from fesbench.extractors.weights import link_checked
+from fesbench.weights.manager import link_checked
+from fesbench.weights.offline_guard import environment, no_network
 
 ENGINE = "pytorch"
 INSTALL = "pip install 'fesbench[faces]'"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fesbench.extractors.whole_picture import WholePicture, tensors_of
+from fesbench.extractors.full_image import WholePicture
+from fesbench.weights.state_dict import tensors_of
 
 SIZE, PATCH, HEAD = 224, 14, 64
 

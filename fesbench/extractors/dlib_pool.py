@@ -16,7 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -30,23 +30,6 @@ _TASK = 4
 
 class WorkerError(FesbenchError):
     """A worker process that died or did not start."""
-
-
-def describe(client: Any, chips: np.ndarray) -> np.ndarray:
-    """Descriptors through deepface's Dlib client.
-
-    Args:
-        client: deepface's DlibClient.
-        chips: uint8 (N, 150, 150, 3) RGB.
-
-    Returns:
-        float64 (N, 128).
-    """
-    if len(chips) == 0:
-        return np.zeros((0, dlib_worker.DIMENSION))
-    # The client takes BGR in [0, 1] and multiplies by 255; for whole values the way there and back is exact.
-    scaled = chips[..., ::-1].astype(np.float32) / 255.0
-    return np.asarray(client.forward(scaled), dtype=np.float64).reshape(len(chips), -1)
 
 
 def default_processes() -> int:

@@ -13,7 +13,7 @@ import signal
 import struct
 import sys
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
@@ -29,10 +29,26 @@ def read_exactly(stream: IO[bytes], size: int) -> bytes | None:
     return data if len(data) == size else None
 
 
+def describe(client: Any, chips: np.ndarray) -> np.ndarray:
+    """Descriptors through deepface's Dlib client.
+
+    Args:
+        client: deepface's DlibClient.
+        chips: uint8 (N, 150, 150, 3) RGB.
+
+    Returns:
+        float64 (N, 128).
+    """
+    if len(chips) == 0:
+        return np.zeros((0, DIMENSION))
+    # The client takes BGR in [0, 1] and multiplies by 255; for whole values the way there and back is exact.
+    scaled = chips[..., ::-1].astype(np.float32) / 255.0
+    return np.asarray(client.forward(scaled), dtype=np.float64).reshape(len(chips), -1)
+
+
 def serve(weights: Path, home: Path, requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer until the requests end. Says count 0 once the model is loaded."""
     from fesbench.extractors.deepface_adapter import load_client
-    from fesbench.extractors.dlib_pool import describe
 
     client = load_client("Dlib", weights, home)
     answers.write(COUNT.pack(0))

@@ -11,8 +11,9 @@ import numpy as np
 from fesbench.extractors import crops
 from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
 from fesbench.extractors.deepface_adapter import INSTALL, load_client, missing_package
-from fesbench.extractors.dlib_pool import DlibPool, default_processes, describe
-from fesbench.extractors.weights import WeightsManager
+from fesbench.extractors.dlib_pool import DlibPool, default_processes
+from fesbench.extractors.dlib_worker import describe
+from fesbench.weights.manager import WeightsManager
 
 _IN_PROCESS = 8
 """Up to this many faces are done here: starting the workers takes about a second."""

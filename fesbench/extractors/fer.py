@@ -22,8 +22,8 @@ from fesbench.errors import WeightsError
 from fesbench.extractors import crops
 from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
 from fesbench.extractors.deepface_adapter import INSTALL
-from fesbench.extractors.weights import WeightsManager
-from fesbench.extractors.whole_picture import checked_bytes
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.state_dict import checked_bytes
 
 INPUT = 64
 _BATCH = 16

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from fesbench.extractors.base import DerivedExtractor
-from fesbench.extractors.weights import WeightsManager
-from fesbench.extractors.whole_picture import WholePicture, checked_bytes, tensors_of
+from fesbench.extractors.full_image import WholePicture
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.state_dict import checked_bytes, tensors_of
 
 SIZE = 299
 CLASSES = 1008

@@ -14,8 +14,8 @@ import numpy as np
 
 from fesbench.extractors import crops
 from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
-from fesbench.extractors.state import fill, read_state, short_sha256, unfit
-from fesbench.extractors.weights import WeightsManager
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.state_dict import fill, read_state, short_sha256, unfit
 
 if TYPE_CHECKING:
     import torch

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fesbench.extractors.base import PairExtractor, check_pairs, fixed_chunks
-from fesbench.extractors.state import fill, read_state, short_sha256, unfit
-from fesbench.extractors.weights import WeightsManager
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.state_dict import fill, read_state, short_sha256, unfit
 
 if TYPE_CHECKING:
     import torch

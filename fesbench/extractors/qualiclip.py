@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fesbench.extractors.base import check_inputs, check_size
-from fesbench.extractors.whole_picture import WholePicture, tensors_of
+from fesbench.extractors.full_image import WholePicture
+from fesbench.weights.state_dict import tensors_of
 
 if TYPE_CHECKING:
     import torch

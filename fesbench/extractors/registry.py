@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from fesbench.errors import UnknownNameError, UsageError
 from fesbench.extractors.base import Extractor, Network, PairExtractor
-from fesbench.extractors.weights import TABLE, WeightsManager
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.table import TABLE
 
 if TYPE_CHECKING:
-    from fesbench.extractors.au_model import ActionUnitRegressor
-    from fesbench.extractors.judge_model import Judge
-    from fesbench.extractors.whole_picture import WholePicture
+    from fesbench.extractors.full_image import WholePicture
+    from fesbench.judges.action_units import ActionUnitRegressor
+    from fesbench.judges.expression import Judge
 
 GROUP = "fesbench.extractors"
 """Entry-point group: a callable that takes a :class:`WeightsManager` and returns an :class:`Extractor`."""
@@ -142,7 +143,7 @@ def network(name: str) -> Network:
 
 
 def _default_manager() -> WeightsManager:
-    from fesbench.data.home import fesbench_home
+    from fesbench.files import fesbench_home
 
     return WeightsManager(fesbench_home())
 
@@ -163,7 +164,7 @@ def _builtin(name: str) -> Callable[[WeightsManager], Extractor] | None:
 
         return Fer
     if name == "dlib-landmarks":
-        from fesbench.extractors.landmark_extractor import DlibLandmarks
+        from fesbench.extractors.landmarks import DlibLandmarks
 
         return DlibLandmarks
     from fesbench.extractors.faces import FACE_MODELS, DlibDetector, DlibFaces, TorchFaces
@@ -177,7 +178,8 @@ def _builtin(name: str) -> Callable[[WeightsManager], Extractor] | None:
 
 
 def _whole_picture(name: str) -> Callable[[WeightsManager], Extractor] | None:
-    from fesbench.extractors import clip_features, dinov2, inception
+    from fesbench.extractors import clip as clip_features
+    from fesbench.extractors import dinov2, inception
 
     known: tuple[type[WholePicture | inception.InceptionLogits], ...] = (
         inception.Inception,

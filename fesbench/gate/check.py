@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Literal
 
 from fesbench.errors import EXIT_NOT_COMPARABLE, EXIT_OK, EXIT_WORSE
+from fesbench.gate.collect import open_row
 from fesbench.gate.comparison import Compared, compare_snapshots
 from fesbench.gate.cost import judge_cost
 from fesbench.gate.snapshot import Snapshot
-from fesbench.gate.snapshot_records import open_row
 from fesbench.gate.tolerance import Tolerances, load_tolerances
 from fesbench.gate.verdict import Status, Verdict, judged
 

@@ -14,17 +14,17 @@ from typing import Literal
 import numpy as np
 
 from fesbench.errors import EXIT_NOT_COMPARABLE, EXIT_OK, NotComparableError
-from fesbench.gate.paired import (
+from fesbench.gate.collect import open_row
+from fesbench.gate.snapshot import Figure, Snapshot
+from fesbench.metrics.explain import card_of, explain_difference
+from fesbench.records.replicates import FigureKey
+from fesbench.statistics.paired import (
     Difference,
     difference_of_deleted,
     difference_of_draws,
     difference_of_means,
 )
-from fesbench.gate.snapshot import Figure, Snapshot
-from fesbench.gate.snapshot_records import open_row
-from fesbench.metrics.explain import card_of, explain_difference
-from fesbench.replicates import FigureKey
-from fesbench.significance import holm
+from fesbench.statistics.significance import holm
 
 SEED = 0
 _GAPS = "no paired interval: without some people one of the rows has no figure"
@@ -139,8 +139,7 @@ def compare_snapshots(a: Snapshot, b: Snapshot, *, expressions: bool = True) -> 
 
 
 def _check_presets(a: Snapshot, b: Snapshot) -> None:
-    from fesbench.cell import REFERENCE
-    from fesbench.outside.evaluate import EXTERNAL
+    from fesbench.records.record import EXTERNAL, REFERENCE
 
     presets = {a.cell.preset, b.cell.preset} - {REFERENCE, EXTERNAL}
     if len(presets) > 1:

@@ -1,7 +1,7 @@
 """Is a run dearer than its baseline? Counts are held against counts, speeds by their ratio to a yardstick.
 
 Times of two machines, or of one machine on two days, are never compared. Each run times a fixed workload
-(:mod:`fesbench.metrics.cost_reference`) before and after its method on the same device; what is judged is
+(:mod:`fesbench.evaluation.cost_reference`) before and after its method on the same device; what is judged is
 the method's speed in units of that workload's. The two ends of the yardstick and the quartiles of the
 method's own steps give the interval of the ratio: on an unsteady machine it is wide, and the build passes.
 """

@@ -1,7 +1,7 @@
 """What one row showed, in one self-contained file without pictures: the currency of `compare` and `check`.
 
 A snapshot holds each score with its signature and what a paired test needs: the sum and number of values of
-every person, or replicates (`fesbench.replicates`). Saved as JSON it is the gate's baseline.
+every person, or replicates (`fesbench.records.replicates`). Saved as JSON it is the gate's baseline.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fesbench.data.files import atomic_write_bytes
 from fesbench.errors import RecordError
-from fesbench.record import Cell
-from fesbench.replicates import FigureKey
+from fesbench.files import atomic_write_bytes
+from fesbench.records.record import Cell
+from fesbench.records.replicates import FigureKey
 
 SCHEMA_VERSION = 1
 
@@ -32,7 +32,7 @@ class Figure(_Model):
         sums, counts: One entry a person of the snapshot, added up over seeds; None where the figure is no
             mean of values per picture.
         replicates: Mean over seeds; null where a changed set of people allows no figure.
-        kind, resampled, identities: Of the replicates; see :class:`fesbench.replicates.ReplicateRow`.
+        kind, resampled, identities: Of the replicates; see :class:`fesbench.records.replicates.ReplicateRow`.
     """
 
     task: str
@@ -81,7 +81,7 @@ class Reference(_Model):
 
 
 class CostFigures(_Model):
-    """What of a record's cost can be judged; see :class:`fesbench.metrics.cost.Cost`."""
+    """What of a record's cost can be judged; see :class:`fesbench.evaluation.cost.Cost`."""
 
     parameters: int
     parameters_synthesis: int

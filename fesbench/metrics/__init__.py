@@ -21,30 +21,30 @@ __all__ = ["METRICS", "metric"]
 
 @cache
 def _registry() -> dict[str, Metric]:
-    from fesbench.metrics import action_units as au
-    from fesbench.metrics.acd import ContentDistance, InputDistance
-    from fesbench.metrics.action_unit_error import ActionUnitError
-    from fesbench.metrics.detection import FaceNotFound
-    from fesbench.metrics.discriminator import DiscriminatorAccuracy
-    from fesbench.metrics.distribution import FrechetDistance
-    from fesbench.metrics.diversity import ExpressionDiversity, PeopleDiversity
-    from fesbench.metrics.expression import ExpressionScore, KnownExpressionScore
-    from fesbench.metrics.expression_variants import (
+    from fesbench.metrics.control import action_units as au
+    from fesbench.metrics.control.action_unit_error import ActionUnitError
+    from fesbench.metrics.control.detection import FaceNotFound
+    from fesbench.metrics.control.landmarks import LandmarkError
+    from fesbench.metrics.distribution.diversity import ExpressionDiversity, PeopleDiversity
+    from fesbench.metrics.distribution.frechet_distance import FrechetDistance
+    from fesbench.metrics.distribution.frechet_variants import FrechetExtrapolated, FrechetOverExpressions
+    from fesbench.metrics.distribution.inception_score import InceptionScore
+    from fesbench.metrics.distribution.kernel import KernelDistance
+    from fesbench.metrics.distribution.memorization import Memorized, NearestRatio
+    from fesbench.metrics.distribution.neighbors import KINDS, Neighborhood
+    from fesbench.metrics.expression.discriminator import DiscriminatorAccuracy
+    from fesbench.metrics.expression.score import ExpressionScore, KnownExpressionScore
+    from fesbench.metrics.expression.variants import (
         MacroExpressionScore,
         RestrictedExpressionScore,
         TopTwoExpressionScore,
     )
-    from fesbench.metrics.fidelity import PSNR, SSIM, LuminanceSSIM, MultiScaleSSIM, PooledPSNR
-    from fesbench.metrics.frechet_variants import FrechetExtrapolated, FrechetOverExpressions
-    from fesbench.metrics.fvs import FaceVerification, FaceVerificationAtFar
-    from fesbench.metrics.identity import FaceSimilarity, Rank1, Verification
-    from fesbench.metrics.inception_score import InceptionScore
-    from fesbench.metrics.kernel import KernelDistance
-    from fesbench.metrics.landmarks import LandmarkError
-    from fesbench.metrics.memory import Memorized, NearestRatio
-    from fesbench.metrics.neighbors import KINDS, Neighborhood
-    from fesbench.metrics.perceptual import PerceptualDistance
-    from fesbench.metrics.quality import Quality, QualityGain, QualityT2
+    from fesbench.metrics.fidelity.perceptual import PerceptualDistance
+    from fesbench.metrics.fidelity.qualiclip import Quality, QualityGain, QualityT2
+    from fesbench.metrics.fidelity.ssim_psnr import PSNR, SSIM, LuminanceSSIM, MultiScaleSSIM, PooledPSNR
+    from fesbench.metrics.identity.acd import ContentDistance, InputDistance
+    from fesbench.metrics.identity.fvs import FaceVerification, FaceVerificationAtFar
+    from fesbench.metrics.identity.similarity import FaceSimilarity, Rank1, Verification
 
     own: tuple[Metric, ...] = (
         ExpressionScore(),

@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from fesbench.statistics import cluster_mean
+from fesbench.statistics.intervals import cluster_mean
 
 RESAMPLING_SEED = 0
 REAL, SYNTHETIC, CLASSICAL, REPETITION = "real", "synthetic", "classical", "repetition"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fesbench.metrics.signature import Signature
+from fesbench.records.signature import Signature
 
 if TYPE_CHECKING:
     from fesbench.metrics.base import MetricCard

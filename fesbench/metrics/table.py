@@ -23,8 +23,8 @@ Fréchet distance on any extractor is `FD-<extractor>`. [Weights](weights.md) ha
 def rows() -> list[dict[str, Any]]:
     """One row a registered metric, in the registry's order; texts are plain."""
     from fesbench.extractors.registry import weights_of
-    from fesbench.extractors.weights import TABLE
     from fesbench.metrics import METRICS
+    from fesbench.weights.table import TABLE
 
     found = []
     for name, metric in METRICS.items():

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from fesbench.batches import RequestBatch
-from fesbench.data.views import TrainingSet
-from fesbench.method import Method, Problem, methods
-from fesbench.request_batches import label_requests
+from fesbench.methods.base import Method
+from fesbench.methods.batches import RequestBatch
+from fesbench.methods.card import Problem
+from fesbench.methods.conditions import label_requests
+from fesbench.methods.registry import methods
+from fesbench.methods.training_set import TrainingSet
 from fesbench.vocabulary import EXPRESSIONS
 from tests.factories import fake_store
 

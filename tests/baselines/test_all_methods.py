@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fesbench.method import methods
+from fesbench.methods.registry import methods
 from fesbench.synthesis import to_pixels
 from tests.factories import steps
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fesbench.baselines.ridge import apply_local, fit_local_ridge, inside_image
+from fesbench.baselines._ridge import apply_local, fit_local_ridge, inside_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fesbench.data.views import TrainingSet
 from fesbench.errors import MethodError
-from fesbench.method import Problem, methods
+from fesbench.methods.card import Problem
+from fesbench.methods.registry import methods
+from fesbench.methods.training_set import TrainingSet
 from fesbench.vocabulary import EXPRESSIONS
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from fesbench.baselines._planes import landmark_planes
 from fesbench.baselines.pix2pix import BatchOfOneNorm, PatchCritic, UNet, jitter
-from fesbench.baselines.planes import landmark_planes
 from torch import nn
 
 from fesbench.errors import MethodError

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fesbench.baselines.blocks import Critic, initialize, one_hot, trunk
-from fesbench.baselines.losses import gradient_penalty
+from fesbench.baselines._blocks import Critic, initialize, one_hot, trunk
+from fesbench.baselines._losses import gradient_penalty
 
 from fesbench.errors import MethodError
-from fesbench.method import Problem
+from fesbench.methods.card import Problem
 from fesbench.vocabulary import EXPRESSIONS
 from tests.factories import steps
 

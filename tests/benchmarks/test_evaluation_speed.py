@@ -17,13 +17,14 @@ import pytest
 import torch
 from PIL import Image
 
-from fesbench.bench import Bench, build_bench
-from fesbench.evaluation import score_cell
+from fesbench.context.build import build_bench
+from fesbench.context.context import Bench
+from fesbench.evaluation.score import score_cell
 from fesbench.extractors.cache import FeatureCache
 from fesbench.extractors.crops import dlib_chip
-from fesbench.extractors.judge_model import to_input
-from fesbench.protocol import load_protocol
-from fesbench.record import Cell, Record
+from fesbench.judges.network import to_input
+from fesbench.protocol.protocol import load_protocol
+from fesbench.records.record import Cell, Record
 
 COUNT = 1000
 
@@ -104,7 +105,7 @@ def test_scoring_against_bare_forwards(benchmark, tmp_path: Path) -> None:
 
 def cache_real_images(bench: Bench, requests) -> None:
     """Put the features of sources, gallery and references into the cache."""
-    from fesbench.requests import gallery_rows, reference_rows
+    from fesbench.protocol.references import gallery_rows, reference_rows
 
     rows = [gallery_rows(bench.protocol, bench.store, bench.split)[0], requests["source"].to_numpy()]
     for _, group in requests.groupby(["task", "domain"]):

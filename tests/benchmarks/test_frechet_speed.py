@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from fesbench.metrics.frechet import frechet_distance, frechet_jackknife
+from fesbench.metrics.distribution.frechet_math import frechet_distance, frechet_jackknife
 
 D = 2048
 

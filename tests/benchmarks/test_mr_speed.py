@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from fesbench.baselines.ridge import fit_local_ridge
-from fesbench.baselines.ridge_tables import LEVELS, assemble, tabulate
+from fesbench.baselines._ridge import fit_local_ridge
+from fesbench.baselines._ridge_tables import LEVELS, assemble, tabulate
 
 SIZE, PAIRS, WINDOW, PENALTY, STRIDE = 128, 200, 3, 0.4, 8
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from fesbench.metrics.neighbors import PRECISION, RECALL, neighborhoods
+from fesbench.metrics.distribution.neighbors import PRECISION, RECALL, neighborhoods
 
 
 def test_against_torch_fidelity(benchmark):

@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fesbench.data.align import similarity
-from fesbench.data.datasets import DATASETS, DatasetAdapter
-from fesbench.data.datasets.base import Plan
+from fesbench.data.alignment.recipes import similarity
+from fesbench.data.alignment.templates import DLIB
+from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets.base import DatasetAdapter, Plan
 from fesbench.data.datasets.listing import ListedPlan, Picture
 from fesbench.data.prepare import prepare
-from fesbench.data.templates import DLIB
 
 SIZE, SOURCE, DIFFERENT = 128, 256, 16
 COUNT = int(os.environ.get("FESBENCH_BENCHMARK_IMAGES", "1500"))
@@ -54,7 +54,7 @@ class Listed(DatasetAdapter):
 
 def fill(root: Path, count: int, *, gray: bool) -> Path:
     """Write a few avatars once, as PNG and JPEG, under many names."""
-    from fesbench.data.avatars import AvatarSpec, render
+    from fesbench.data.avatars.rendering import AvatarSpec, render
 
     root.mkdir()
     batch = render([AvatarSpec(k, expression="happiness") for k in range(DIFFERENT)], SOURCE)

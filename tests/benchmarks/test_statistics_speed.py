@@ -10,10 +10,10 @@ import time
 import numpy as np
 import pytest
 
-from fesbench.gate.paired import difference_of_means
-from fesbench.metrics.frechet import frechet_jackknife
-from fesbench.metrics.verification import make_pairs, tar_interval
-from fesbench.statistics import cluster_mean, cluster_sums
+from fesbench.metrics.distribution.frechet_math import frechet_jackknife
+from fesbench.metrics.identity.verification_math import make_pairs, tar_interval
+from fesbench.statistics.intervals import cluster_mean, cluster_sums
+from fesbench.statistics.paired import difference_of_means
 
 PEOPLE = 40
 REPLICATES = 2000

@@ -25,22 +25,24 @@ import pytest
 import torch
 from PIL import Image
 
-from fesbench.bench import Bench
-from fesbench.evaluation import score_cell
+from fesbench.context.context import Bench
+from fesbench.evaluation.score import score_cell
+from fesbench.external.requests_export import asked
+from fesbench.external.submission import read_answers
 from fesbench.extractors import registry
 from fesbench.extractors.cache import FeatureCache
 from fesbench.extractors.crops import dlib_chip
 from fesbench.extractors.faces import DlibFaces
 from fesbench.extractors.inception import Inception
-from fesbench.extractors.weights import TABLE, WeightsManager
-from fesbench.outside.answers import read_answers
-from fesbench.outside.evaluate import asked
-from fesbench.partition import build_split
 from fesbench.progress import Reporter
-from fesbench.protocol import load_protocol
-from fesbench.protocol_rules import MetricRule
-from fesbench.record import Cell, Record
-from fesbench.requests import build_requests, reference_rows
+from fesbench.protocol.protocol import load_protocol
+from fesbench.protocol.references import reference_rows
+from fesbench.protocol.requests import build_requests
+from fesbench.protocol.schema import MetricRule
+from fesbench.protocol.split import build_split
+from fesbench.records.record import Cell, Record
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.table import TABLE
 from tests.end_to_end import MINI
 
 MODULE = "torch_fidelity.feature_extractor_inceptionv3"

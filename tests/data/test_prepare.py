@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from fesbench.data import prepare as module
-from fesbench.data.datasets import DATASETS, DatasetAdapter, Facts, Item, Plan, Skipped, Unknown
-from fesbench.data.datasets.base import Count
+from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets.base import Count, DatasetAdapter, Facts, Item, Plan, Skipped, Unknown
 from fesbench.data.images import load_image
 from fesbench.data.prepare import prepare
 from fesbench.errors import DataError, UnknownNameError
@@ -196,7 +196,7 @@ def test_a_damaged_memory_of_sources(adapter: FolderAdapter, source: Path) -> No
 
 def test_faces_without_landmarks_go_through_dlib(adapter: FolderAdapter, tmp_path: Path) -> None:
     pytest.importorskip("dlib")
-    from fesbench.data.avatars import AvatarSpec, render
+    from fesbench.data.avatars.rendering import AvatarSpec, render
 
     batch = render([AvatarSpec(1)], 256)
     root = tmp_path / "faces"

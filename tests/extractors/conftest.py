@@ -1,14 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
-from face_pictures import face_images, face_landmarks
-from loopback import Server, serving
 
-from fesbench.extractors.weights import WeightsManager
+from tests.extractors.face_pictures import face_images, face_landmarks
 
 
 @pytest.fixture
@@ -20,14 +15,3 @@ def faces() -> tuple[np.ndarray, np.ndarray]:
         for _ in range(12)
     ]
     return face_images(12, 64), np.stack(landmarks)
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> WeightsManager:
-    return WeightsManager(tmp_path / "home")
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serving() as running:
-        yield running

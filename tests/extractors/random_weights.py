@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from fesbench.extractors.weights import TABLE, WeightsManager
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.table import TABLE
 
 
 def serialized(state: Any) -> bytes:

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from face_pictures import face_images
 
 from fesbench.errors import WeightsError
 from fesbench.extractors.inception import CleanFidInception, clean_input
-from fesbench.extractors.weights import TABLE, WeightsManager
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.table import TABLE
+from tests.extractors.face_pictures import face_images
 
 NAME = "inception-clean-fid"
 
@@ -86,7 +87,7 @@ def test_features_are_clean_fids(tmp_path: Path, content: bytes, monkeypatch: py
     theirs: Any = pytest.importorskip("cleanfid.inception_torchscript", reason="clean-fid is not installed")
     resize: Any = pytest.importorskip("cleanfid.resize")
     manager = manager_of(tmp_path, content)
-    monkeypatch.setattr("fesbench.extractors.whole_picture._BATCH", 2)
+    monkeypatch.setattr("fesbench.extractors.full_image._BATCH", 2)
     extractor, images = CleanFidInception(manager), face_images(3, 64)
     values, valid = extractor.extract(images)
     with warnings.catch_warnings(), torch.inference_mode():

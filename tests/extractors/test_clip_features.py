@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from face_pictures import face_images
 
 from fesbench.errors import WeightsError
-from fesbench.extractors.clip_features import ClipFeatures
-from fesbench.extractors.weights import TABLE, WeightsManager
+from fesbench.extractors.clip import ClipFeatures
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.table import TABLE
+from tests.extractors.face_pictures import face_images
 
 NAME = "clip-vit-b-32"
 WIDTH, LAYERS, EMBED, TEXT_WIDTH = 128, 2, 48, 64
@@ -125,7 +126,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_features_are_open_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = pytest.importorskip("open_clip.model", reason="open-clip-torch is not installed")
     tensors = published_tensors()
-    monkeypatch.setattr("fesbench.extractors.whole_picture._BATCH", 2)
+    monkeypatch.setattr("fesbench.extractors.full_image._BATCH", 2)
     # Given a checked file, nothing is fetched. Imported first: its modules keep the function that they find.
     pytest.importorskip("torch_fidelity")
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", pytest.fail)

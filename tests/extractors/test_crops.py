@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from face_pictures import face_images, face_landmarks
 
 from fesbench.extractors.crops import (
     DLIB_CHIP,
@@ -13,6 +12,7 @@ from fesbench.extractors.crops import (
     template,
     usable,
 )
+from tests.extractors.face_pictures import face_images, face_landmarks
 
 dlib = pytest.importorskip("dlib", reason="dlib is not installed")
 

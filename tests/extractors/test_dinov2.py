@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from face_pictures import face_images
 
 from fesbench.errors import WeightsError
 from fesbench.extractors.dinov2 import DinoV2, DinoV2Large, resized_positions
-from fesbench.extractors.weights import TABLE, WeightsManager
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.table import TABLE
+from tests.extractors.face_pictures import face_images
 
 NAME = "dinov2-vit-b-14"
 WIDTH, LAYERS, TRAINED = 128, 2, 37
@@ -111,7 +112,7 @@ def test_features_are_torch_fidelitys_with_the_networks_definition(
 
     tensors = published_tensors()
     monkeypatch.setattr(DinoV2, "dimension", WIDTH)
-    monkeypatch.setattr("fesbench.extractors.whole_picture._BATCH", 2)
+    monkeypatch.setattr("fesbench.extractors.full_image._BATCH", 2)
     monkeypatch.setattr("torch.hub.load", pytest.fail)
     extractor, images = extractor_of(tmp_path, saved(tensors)), face_images(3, 64)
     values, valid = extractor.extract(images)

@@ -10,7 +10,7 @@ from fesbench.errors import UnknownNameError, UsageError
 from fesbench.extractors import registry
 from fesbench.extractors.base import Extractor
 from fesbench.extractors.registry import BOUND, EXTRACTORS, extractor, extractor_names
-from fesbench.extractors.weights import WeightsManager
+from fesbench.weights.manager import WeightsManager
 
 
 class Outside(Extractor):

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from face_pictures import face_images, face_landmarks
 
 from fesbench.errors import DataError, WeightsError
 from fesbench.extractors.crops import dlib_chip
-from fesbench.extractors.dlib_pool import DlibPool, WorkerError, describe
+from fesbench.extractors.dlib_pool import DlibPool, WorkerError
+from fesbench.extractors.dlib_worker import describe
 from fesbench.extractors.faces import FACE_MODELS, DlibDetector, DlibFaces, TorchFaces
-from fesbench.extractors.weights import TABLE, WeightsManager
-from fesbench.extractors.weights_packages import PackageSource
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.packages import PackageSource
+from fesbench.weights.table import TABLE
+from tests.extractors.face_pictures import face_images, face_landmarks
 
 pytest.importorskip("dlib", reason="dlib is not installed")
 pytest.importorskip("deepface", reason="deepface is not installed")

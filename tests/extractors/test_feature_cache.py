@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from face_pictures import face_images, face_landmarks
 
 from fesbench.errors import DataError
 from fesbench.extractors.base import Extractor, fixed_chunks
 from fesbench.extractors.cache import FeatureCache, content_key
+from tests.extractors.face_pictures import face_images, face_landmarks
 
 
 class Means(Extractor):

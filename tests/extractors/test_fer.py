@@ -8,18 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from face_pictures import face_landmarks
 
 from fesbench.errors import DataError, WeightsError
 from fesbench.extractors.fer import Fer, face_crop, read_network
 from fesbench.extractors.registry import extractor
-from fesbench.extractors.weights import TABLE, WeightsManager
 from fesbench.vocabulary import EXPRESSIONS
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.table import TABLE
+from tests.extractors.face_pictures import face_landmarks
 
 pytest.importorskip("h5py", reason="the faces extra is not installed")
 
 import keras_reference
-from fer_file import fer_file
+
+from tests.extractors.fer_file import fer_file
 
 
 @pytest.fixture(scope="module")

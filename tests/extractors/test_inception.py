@@ -10,12 +10,13 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from face_pictures import face_images
 
 from fesbench.errors import WeightsError
 from fesbench.extractors.cache import FeatureCache
 from fesbench.extractors.inception import Inception, InceptionClean, InceptionLogits
-from fesbench.extractors.weights import TABLE, WeightsManager
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.table import TABLE
+from tests.extractors.face_pictures import face_images
 
 NAME = "inception-tf-2015"
 MODULE = "torch_fidelity.feature_extractor_inceptionv3"
@@ -24,7 +25,7 @@ MODULE = "torch_fidelity.feature_extractor_inceptionv3"
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch is filled up with copies, which cost as much as pictures."""
-    monkeypatch.setattr("fesbench.extractors.whole_picture._BATCH", 1)
+    monkeypatch.setattr("fesbench.extractors.full_image._BATCH", 1)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def _manager(tmp_path: Path, content: bytes, sha256: str) -> WeightsManager:
 def test_features_are_torch_fidelitys_and_independent_of_the_batch(
     tmp_path: Path, weights: bytes, random_network: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fesbench.extractors.whole_picture._BATCH", 2)
+    monkeypatch.setattr("fesbench.extractors.full_image._BATCH", 2)
     extractor = Inception(_manager(tmp_path, weights, hashlib.sha256(weights).hexdigest()))
     images = face_images(3, 64)
     values, valid = extractor.extract(images)

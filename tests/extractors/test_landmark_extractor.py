@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fesbench.errors import DataError, WeightsError
-from fesbench.extractors.landmark_extractor import DlibLandmarks
-from fesbench.extractors.weights import WeightsManager
+from fesbench.extractors.landmarks import DlibLandmarks
+from fesbench.weights.manager import WeightsManager
 
 dlib = pytest.importorskip("dlib")
 
@@ -20,7 +20,7 @@ def found(tmp_path: Path) -> DlibLandmarks:
 @pytest.fixture(scope="module")
 def avatars() -> tuple[np.ndarray, np.ndarray]:
     """Two faces of 128 px with their landmarks."""
-    from fesbench.data.avatars import AvatarSpec, render
+    from fesbench.data.avatars.rendering import AvatarSpec, render
 
     batch = render([AvatarSpec(3), AvatarSpec(4, expression="happiness")], 128)
     return batch.images, batch.landmarks

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from face_pictures import face_images, face_landmarks
-from random_weights import manager_with, serialized
 
 from fesbench.errors import DataError, WeightsError
 from fesbench.extractors import lightcnn
 from fesbench.extractors.lightcnn import LightCNN, gray_crop, light_cnn_29_v2
+from tests.extractors.face_pictures import face_images, face_landmarks
+from tests.extractors.random_weights import manager_with, serialized
 
 State = dict[str, torch.Tensor]
 

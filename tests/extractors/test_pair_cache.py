@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from face_pictures import face_images
 
 from fesbench.errors import DataError
 from fesbench.extractors.base import PairExtractor, check_pairs
 from fesbench.extractors.cache import FeatureCache
+from tests.extractors.face_pictures import face_images
 
 
 class Difference(PairExtractor):

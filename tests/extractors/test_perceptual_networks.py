@@ -9,14 +9,14 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from face_pictures import face_images
-from random_weights import manager_with, trunk_state
 
 from fesbench.errors import DataError, WeightsError
 from fesbench.extractors import perceptual
 from fesbench.extractors.perceptual import DISTSDistance, LPIPSDistance
 from fesbench.extractors.registry import PAIR_EXTRACTORS, network, pair_extractor
-from fesbench.extractors.weights import WeightsManager
+from fesbench.weights.manager import WeightsManager
+from tests.extractors.face_pictures import face_images
+from tests.extractors.random_weights import manager_with, trunk_state
 
 TRUNKS = {"alex": "alexnet", "vgg": "vgg16"}
 CHANNELS = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}

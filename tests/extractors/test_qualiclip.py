@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from face_pictures import face_images
-from random_weights import manager_with, serialized
 
 from fesbench.errors import DataError, WeightsError
-from fesbench.extractors import whole_picture
+from fesbench.extractors import full_image as whole_picture
 from fesbench.extractors.qualiclip import QualiCLIP, image_tower
+from tests.extractors.face_pictures import face_images
+from tests.extractors.random_weights import manager_with, serialized
 
 pytest.importorskip("open_clip", reason="open-clip-torch is not installed")
 

@@ -9,12 +9,12 @@ import pytest
 
 import fesbench
 from fesbench.errors import NotComparableError, RecordError, UsageError
+from fesbench.gate.collect import find_row, open_row
 from fesbench.gate.comparison import compare
 from fesbench.gate.comparison_writers import as_json, as_rows, markdown, remarks
-from fesbench.gate.snapshot_records import find_row, open_row
-from fesbench.record import load_record
-from fesbench.replicates import ReplicateRow, read_replicates, write_replicates
-from fesbench.significance import holm, paired_difference
+from fesbench.records.record import load_record
+from fesbench.records.replicates import ReplicateRow, read_replicates, write_replicates
+from fesbench.statistics.significance import holm, paired_difference
 from tests.end_to_end import fesbench as command
 from tests.reports.synthetic_records import ROWS, requests_table, write_cell, write_runs
 

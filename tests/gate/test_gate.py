@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 from fesbench.gate.check import GateReport, check, seed_margin
+from fesbench.gate.collect import open_row
 from fesbench.gate.cost import judge_cost
 from fesbench.gate.snapshot import CostFigures, Snapshot, load_snapshot, save_snapshot
-from fesbench.gate.snapshot_records import open_row
 from fesbench.gate.tolerance import Tolerance, Tolerances
 from fesbench.gate.verdict import Verdict, judged
 from fesbench.gate.writers import as_json, junit, markdown

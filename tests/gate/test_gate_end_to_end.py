@@ -13,9 +13,9 @@ import pytest
 import fesbench
 from fesbench.cli.main import main
 from fesbench.gate.check import GateReport
+from fesbench.gate.collect import find_row
 from fesbench.gate.snapshot import load_snapshot
-from fesbench.gate.snapshot_records import find_row
-from fesbench.run import RunOptions, run
+from fesbench.runs.plan import RunOptions, run
 from tests.end_to_end import PIXELS
 
 pytestmark = pytest.mark.slow

@@ -12,12 +12,12 @@ import fesbench.metrics
 from fesbench.errors import DataError, UnknownNameError, UsageError
 from fesbench.metrics import METRICS, metric
 from fesbench.metrics.base import Metric
-from fesbench.metrics.distribution import FrechetDistance
+from fesbench.metrics.distribution.frechet_distance import FrechetDistance
+from fesbench.metrics.distribution.kernel import KernelDistance
 from fesbench.metrics.explain import FIELDS
-from fesbench.metrics.fidelity import SSIM
-from fesbench.metrics.identity import Verification
-from fesbench.metrics.kernel import KernelDistance
-from fesbench.metrics.signature import Signature
+from fesbench.metrics.fidelity.ssim_psnr import SSIM
+from fesbench.metrics.identity.similarity import Verification
+from fesbench.records.signature import Signature
 
 FIRST = ("ECS", "FSS", "TAR@FAR=1%", "TAR@FAR=0.1%", "Rank-1", "SSIM", "PSNR", "FID", "KID", "FD-dlib")
 OTHER_EVIDENCE = {"MS-SSIM", "KID-1000"}
@@ -177,9 +177,9 @@ class TestEveryMetric:
 @pytest.mark.parametrize(
     ("path", "value", "name", "field", "moves"),
     [
-        ("fesbench.metrics.fidelity.WINDOW", 7, "SSIM", "window", True),
-        ("fesbench.metrics.fidelity.SIGMA", 1.0, "SSIM", "window", True),
-        ("fesbench.metrics.kernel.KID_SCALE", 1.0, "KID", "scale", True),
+        ("fesbench.metrics.fidelity.ssim_psnr.WINDOW", 7, "SSIM", "window", True),
+        ("fesbench.metrics.fidelity.ssim_psnr.SIGMA", 1.0, "SSIM", "window", True),
+        ("fesbench.metrics.distribution.kernel.KID_SCALE", 1.0, "KID", "scale", True),
     ],
 )
 def test_a_changed_setting_changes_value_and_signature(path, value, name, field, moves, group, monkeypatch):
@@ -254,7 +254,7 @@ def test_plugins_add_metrics_and_broken_ones_are_named(monkeypatch):
 
 def test_importing_the_metrics_is_light():
     code = (
-        "import sys, fesbench.statistics; from fesbench.metrics import METRICS;"
+        "import sys, fesbench.statistics.intervals; from fesbench.metrics import METRICS;"
         "heavy = ('torch', 'piq', 'scipy', 'sklearn', 'pandas', 'torch_fidelity');"
         "print([name for name in heavy if name in sys.modules])"
     )

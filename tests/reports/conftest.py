@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from fesbench.reports.site import build
-from synthetic_records import EVIL, PRIVATE, ROWS, Row, requests_table, write_cell, write_runs
+
+from tests.reports.synthetic_records import EVIL, PRIVATE, ROWS, Row, requests_table, write_cell, write_runs
 
 
 @pytest.fixture(scope="session")

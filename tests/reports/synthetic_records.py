@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from fesbench.protocol import load_protocol
-from fesbench.record import Cell, Health, NotRun, Record, Score
+from fesbench.protocol.protocol import load_protocol
+from fesbench.records.record import Cell, Health, NotRun, Record, Score
 
 LABELS = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 STYLES = ("statue", "portrait", "cartoon", "wild")

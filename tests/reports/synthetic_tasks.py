@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from synthetic_records import HASH, LABELS, ROWS, Row, requests_table, write_cell
 
-from fesbench.record import Record, Score, load_record
+from fesbench.records.record import Record, Score, load_record
+from tests.reports.synthetic_records import HASH, LABELS, ROWS, Row, requests_table, write_cell
 
 UNITS = (1, 2, 12, 25)
 FACTORS = (1, 5, 100)

@@ -3,11 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from fesbench.reports.boards import make_boards, read_runs
 from fesbench.reports.cost import CostTable, cost_table
-from fesbench.reports.records import make_boards, read_runs
-from synthetic_records import ROWS, requests_table, write_cell
 
-from fesbench.record import load_record
+from fesbench.records.record import load_record
+from tests.reports.synthetic_records import ROWS, requests_table, write_cell
 
 
 def table_of(folder: Path, order: list[str]) -> CostTable | None:

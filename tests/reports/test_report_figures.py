@@ -4,6 +4,7 @@ import math
 import xml.etree.ElementTree as ET
 
 import pytest
+from fesbench.reports.colors import contrast, shade
 from fesbench.reports.figures import (
     Change,
     Point,
@@ -13,8 +14,7 @@ from fesbench.reports.figures import (
     scatter,
     ticks,
 )
-from fesbench.reports.heat import contrast, shade
-from fesbench.reports.labels import Box, place_labels
+from fesbench.reports.label_layout import Box, place_labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

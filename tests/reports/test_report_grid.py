@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fesbench.reports.grid import PEOPLE, build_gallery
-from fesbench.reports.records import Board, make_boards, read_runs
+from fesbench.reports.boards import Board, make_boards, read_runs
+from fesbench.reports.image_grid import PEOPLE, build_gallery
 from PIL import Image
-from synthetic_records import LABELS, ROWS, draw_face, requests_table, write_cell
 
 from fesbench.errors import RecordError
+from tests.reports.synthetic_records import LABELS, ROWS, draw_face, requests_table, write_cell
 
 
 def board_of(folder: Path) -> Board:

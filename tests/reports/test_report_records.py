@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fesbench.reports.records import make_boards, read_runs, scores
-from synthetic_records import ROWS, requests_table, write_cell
+from fesbench.reports.boards import make_boards, read_runs, scores
 
 from fesbench.errors import RecordError
+from tests.reports.synthetic_records import ROWS, requests_table, write_cell
 
 REAL, COPY, MR = ROWS[0], ROWS[1], ROWS[4]
 

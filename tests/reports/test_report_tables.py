@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fesbench.reports.metric_words import STYLES, Style, ordered, style_of
+from fesbench.reports.boards import Board, make_boards, read_runs
+from fesbench.reports.metric_display import STYLES, Style, ordered, style_of
 from fesbench.reports.ranking import drop
-from fesbench.reports.records import Board, make_boards, read_runs
-from fesbench.reports.tables import Cell, Column, Table, build_table, domains_of
-from fesbench.reports.tables import Row as TableRow
-from synthetic_records import ROWS, Row, requests_table, write_cell, write_runs
+from fesbench.reports.table_model import Cell, Column, Table
+from fesbench.reports.table_model import Row as TableRow
+from fesbench.reports.tables import build_table, domains_of
 
-from fesbench.record import load_record
+from fesbench.records.record import load_record
+from tests.reports.synthetic_records import ROWS, Row, requests_table, write_cell, write_runs
 
 
 def board_of(folder: Path) -> Board:

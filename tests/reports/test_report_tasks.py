@@ -10,20 +10,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fesbench.reports.boards import Board, make_boards, read_runs
 from fesbench.reports.data_block import data_block, folds_note
-from fesbench.reports.grid import build_gallery
-from fesbench.reports.metric_words import ordered, style_of
+from fesbench.reports.image_grid import build_gallery
+from fesbench.reports.metric_display import ordered, style_of
 from fesbench.reports.ranking import drop
-from fesbench.reports.records import Board, make_boards, read_runs
+from fesbench.reports.sections import drops, heat_maps, marks
 from fesbench.reports.site import build
-from fesbench.reports.tables import Table, build_table, domains_of
-from fesbench.reports.task_words import caption
-from fesbench.reports.views import drops, heat_maps, marks
+from fesbench.reports.table_model import Table
+from fesbench.reports.tables import build_table, domains_of
+from fesbench.reports.task_captions import caption
 from fesbench.reports.writers import to_csv, to_latex, to_markdown
-from synthetic_records import ROWS, requests_table, write_cell
-from synthetic_tasks import DATA, UNITS, add_tasks, write_by_image, write_other_people, write_tasks
 
-from fesbench.record import load_record
+from fesbench.records.record import load_record
+from tests.reports.synthetic_records import ROWS, requests_table, write_cell
+from tests.reports.synthetic_tasks import (
+    DATA,
+    UNITS,
+    add_tasks,
+    write_by_image,
+    write_other_people,
+    write_tasks,
+)
 
 NOTE = "split by image: identities unknown"
 

@@ -5,8 +5,9 @@ import io
 from pathlib import Path
 
 import pytest
-from fesbench.reports.records import make_boards, read_runs
-from fesbench.reports.tables import Table, build_table
+from fesbench.reports.boards import make_boards, read_runs
+from fesbench.reports.table_model import Table
+from fesbench.reports.tables import build_table
 from fesbench.reports.writers import to_csv, to_latex, to_markdown
 
 

@@ -21,7 +21,7 @@ from fesbench.errors import DataError
 from fesbench.vocabulary import EXPRESSIONS
 
 if TYPE_CHECKING:
-    from fesbench.data.avatars import AvatarSpec
+    from fesbench.data.avatars.rendering import AvatarSpec
 
 LEVELS = (0.25, 0.5, 0.75)
 _LAST_FRAME = 20
@@ -66,7 +66,7 @@ class AvatarPlan(Plan):
 
     def read(self, start: int, stop: int) -> list[Item | Skipped]:
         """Render a range of entries; `prepare` asks for a few at a time."""
-        from fesbench.data.avatars import render
+        from fesbench.data.avatars.rendering import render
 
         wanted = self.entries[start:stop]
         batch = render([entry.spec for entry in wanted], self.size, seed=self.seed)
@@ -160,7 +160,7 @@ def _about(identity: int, seed: int) -> dict[str, Any]:
 
 
 def _entry(who: int, expression: str, *, take: int = 0, style: str = "base", intensity: float = 1.0) -> Entry:
-    from fesbench.data.avatars import AvatarSpec
+    from fesbench.data.avatars.rendering import AvatarSpec
 
     name, domain = identity_name(who), "in" if style == "base" else style
     level = 0.0 if expression == "neutral" else intensity
@@ -184,7 +184,7 @@ def _base(who: int) -> list[Entry]:
 
 
 def _styles(who: int) -> list[Entry]:
-    from fesbench.data.avatars import STYLES
+    from fesbench.data.avatars.rendering import STYLES
 
     return [
         _entry(who, expression, style=style)
@@ -199,7 +199,7 @@ def _intensities(who: int) -> list[Entry]:
 
 
 def _compounds(who: int) -> list[Entry]:
-    from fesbench.data.avatars import COMPOUNDS
+    from fesbench.data.avatars.expressions import COMPOUNDS
 
     return [_entry(who, compound) for compound in COMPOUNDS]
 

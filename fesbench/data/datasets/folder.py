@@ -24,7 +24,7 @@ from fesbench.data.datasets.base import DatasetAdapter, Facts, Item, Skipped
 from fesbench.data.datasets.folder_table import read_manifest
 from fesbench.data.datasets.listing import JUNK, ListedPlan, Picture, unknown, walk
 from fesbench.data.datasets.user_files import is_image, label_of, number_takes, who
-from fesbench.data.splits import SIDES
+from fesbench.data.splits.assign import SIDES
 from fesbench.errors import DataError
 from fesbench.vocabulary import UNKNOWN_IDENTITY
 

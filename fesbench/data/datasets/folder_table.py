@@ -13,8 +13,8 @@ import numpy as np
 from fesbench.data.datasets.listing import Picture
 from fesbench.data.datasets.tables import Line, read_table
 from fesbench.data.datasets.user_files import number_takes
-from fesbench.data.manifest import COLUMNS
-from fesbench.data.splits import SIDES
+from fesbench.data.splits.assign import SIDES
+from fesbench.data.store.manifest import COLUMNS
 from fesbench.errors import DataError
 from fesbench.vocabulary import ACTION_UNITS, N_LANDMARKS, UNKNOWN_IDENTITY, canonical_label
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from fesbench.data.datasets.cfee import CATEGORIES, WORKBOOK
-from fesbench.data.export import empty_folder
-from fesbench.data.files import atomic_write_bytes
 from fesbench.data.layouts.jpeg import write_jpeg
 from fesbench.data.layouts.pictures import check, write_junk
 from fesbench.data.layouts.workbooks import xls_bytes, xlsx_bytes
+from fesbench.data.store.export import empty_folder
 from fesbench.errors import DataError
+from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import ACTION_UNITS
 
 GENERATIONS = ("xls", "xlsx")
@@ -107,7 +107,9 @@ def _write_person(
     root: Path, identity: int, name: str, size: int, seed: int, lacking: str | None
 ) -> list[tuple[str, np.ndarray]]:
     """Write one person's pictures; the action units (see AvatarBatch) by named code."""
-    from fesbench.data.avatars import COMPOUNDS, EXPRESSIONS, AvatarSpec, render
+    from fesbench.data.avatars.expressions import COMPOUNDS
+    from fesbench.data.avatars.rendering import AvatarSpec, render
+    from fesbench.vocabulary import EXPRESSIONS
 
     named = {code: label for code, label in CODES.items() if label in (*EXPRESSIONS, *COMPOUNDS)}
     weak = {code: AvatarSpec(identity, expression="happiness", intensity=_WEAK) for code in UNNAMED}

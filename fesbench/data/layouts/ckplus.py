@@ -14,9 +14,9 @@ import numpy as np
 
 from fesbench.data.datasets.ckplus_files import CODES
 from fesbench.data.datasets.sequences import ONSET, PEAK, Sequence, intensities, sequences_of
-from fesbench.data.export import empty_folder, write_png
-from fesbench.data.files import atomic_write_bytes
+from fesbench.data.store.export import empty_folder, write_png
 from fesbench.errors import DataError
+from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import ACTION_UNITS
 
 FOLDERS: dict[str, dict[str, str]] = {
@@ -124,7 +124,7 @@ class _SequenceWriter:
         self.folders = {kind: root / person / f"{sequence.number:03d}" for kind, root in roots.items()}
 
     def write(self, identity: int, frames: int, face: int, seed: int, landmarks: bool) -> None:
-        from fesbench.data.avatars import AvatarSpec, render
+        from fesbench.data.avatars.rendering import AvatarSpec, render
 
         levels = intensities(frames)
         specs = [

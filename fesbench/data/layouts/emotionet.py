@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fesbench.data.export import empty_folder
-from fesbench.data.files import atomic_write_bytes
 from fesbench.data.layouts.jpeg import write_jpeg
 from fesbench.data.layouts.pictures import check
 from fesbench.data.layouts.workbooks import xlsx_bytes
+from fesbench.data.store.export import empty_folder
 from fesbench.errors import DataError
+from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import ACTION_UNITS
 
 GENERATIONS = ("aws", "server", "workbook")
@@ -72,7 +72,9 @@ def write(
     Raises:
         DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
     """
-    from fesbench.data.avatars import COMPOUNDS, EXPRESSIONS, AvatarSpec, render
+    from fesbench.data.avatars.expressions import COMPOUNDS
+    from fesbench.data.avatars.rendering import AvatarSpec, render
+    from fesbench.vocabulary import EXPRESSIONS
 
     generation = check(size, 64, 1024, generation, GENERATIONS)
     if identities < 2:

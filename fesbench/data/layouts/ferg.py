@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from fesbench.data.datasets.ferg import CHARACTERS, EXPRESSIONS
-from fesbench.data.export import empty_folder, write_png
 from fesbench.data.layouts.pictures import check, write_junk
+from fesbench.data.store.export import empty_folder, write_png
 from fesbench.errors import DataError
 from fesbench.vocabulary import canonical_expression
 
@@ -82,7 +82,7 @@ def _numbers(images: int) -> list[int]:
 
 def _render(identity: int, what: str, images: int, size: int, seed: int) -> list[np.ndarray]:
     """Frames of one rig: uint8 (H, W, 4), transparent around the head."""
-    from fesbench.data.avatars import AvatarSpec, render
+    from fesbench.data.avatars.rendering import AvatarSpec, render
 
     specs = [
         AvatarSpec(identity, expression=canonical_expression(what), take=take, style="cartoon")

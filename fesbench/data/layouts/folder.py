@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from fesbench.data.datasets.folder import TABLE
 from fesbench.data.datasets.folder_table import POINTS, UNITS
-from fesbench.data.export import empty_folder, write_png
-from fesbench.data.files import atomic_write_bytes
 from fesbench.data.layouts import Progress
 from fesbench.data.layouts.jpeg import write_jpeg
+from fesbench.data.store.export import empty_folder, write_png
 from fesbench.errors import DataError
+from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import EXPRESSIONS
 
 if TYPE_CHECKING:
-    from fesbench.data.avatars import AvatarBatch, AvatarSpec
+    from fesbench.data.avatars.rendering import AvatarBatch, AvatarSpec
 
 GENERATIONS = ("tree", "csv")
 PEOPLE = 16
@@ -59,7 +59,7 @@ def write(
     Raises:
         DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
     """
-    from fesbench.data.avatars import AvatarSpec, render
+    from fesbench.data.avatars.rendering import AvatarSpec, render
 
     generation = generation or GENERATIONS[0]
     if generation not in GENERATIONS:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fesbench.data.files import writing
+from fesbench.files import writing
 
 QUALITY = 95
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from fesbench.data.datasets.kdef import LABELS, MISNAMED, POSES, SESSIONS
-from fesbench.data.export import empty_folder
 from fesbench.data.layouts.jpeg import write_jpeg
 from fesbench.data.layouts.pictures import cast, check, in_frame, seen_from, write_junk
+from fesbench.data.store.export import empty_folder
 from fesbench.vocabulary import canonical_label
 
 FOLDERS = {"plain": "", "archive": "KDEF_and_AKDEF/KDEF", "flat": ""}
@@ -87,7 +87,7 @@ def write(
 
 
 def _write_person(root: Path, identity: int, name: str, size: int, seed: int, *, flat: bool) -> None:
-    from fesbench.data.avatars import AvatarSpec, render
+    from fesbench.data.avatars.rendering import AvatarSpec, render
 
     height = round(size * 762 / 562)
     for take, session in enumerate(SESSIONS):
@@ -105,7 +105,7 @@ def _write_person(root: Path, identity: int, name: str, size: int, seed: int, *,
 
 def _write_averages(folder: Path, size: int, seed: int) -> None:
     """Pixel means of four people, named like the averaged faces of the archive."""
-    from fesbench.data.avatars import AvatarSpec, render
+    from fesbench.data.avatars.rendering import AvatarSpec, render
 
     batch = render([AvatarSpec(who, expression="fear") for who in range(4)], size, seed=seed)
     mean = np.rint(batch.images.mean(axis=0)).astype(np.uint8)

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from fesbench.data.datasets.mug import POSED, RECORDED
-from fesbench.data.export import empty_folder
 from fesbench.data.layouts.jpeg import write_jpeg
 from fesbench.data.layouts.pictures import check, write_junk
+from fesbench.data.store.export import empty_folder
 from fesbench.errors import DataError
 
 ROOT = "subjects3"
@@ -98,7 +98,7 @@ def write(
 
 def _take(identity: int, expression: str, take: int, frames: int, size: int, seed: int) -> np.ndarray:
     """The frames of one take, uint8 (frames, size, size, 3); at rest a face moves a little too."""
-    from fesbench.data.avatars import AvatarSpec, render
+    from fesbench.data.avatars.rendering import AvatarSpec, render
 
     shown, strength = (expression, 1.0) if expression != "neutral" else ("happiness", 0.04)
     specs = [

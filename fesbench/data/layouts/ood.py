@@ -13,11 +13,11 @@ import io
 from pathlib import Path
 
 from fesbench.data.datasets.ood import DOMAINS, SOURCES
-from fesbench.data.export import empty_folder
-from fesbench.data.files import atomic_write_bytes
 from fesbench.data.layouts import Progress
 from fesbench.data.layouts.jpeg import write_jpeg
+from fesbench.data.store.export import empty_folder
 from fesbench.errors import DataError
+from fesbench.files import atomic_write_bytes
 
 GENERATIONS = ("plain",)
 PEOPLE = 8
@@ -56,7 +56,7 @@ def write(
     Raises:
         DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
     """
-    from fesbench.data.avatars import AvatarSpec, render
+    from fesbench.data.avatars.rendering import AvatarSpec, render
 
     if generation not in (None, *GENERATIONS):
         raise DataError(f"generation must be {GENERATIONS[0]}, not '{generation}'")

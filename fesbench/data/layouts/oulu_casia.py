@@ -15,9 +15,9 @@ import numpy as np
 from fesbench.data.datasets.oulu_casia import EXPRESSIONS, LIGHTS, MODALITIES
 from fesbench.data.datasets.oulu_casia import PEOPLE as MOST
 from fesbench.data.datasets.sequences import ONSET, PEAK, intensities
-from fesbench.data.export import empty_folder
 from fesbench.data.layouts.jpeg import write_jpeg
 from fesbench.data.layouts.pictures import check, in_frame, write_junk
+from fesbench.data.store.export import empty_folder
 from fesbench.errors import DataError
 from fesbench.vocabulary import canonical_label
 
@@ -98,7 +98,7 @@ def write(
 
 
 def _sequence(identity: int, label: str, take: int, frames: int, size: int, seed: int) -> np.ndarray:
-    from fesbench.data.avatars import AvatarSpec, render
+    from fesbench.data.avatars.rendering import AvatarSpec, render
 
     expression = canonical_label(label)
     specs = [

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fesbench.data.files import atomic_write_bytes
 from fesbench.errors import DataError
+from fesbench.files import atomic_write_bytes
 
 _DARKEST = 0.55
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fesbench.data.datasets.rafd import ANGLES, GAZES, LABELS, MODELS
-from fesbench.data.export import empty_folder
 from fesbench.data.layouts.jpeg import write_jpeg
 from fesbench.data.layouts.pictures import cast, check, in_frame, seen_from, write_junk
+from fesbench.data.store.export import empty_folder
 from fesbench.vocabulary import canonical_label
 
 GENERATIONS = ("flat", "by-expression")
@@ -78,7 +78,7 @@ def write(
 
 
 def _write_person(out: Path, identity: int, name: str, size: int, seed: int, *, sort: bool) -> None:
-    from fesbench.data.avatars import AvatarSpec, render
+    from fesbench.data.avatars.rendering import AvatarSpec, render
 
     moments = [(label, take) for take in range(len(GAZES)) for label in LABELS]
     specs = [AvatarSpec(identity, expression=canonical_label(label), take=take) for label, take in moments]

@@ -55,7 +55,7 @@ def check_request(identities: int, size: int, least: int, generation: str, known
 
 def faces(people: Sequence[int], size: int, seed: int, progress: Progress | None = None) -> Iterator[WebFace]:
     """Each person in seven expressions, each of which was taken somewhere else, as web pictures are."""
-    from fesbench.data.avatars import AvatarSpec, render
+    from fesbench.data.avatars.rendering import AvatarSpec, render
 
     for done, who in enumerate(people, 1):
         specs = [

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fesbench.data.avatars import AvatarBatch, AvatarSpec, render
+from fesbench.data.avatars.rendering import AvatarBatch, AvatarSpec, render
 
 SIZE = 128
 

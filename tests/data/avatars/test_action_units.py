@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fesbench.data.avatars import AvatarSpec, render
 from fesbench.data.avatars.action_units import SIDED_UNITS, UNIT_KEYS, keys_of, unsided, vector_of
+from fesbench.data.avatars.rendering import AvatarSpec, render
 from fesbench.errors import UsageError
 from fesbench.vocabulary import ACTION_UNITS
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fesbench.data.avatars import AvatarSpec, surface
+from fesbench.data.avatars import surface
 from fesbench.data.avatars.action_units import Activation
 from fesbench.data.avatars.capture import capture
 from fesbench.data.avatars.expressions import COMPOUNDS, PROTOTYPES, compound_units, peak_units
@@ -16,7 +16,7 @@ from fesbench.data.avatars.landmarks import face_landmarks
 from fesbench.data.avatars.measure import tar_at_far
 from fesbench.data.avatars.noise import COARSE, FINE, MEDIUM, STRANDS, noise
 from fesbench.data.avatars.pose import project
-from fesbench.data.avatars.rendering import _collate
+from fesbench.data.avatars.rendering import AvatarSpec, _collate
 from fesbench.data.avatars.scene import compose
 from fesbench.data.avatars.upsample import BORDER, upsample
 from fesbench.errors import UsageError

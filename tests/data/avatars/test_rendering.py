@@ -5,17 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fesbench.data.avatars import (
-    COMPOUNDS,
-    EXPRESSIONS,
-    STYLES,
-    AvatarSpec,
-    attributes,
-    render,
-    source_sha256,
-)
+from fesbench.data.avatars import attributes, source_sha256
+from fesbench.data.avatars.expressions import COMPOUNDS
+from fesbench.data.avatars.rendering import STYLES, AvatarSpec, render
 from fesbench.errors import UsageError
-from fesbench.vocabulary import ACTION_UNITS
+from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
 
 SPECS = [
     AvatarSpec(identity, expression, take=take, style=style)

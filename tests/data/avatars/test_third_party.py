@@ -7,8 +7,10 @@ import importlib.util
 import numpy as np
 import pytest
 
-from fesbench.data.avatars import EXPRESSIONS, STYLES, AvatarSpec, measure
+from fesbench.data.avatars import measure
+from fesbench.data.avatars.rendering import STYLES, AvatarSpec
 from fesbench.errors import UsageError
+from fesbench.vocabulary import EXPRESSIONS
 
 dlib = pytest.importorskip("dlib")
 pytestmark = pytest.mark.skipif(

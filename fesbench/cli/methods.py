@@ -1,0 +1,45 @@
+"""The verbs about methods. ``list`` is their default."""
+
+from __future__ import annotations
+
+import typer
+
+from fesbench.cli.output import JsonOption, print_json, show_table
+
+methods_app = typer.Typer(help="Methods and reference rows.", invoke_without_command=True)
+
+
+@methods_app.callback()
+def _methods(context: typer.Context, json_: JsonOption = False) -> None:
+    if context.invoked_subcommand is None:
+        methods_list(json_=json_)
+
+
+@methods_app.command("list")
+def methods_list(json_: JsonOption = False) -> None:
+    """List every method with what it needs and what it can be asked for."""
+    from fesbench.methods.registry import methods
+
+    cards = [method.card for method in methods().values()]
+    rows = [
+        {
+            "id": card.id,
+            "title": card.title,
+            "year": card.year,
+            "needs": sorted(card.needs),
+            "controls": sorted(card.controls),
+            "reference": card.reference,
+            "citation": card.citation,
+        }
+        for card in cards
+    ]
+    if json_:
+        print_json(rows)
+        return
+    show_table(
+        ("id", "title", "year", "needs", "answers"),
+        (
+            (r["id"], r["title"], r["year"] or "", ", ".join(r["needs"]) or "-", ", ".join(r["controls"]))  # type: ignore[arg-type]
+            for r in rows
+        ),
+    )

@@ -1,0 +1,119 @@
+"""What the cells of one run share: protocol, data, split, requests, judge, feature cache.
+
+Built once, before any method: the judge is trained on training identities alone and never by a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fesbench.context.context import Bench
+from fesbench.judges.build import build_judge
+from fesbench.progress import Reporter
+from fesbench.protocol.data_folders import Sources, folders_of
+from fesbench.protocol.protocol import Protocol
+from fesbench.protocol.split import build_split, build_splits
+
+if TYPE_CHECKING:
+    from fesbench.data.splits.assign import Split
+    from fesbench.data.store.aligned import AlignedStore
+    from fesbench.judges.action_units import ActionUnitRegressor
+    from fesbench.judges.expression import Judge
+
+
+def open_store(protocol: Protocol, source: Sources, reporter: Reporter) -> AlignedStore:
+    """The protocol's data, prepared now or found prepared; sets that are only tested on are joined to it.
+
+    Args:
+        protocol: says which data, and prepared how.
+        source: the user's folder of the protocol's own data set, or a folder for each data set by name.
+        reporter: shown the progress.
+
+    Raises:
+        UsageError: a folder for a data set that the protocol does not use.
+    """
+    from fesbench.data.prepare import prepare
+    from fesbench.data.store.join import Part, join_stores
+
+    rule = protocol.data
+    folders = folders_of(source, rule, protocol.name)
+    wanted = (rule.set, *(extra.set for extra in rule.test_sets))
+
+    def prepared(name: str, alignment: str, options: Mapping[str, Any]) -> AlignedStore:
+        with reporter.stage(f"prepare {name} at {rule.size} px") as stage:
+            return prepare(
+                name,
+                size=rule.size,
+                alignment=alignment,
+                source=folders.get(name),
+                options=options,
+                progress=stage.update_what,
+            )
+
+    main = prepared(rule.set, rule.alignment, rule.options)
+    parts = [Part(prepared(t.set, t.alignment, t.options), t.domain) for t in rule.test_sets]
+    if not parts:
+        return main
+    with reporter.stage(f"join {' and '.join(wanted)}") as stage:
+        return join_stores(main, parts, stage.update_what)
+
+
+def settle_labels(protocol: Protocol, store: AlignedStore, split: Split) -> Protocol:
+    """The protocol with those of its labels that the training people show; of a k-fold form those that they
+    show in every fold, so that all folds ask for the same and their judges know the same labels.
+
+    Raises:
+        ProtocolError: fewer than two are left.
+        DataError: see `build_split`.
+    """
+    if not protocol.labels:
+        return protocol
+    parts = build_splits(protocol, store) if protocol.split.n_folds else [split]
+    shown = []
+    for part in parts:
+        table = store.manifest.table.iloc[part.rows(store.manifest, "train")]
+        shown.append(set(table["expression"][table["domain"] == "in"]))
+    return protocol.with_labels(set.intersection(*shown))
+
+
+def build_bench(
+    protocol: Protocol,
+    *,
+    budget: str,
+    out: Path,
+    source: Sources = None,
+    reporter: Reporter | None = None,
+) -> Bench:
+    """Prepare everything that is shared, in the order of the pipeline.
+
+    Raises:
+        FesbenchError: data that cannot be had, a leak between the sides, a judge that cannot be built.
+    """
+    from fesbench.data.splits.leakage import check_leakage
+    from fesbench.extractors.cache import FeatureCache
+    from fesbench.files import fesbench_home
+    from fesbench.judges.build_regressor import build_regressor, regressor_wanted
+    from fesbench.protocol.requests import build_requests
+
+    reporter = reporter or Reporter()
+    store = open_store(protocol, source, reporter)
+    split = build_split(protocol, store)
+    protocol = settle_labels(protocol, store, split)
+    with reporter.stage("check that nobody is on two sides"):
+        check_leakage(store.manifest, store.images, split)
+    requests, not_run = build_requests(protocol, store, split, budget)
+    cache = FeatureCache(fesbench_home() / "features" / "features.sqlite")
+    folder = out / f"{protocol.name}-{protocol.hash[:8]}" / f"{store.data}-{store.fingerprint[:8]}"
+    judge: Judge | None = None
+    card: dict[str, Any] = {}
+    if protocol.labels:
+        judge, card = build_judge(protocol, store, split, folder / "judge", reporter)
+    regressor: ActionUnitRegressor | None = None
+    regressor_card: dict[str, Any] = {}
+    if regressor_wanted(protocol, requests):
+        regressor, regressor_card = build_regressor(protocol, store, split, folder / "judge", reporter)
+    return Bench(
+        protocol, store, split, budget, requests, not_run, judge, card, cache, out, regressor, regressor_card
+    )

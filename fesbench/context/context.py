@@ -1,0 +1,144 @@
+"""What the cells of one run share: protocol, data, split, requests, judge, feature cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fesbench.protocol.protocol import Protocol
+from fesbench.protocol.split import rule_in_words
+from fesbench.records.record import NotRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fesbench.data.splits.assign import Split
+    from fesbench.data.store.aligned import AlignedStore
+    from fesbench.extractors.base import Extractor, Features, PairExtractor
+    from fesbench.extractors.cache import FeatureCache
+    from fesbench.judges.action_units import ActionUnitRegressor
+    from fesbench.judges.expression import Judge
+
+
+_LISTED = 20
+
+
+@dataclass
+class Bench:
+    """Everything that the cells of one run share."""
+
+    protocol: Protocol
+    store: AlignedStore
+    split: Split
+    budget: str
+    requests: pd.DataFrame
+    not_run: list[NotRun]
+    judge: Judge | None
+    """None where the protocol has no labels."""
+    judge_card: dict[str, Any]
+    cache: FeatureCache
+    out: Path
+    regressor: ActionUnitRegressor | None = None
+    """None where the training data codes no action units, or nothing asks for them."""
+    regressor_card: dict[str, Any] = field(default_factory=dict)
+    _extractors: dict[str, Extractor] = field(default_factory=dict, repr=False)
+    _pair_extractors: dict[str, PairExtractor] = field(default_factory=dict, repr=False)
+
+    def extractor(self, name: str) -> Extractor:
+        """An extractor, made once a run: some hold worker processes."""
+        from fesbench.extractors.registry import extractor
+
+        if name not in self._extractors:
+            self._extractors[name] = extractor(name, judge=self.judge, regressor=self.regressor)
+        return self._extractors[name]
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """What an extractor's values are, where they have names."""
+        return self.extractor(name).classes
+
+    @property
+    def data_card(self) -> dict[str, Any]:
+        """What a record keeps of the data: its files, what could not be used and why, and the split."""
+        info, rule = self.store.info, self.protocol.split
+        failures = info.get("failures", [])
+        return {
+            "files": info.get("files", ""),
+            "alignment": self.store.alignment,
+            "images": len(self.store),
+            "not_used": dict(info.get("reasons", {})),
+            "not_used_first": failures[:_LISTED],
+            "notes": list(info.get("notes", [])),
+            "split": {
+                "rule": rule_in_words(rule),
+                "by": rule.by,
+                "hash": self.split.hash,
+                "folds": rule.n_folds,
+                **{side: len(self.split.side(side)) for side in ("train", "validation", "test")},
+            },
+        }
+
+    @property
+    def judge_classes(self) -> tuple[str, ...]:
+        """The labels that the judge tells apart."""
+        return () if self.judge is None else tuple(self.judge.label_names)
+
+    @property
+    def judge_signature(self) -> str:
+        """The judge as it stands in signatures; "" where there is none."""
+        return "" if self.judge is None else self.judge.signature
+
+    @property
+    def judge_key(self) -> str:
+        """Changes with the judge's weights."""
+        return "" if self.judge is None else self.judge.cache_key
+
+    @property
+    def regressor_key(self) -> str:
+        """Changes with the weights of the action-unit regressor."""
+        return "" if self.regressor is None else self.regressor.cache_key
+
+    def features(
+        self, name: str, images: np.ndarray, landmarks: np.ndarray | None, identities: np.ndarray
+    ) -> Features:
+        """An extractor's features of images, from the cache where it has them.
+
+        Args:
+            name: of the extractor.
+            images: uint8 (N, S, S, 3).
+            landmarks: float32 (N, 68, 2), or None.
+            identities: str (N,), whose images these are (of fold-wise extractors).
+        """
+        return self.cache.get(self.extractor(name), images, landmarks)
+
+    def pair_values(self, name: str, first: np.ndarray, second: np.ndarray, pairs: np.ndarray) -> Features:
+        """A pair extractor's values, from the cache where it has them.
+
+        Args:
+            name: of the pair extractor.
+            first: uint8 (N, S, S, 3).
+            second: uint8 (M, S, S, 3).
+            pairs: int (P, 2), a row of each.
+        """
+        from fesbench.extractors.registry import pair_extractor
+
+        if name not in self._pair_extractors:
+            self._pair_extractors[name] = pair_extractor(name)
+        return self.cache.get_pairs(self._pair_extractors[name], first, second, pairs)
+
+    def close(self) -> None:
+        """Give back what the extractors hold: worker processes, memory."""
+        for made in (*self._extractors.values(), *self._pair_extractors.values()):
+            made.close()
+        self._extractors.clear()
+        self._pair_extractors.clear()
+
+    @property
+    def signature(self) -> str:
+        """Protocol, data and budget as they enter every score's signature: figures on other copies of a data
+        set, or under another budget, are not comparable.
+        """
+        data = f"{self.store.data}-{self.store.fingerprint[:8]}"
+        return f"{self.protocol.name}:{self.protocol.hash[:8]}:{data}:{self.budget}"

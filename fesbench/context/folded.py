@@ -1,0 +1,184 @@
+"""All folds of a k-fold protocol as one context: each identity judged by the fold that had not seen it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fesbench.context.build import build_bench, open_store, settle_labels
+from fesbench.context.context import Bench
+from fesbench.extractors.registry import JUDGE, REGRESSOR
+from fesbench.progress import Reporter
+from fesbench.protocol.data_folders import Sources
+from fesbench.protocol.protocol import Protocol
+from fesbench.protocol.requests import build_requests
+from fesbench.protocol.split import assignment, build_split
+from fesbench.records.fingerprints import hash_parts
+from fesbench.records.record import FOLDS, NotRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fesbench.data.store.aligned import AlignedStore
+    from fesbench.extractors.base import Features
+
+
+@dataclass
+class FoldedBench(Bench):
+    """All folds as one bench: everybody is tested, and judged by the judge of the own fold."""
+
+    folds: dict[int, Bench] = field(default_factory=dict)
+    fold_of: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def judge_key(self) -> str:
+        """Changes with any fold's judge."""
+        return hash_parts(*(f"{k}:{bench.judge_key}" for k, bench in sorted(self.folds.items())))
+
+    @property
+    def regressor_key(self) -> str:
+        """Changes with any fold's regressor."""
+        return hash_parts(*(f"{k}:{bench.regressor_key}" for k, bench in sorted(self.folds.items())))
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """As `Bench.columns`; of the regressors what every fold's knows."""
+        if name != REGRESSOR:
+            return super().columns(name)
+        known = [fold.columns(name) for fold in self.folds.values()]
+        return tuple(unit for unit in known[0] if all(unit in units for units in known))
+
+    def features(
+        self, name: str, images: np.ndarray, landmarks: np.ndarray | None, identities: np.ndarray
+    ) -> Features:
+        """As `Bench.features`; an image's judge and regressor are those that did not see its person."""
+        if name not in (JUDGE, REGRESSOR):
+            return super().features(name, images, landmarks, identities)
+        from fesbench.extractors.base import Features
+
+        wanted = self.judge_classes if name == JUDGE else self.columns(name)
+        signature = self.judge_signature
+        values = np.zeros((len(images), len(wanted)), dtype=np.float32)
+        valid = np.zeros(len(images), dtype=bool)
+        numbers = np.array([self.fold_of[who] for who in identities])
+        for fold in np.unique(numbers):
+            rows = np.flatnonzero(numbers == fold)
+            points = None if landmarks is None else landmarks[rows]
+            bench = self.folds[int(fold)]
+            found = bench.features(name, images[rows], points, identities[rows])
+            own = wanted if name == JUDGE else bench.columns(name)
+            values[rows] = found.values[:, [own.index(column) for column in wanted]]
+            valid[rows] = found.valid
+            if name == REGRESSOR:
+                signature = f"{found.signature.rpartition(':')[0]}:{','.join(u[2:] for u in wanted)}"
+        return Features(values, valid, signature)
+
+    def close(self) -> None:
+        """Close every fold's bench too."""
+        super().close()
+        for bench in self.folds.values():
+            bench.close()
+
+
+def open_bench(
+    protocol: Protocol, *, budget: str, out: Path, source: Sources = None, reporter: Reporter | None = None
+) -> Bench:
+    """A protocol's bench; of a k-fold form one that holds every fold's.
+
+    Raises:
+        FesbenchError: data that cannot be had, a leak, a judge that cannot be built.
+    """
+    reporter = reporter or Reporter()
+    if not protocol.split.n_folds:
+        return build_bench(protocol, budget=budget, out=out, source=source, reporter=reporter)
+    store = open_store(protocol, source, reporter)
+    protocol = settle_labels(protocol, store, build_split(protocol, store))
+    folds = {}
+    for number, rules in _used_folds(protocol, store):
+        reporter.note(f"fold {number} of {protocol.split.n_folds}")
+        folds[number] = build_bench(rules, budget=budget, out=out / FOLDS, source=source, reporter=reporter)
+    return _whole(protocol, folds, budget, out)
+
+
+def requests_of(protocol: Protocol, store: AlignedStore, budget: str) -> tuple[pd.DataFrame, list[NotRun]]:
+    """A protocol's request table with what is left out; of a k-fold form those of all folds.
+
+    Raises:
+        DataError: see `build_split` and `build_requests`.
+    """
+    import pandas as pd
+
+    parts = tables_of(protocol, store, budget)
+    return pd.concat([table for _, table, _ in parts], ignore_index=True), parts[0][2]
+
+
+def tables_of(
+    protocol: Protocol, store: AlignedStore, budget: str
+) -> list[tuple[Protocol, pd.DataFrame, list[NotRun]]]:
+    """The rules, the request table and what is left out; of a k-fold form one of each fold.
+
+    Raises:
+        DataError: see `build_split` and `build_requests`.
+    """
+    if not protocol.split.n_folds:
+        return [(protocol, *build_requests(protocol, store, build_split(protocol, store), budget))]
+    parts = []
+    for _, rules in _used_folds(protocol, store):
+        table, left_out = build_requests(rules, store, build_split(rules, store), budget)
+        parts.append((rules, _once(table), left_out))
+    return parts
+
+
+def _once(requests: pd.DataFrame) -> pd.DataFrame:
+    """Without training material: a person trains in many folds, and each fold's generator makes its own."""
+    from fesbench.metrics.selection import NOT_IMAGEWISE
+
+    return requests[~requests["task"].isin(NOT_IMAGEWISE)].reset_index(drop=True)
+
+
+def answered_requests(fold: Bench, made: Path) -> pd.DataFrame:
+    """The requests of a fold that a cell answered; none where its folder ``made`` holds no images."""
+    import pandas as pd
+
+    path = made / "requests.csv"
+    if not path.exists():
+        return fold.requests.iloc[:0]
+    answered = set(pd.read_csv(path, usecols=["request"], dtype=str)["request"])
+    return fold.requests[fold.requests["request"].isin(answered)]
+
+
+def _used_folds(protocol: Protocol, store: AlignedStore) -> list[tuple[int, Protocol]]:
+    """The folds that have people, with their rules."""
+    used = {int(side) for side in assignment(protocol, store).values()}
+    return [(number, rules) for number, rules in enumerate(protocol.folds()) if number in used]
+
+
+def _whole(protocol: Protocol, folds: dict[int, Bench], budget: str, out: Path) -> FoldedBench:
+    import pandas as pd
+
+    first = next(iter(folds.values()))
+    cards = [bench.judge_card for bench in folds.values() if bench.judge_card]
+    card: dict[str, Any] = {}
+    if cards:
+        n = sum(c["n"] for c in cards)
+        right = sum(c["n"] * c["accuracy_on_real_test_images"] for c in cards)
+        card = {**cards[0], "n": n, "accuracy_on_real_test_images": right / n}
+        card["weights_sha256"] = "one judge a fold"
+    return FoldedBench(
+        protocol=protocol,
+        store=first.store,
+        split=build_split(protocol, first.store),
+        budget=budget,
+        requests=_once(pd.concat([bench.requests for bench in folds.values()], ignore_index=True)),
+        not_run=first.not_run,
+        judge=first.judge,
+        judge_card=card,
+        cache=first.cache,
+        out=out,
+        folds=folds,
+        regressor=first.regressor if all(bench.regressor for bench in folds.values()) else None,
+        regressor_card=first.regressor_card,
+        fold_of={who: number for number, bench in folds.items() for who in bench.split.test},
+    )

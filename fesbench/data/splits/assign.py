@@ -1,0 +1,182 @@
+"""Disjoint splits: people go to one side, their images follow. Who is unknown is a person for each image."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fesbench.errors import DataError, LeakageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fesbench.data.store.manifest import Manifest
+
+SIDES = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who trains, who validates, who is tested.
+
+    Raises:
+        LeakageError: an identity stands on two sides.
+    """
+
+    train: frozenset[str]
+    validation: frozenset[str]
+    test: frozenset[str]
+
+    def __post_init__(self) -> None:
+        for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+            both = sorted(self.side(first) & self.side(second))
+            if both:
+                raise LeakageError(
+                    f"{len(both)} identities are in both {first} and {second}: {', '.join(both[:10])}; "
+                    "give each identity one side"
+                )
+
+    def side(self, name: str) -> frozenset[str]:
+        """The identities of "train", "validation" or "test".
+
+        Raises:
+            DataError: no such side.
+        """
+        if name not in SIDES:
+            raise DataError(f"a split has the sides {', '.join(SIDES)}, not '{name}'")
+        return getattr(self, name)
+
+    @property
+    def hash(self) -> str:
+        """Sha256 (hex) of the sorted assignment: equal exactly where every person has the same side."""
+        assignment = sorted((identity, name) for name in SIDES for identity in self.side(name))
+        return hashlib.sha256(json.dumps(assignment).encode()).hexdigest()
+
+    def rows(self, manifest: Manifest, side: str) -> np.ndarray:
+        """The manifest's row numbers on a side, int64, ascending."""
+        people = self.side(side)
+        return np.array(
+            [row for row, who in enumerate(manifest.table["identity"]) if who in people], dtype=np.int64
+        )
+
+
+def position(identity: str, seed: int) -> float:
+    """Where a person stands in [0, 1), from nothing but its name: sha256 of "seed:identity" as a number."""
+    digest = hashlib.sha256(f"{seed}:{identity}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def side_by_hash(identity: str, *, seed: int, validation: float, test: float) -> str:
+    """The side of one person by its `position`.
+
+    Below ``test`` it is tested, below ``test + validation`` it validates, else it trains. A larger fraction
+    therefore only adds people to a side, and another person in the data moves nobody.
+    """
+    place = position(identity, seed)
+    return "test" if place < test else "validation" if place < test + validation else "train"
+
+
+def fold_by_hash(identity: str, *, seed: int, folds: int) -> int:
+    """The fold of one person by its `position`: the same number decides hold-out and folds, so that the
+    people of a 10 % hold-out are those of fold 0 of ten.
+    """
+    return int(position(identity, seed) * folds)
+
+
+def split_by_hash(identities: Iterable[str], *, seed: int, validation: float, test: float) -> Split:
+    """Split real people by hash thresholds; the order and repetitions of ``identities`` do not matter.
+
+    Raises:
+        DataError: fractions that leave nobody to train on, or a side that should have people has none.
+    """
+    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise DataError(f"validation {validation} and test {test} must be fractions that sum to less than 1")
+    people = set(identities)
+    sides = {who: side_by_hash(who, seed=seed, validation=validation, test=test) for who in people}
+    split = split_of(sides)
+    wanted = {"train": 1.0, "validation": validation, "test": test}
+    for name in SIDES:
+        if wanted[name] > 0 and not split.side(name):
+            raise DataError(
+                f"of {len(people)} people the hash split (seed {seed}) puts nobody into {name}; "
+                "bring more people or use another split seed"
+            )
+    return split
+
+
+def split_by_fold(fold_of: Mapping[str, int], fold: int) -> Split:
+    """Test one fold, validate on the next that has people, train on the others.
+
+    Args:
+        fold_of: every person's fold.
+        fold: the one to test.
+
+    Returns:
+        A split whose test side is empty where nobody is in that fold.
+
+    Raises:
+        DataError: fewer than three folds have people.
+    """
+    used = sorted(set(fold_of.values()))
+    if len(used) < 3:
+        raise DataError(
+            f"only {len(used)} of the folds have people; a k-fold split needs three, to test, validate, train"
+        )
+    following = next((other for other in used if other > fold), used[0])
+    sides = {fold: "test", following: "validation"}
+    return split_of({who: sides.get(number, "train") for who, number in fold_of.items()})
+
+
+def split_of(sides: Mapping[str, str]) -> Split:
+    """The split of a mapping from person to side; people with another side than the three take no part."""
+    return Split(**{name: frozenset(who for who, side in sides.items() if side == name) for name in SIDES})
+
+
+def split_by_index(identities_in_order: Sequence[str], *, train: int, validation: int, test: int) -> Split:
+    """Split by position: the first ``train`` people train, the next validate, the next are tested.
+
+    Raises:
+        DataError: there are fewer people than that, or a name stands twice.
+    """
+    order = list(identities_in_order)
+    if len(set(order)) != len(order):
+        raise DataError("an identity stands twice in the order to split; give each once")
+    if len(order) < train + validation + test:
+        raise DataError(
+            f"the split asks for {train} + {validation} + {test} people and the data has {len(order)}; "
+            "prepare more identities or ask for fewer"
+        )
+    ends = np.cumsum([train, validation, test])
+    return Split(
+        train=frozenset(order[: ends[0]]),
+        validation=frozenset(order[ends[0] : ends[1]]),
+        test=frozenset(order[ends[1] : ends[2]]),
+    )
+
+
+def split_table(manifest: Manifest, split: Split) -> pd.DataFrame:
+    """Images and people by expression and side.
+
+    Returns:
+        One row an expression (in order of first appearance; "(unlabelled)" where there is no label), columns
+        ``expression, train, train_people, validation, validation_people, test, test_people``; a last row
+        "all".
+    """
+    import pandas as pd
+
+    labels = np.array([name or "(unlabelled)" for name in manifest.table["expression"]], dtype=object)
+    people = manifest.table["identity"].to_numpy(dtype=object)
+    table = []
+    for label in [*dict.fromkeys(labels), "all"]:
+        line: dict[str, object] = {"expression": label}
+        for name in SIDES:
+            rows = split.rows(manifest, name)
+            rows = rows if label == "all" else rows[labels[rows] == label]
+            line[name], line[f"{name}_people"] = len(rows), len(set(people[rows]))
+        table.append(line)
+    return pd.DataFrame(table)

@@ -1,0 +1,118 @@
+"""Score the task ``augmentation`` (defined in `fesbench.metrics.augmentation`) for one cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from fesbench.context.context import Bench
+from fesbench.context.folded import FoldedBench, answered_requests
+from fesbench.evaluation.augmentation_trials import TASK, Progress, Told, outcomes_of
+from fesbench.metrics.augmentation import Figure, Outcomes, figures
+from fesbench.records.record import Cell, Record, Score
+from fesbench.records.signature import Signature
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def score_augmentation(
+    bench: Bench,
+    record: Record,
+    requests: pd.DataFrame,
+    folder: Path,
+    *,
+    device: str,
+    on_progress: Progress | None = None,
+) -> list[Score]:
+    """The scores of the task on one cell's pictures; none where it was not asked.
+
+    Args:
+        bench: what the cells share; of a k-fold form each fold's own pictures are tried in that fold.
+        record: of the cell.
+        requests: those of this task, whose pictures lie in ``folder/images``.
+        folder: the cell's.
+        device: "auto", "cpu" or "cuda".
+        on_progress: shown (trainings done, in all, what).
+
+    Raises:
+        DataError: a picture is missing, or made from somebody who does not train.
+    """
+    from fesbench.records.environment import resolve_device
+
+    places = [(bench, record.cell, folder, requests)]
+    if isinstance(bench, FoldedBench):
+        places = [_in_fold(record.cell, fold) for fold in bench.folds.values()]
+    told, used = Told(on_progress), resolve_device(device)
+    scores = []
+    for domain in dict.fromkeys(str(name) for *_, table in places for name in table["domain"]):
+        parts = [
+            outcomes_of(split, cell, table[table["domain"] == domain], where, used, told)
+            for split, cell, where, table in places
+        ]
+        found = _together(parts)
+        scores += [_score(bench, record, domain, figure, found) for figure in figures(found)]
+    return scores
+
+
+def _in_fold(cell: Cell, fold: Bench) -> tuple[Bench, Cell, Path, pd.DataFrame]:
+    """The same cell in one fold, and the requests of this task that it answered."""
+    own = cell.model_copy(update={"protocol": fold.protocol.name, "protocol_hash": fold.protocol.hash})
+    table = answered_requests(fold, fold.out / own.folder)
+    return fold, own, fold.out / own.folder, table[table["task"] == TASK]
+
+
+def _together(parts: list[Outcomes]) -> Outcomes:
+    """All folds as one: every test picture once, each answered by the recognizers of its own fold."""
+    arms = [arm for arm in parts[0].right if all(arm in part.right for part in parts)]
+    missing = {k: why for part in parts for k, why in part.missing.items()}
+    steps = sorted({part.settings["steps"] for part in parts}, key=int)
+    return Outcomes(
+        np.concatenate([part.identities for part in parts]),
+        {arm: np.concatenate([part.right[arm] for part in parts], axis=1) for arm in arms},
+        missing,
+        dict(parts[0].settings) | {"steps": "-".join(dict.fromkeys((steps[0], steps[-1])))},
+    )
+
+
+def _score(bench: Bench, record: Record, domain: str, figure: Figure, outcomes: Outcomes) -> Score:
+    cell, n = record.cell, len(outcomes.identities)
+    valid = 0 if figure.value is None else n
+    settings = dict(outcomes.settings)
+    signature = Signature.of(
+        figure.name,
+        n_valid=valid,
+        n_requested=n,
+        protocol=bench.signature,
+        reference="test-real",
+        alignment=bench.store.alignment,
+        settings=settings | {"factor": str(figure.factor), "added": figure.arm},
+    )
+    status: Literal["ok", "n/a", "collapsed"] = "collapsed" if record.collapsed else "ok"
+    if figure.value is None:
+        status = "n/a"
+    return Score(
+        protocol=cell.protocol,
+        data=cell.data,
+        method=cell.method,
+        preset=cell.preset,
+        seed=cell.seed,
+        budget=cell.budget,
+        given="label",
+        task=TASK,
+        domain=domain,
+        expression="all",
+        metric=figure.name,
+        value=figure.value,
+        low=figure.low,
+        high=figure.high,
+        n_requested=n,
+        n_valid=valid,
+        identities=len(set(outcomes.identities)) if figure.value is not None else 0,
+        judge="",
+        status=status,
+        signature=str(signature),
+        reason=figure.reason,
+    )

@@ -1,0 +1,88 @@
+"""The class head of a method's own discriminator as an extractor: what auxiliary-classifier models say of
+themselves. It belongs to one trained method, never to a protocol.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fesbench.errors import MethodError
+from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
+
+if TYPE_CHECKING:
+    from fesbench.methods.base import Method
+
+NAME = "discriminator"
+NO_CLASS_HEAD = "not applicable: no single trained method with a class head made these images"
+_BATCH = 16
+
+
+class OwnDiscriminator(Extractor):
+    """Class probabilities of a trained method's discriminator; every image is valid."""
+
+    name = NAME
+    needs_landmarks = False
+
+    def __init__(self, method: Method, title: str) -> None:
+        """Wrap a trained method.
+
+        Args:
+            method: with :meth:`fesbench.methods.base.Method.class_logits`.
+            title: method, preset and budget, for the signature.
+        """
+        self._method, self._title = method, title
+        self._digest = ""
+        self.classes = tuple(method.problem.labels)
+
+    @property
+    def signature(self) -> str:
+        """Whose discriminator it is, and its classes; not the weights."""
+        return f"{self.name}:{self._title}:{','.join(self.classes)}"
+
+    @property
+    def cache_key(self) -> str:
+        """Every training has its own discriminator."""
+        from fesbench.judges.network import weights_digest
+
+        # Asked for when the weights have been loaded, which is after this was made.
+        self._digest = self._digest or weights_digest(self._method)
+        return f"{self.signature}:{self._digest[:16]}"
+
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities float32 (N, classes); every image is valid.
+
+        Raises:
+            MethodError: the method gives logits of another shape, or some that are not finite.
+        """
+        import torch
+
+        from fesbench.methods.training_set import image_tensor
+
+        check_inputs(self.name, images, None, needs_landmarks=False)
+        values = np.zeros((len(images), len(self.classes)), dtype=np.float32)
+        with torch.inference_mode():
+            for rows, chunk in fixed_chunks(images, _BATCH):
+                logits = self._method.class_logits(image_tensor(chunk).to(self._method.device))
+                if logits is None or tuple(logits.shape) != (len(chunk), len(self.classes)):
+                    shape = None if logits is None else tuple(logits.shape)
+                    raise MethodError(
+                        f"method '{self._method.card.id}': class_logits gave {shape} for {len(chunk)} images "
+                        f"and {len(self.classes)} classes"
+                    )
+                if not bool(torch.isfinite(logits).all()):
+                    raise MethodError(f"method '{self._method.card.id}': class_logits are not finite")
+                values[rows] = torch.softmax(logits.float(), 1).cpu().numpy()[: rows.stop - rows.start]
+        return values, np.ones(len(images), dtype=bool)
+
+
+def own_discriminator(method: Method, title: str) -> OwnDiscriminator | None:
+    """The extractor of a trained method, or None where its class has no class head."""
+    from fesbench.methods.base import Method
+
+    if type(method).class_logits is Method.class_logits:
+        return None
+    return OwnDiscriminator(method, title)

@@ -1,0 +1,45 @@
+"""Confusion matrices of the judges that look at a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fesbench.records.confusion import UNREADABLE, ConfusionMatrix
+
+if TYPE_CHECKING:
+    from fesbench.metrics.base import Metric
+    from fesbench.metrics.inputs import Evidence
+
+
+def judges_of(names: Sequence[str], metrics: Mapping[str, Metric], reasons: Mapping[str, str]) -> list[str]:
+    """The judges whose expression scores are among these metrics and can be computed."""
+    found = [metrics[n].card.extractor for n in names if n.startswith("ECS") and n not in reasons]
+    return list(dict.fromkeys(found))
+
+
+def confusion_matrix(evidence: Evidence, judge: str, task: str, domain: str) -> ConfusionMatrix:
+    """What a judge saw in the outputs, by what was asked for; requests without an expression are left out.
+
+    The class seen is the single highest one; of a tie the first, as in the samples' ``predicted``.
+    """
+    from fesbench.metrics.expression.score import classes_of, judged_pictures
+
+    judged, classes = judged_pictures(evidence, judge), classes_of(evidence, judge)
+    first = evidence.requests["target_expression"].to_numpy()
+    second = evidence.requests["second_expression"].to_numpy()
+    asked = np.array([f"{a}+{b}" if b else a for a, b in zip(first, second, strict=True)], dtype=object)
+    seen = np.where(judged.valid, judged.values.argmax(axis=1), len(classes))
+    requested = [name for name in dict.fromkeys(asked) if name]
+    counts = [np.bincount(seen[asked == name], minlength=len(classes) + 1).tolist() for name in requested]
+    return ConfusionMatrix(
+        task=task,
+        domain=domain,
+        judge=judge,
+        signature=judged.signature,
+        requested=requested,
+        seen=[*classes, UNREADABLE],
+        counts=counts,
+    )

@@ -1,0 +1,198 @@
+"""Score the images of one cell: decode once, extract once (cached by content), measure, write the scores.
+
+With `evaluation_group` the only module that sees both a method's images and the true ones. Requests are
+scored in groups of one task and one domain; tasks and domains are never pooled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fesbench.context.context import Bench
+from fesbench.evaluation.confusion import confusion_matrix, judges_of
+from fesbench.evaluation.images import load_images
+from fesbench.evaluation.task_group import Group
+from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR
+from fesbench.files import atomic_write_bytes
+from fesbench.metrics.selection import (
+    DETECTOR,
+    NOT_IMAGEWISE,
+    metric_reasons,
+    metrics_of,
+    protocol_metrics,
+)
+from fesbench.records.confusion import write_confusion
+from fesbench.records.fingerprints import engine_hash, hash_parts
+from fesbench.records.record import Record
+from fesbench.records.replicates import write_replicates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fesbench.context.context import Bench
+    from fesbench.extractors.base import Extractor
+    from fesbench.metrics.base import Metric
+
+
+Progress = Callable[[int, int, str], None]
+
+
+def scoring_inputs(bench: Bench) -> str:
+    """Hash of what scoring depends on beside the images: metrics, available extractors, judge."""
+    from fesbench.extractors.registry import BOUND, network
+
+    parts = [bench.signature, bench.judge_key, bench.regressor_key, metric_reasons(bench.protocol)]
+    parts.append(
+        engine_hash(
+            "fesbench.metrics",
+            "fesbench.statistics.intervals",
+            "fesbench.evaluation.score",
+            "fesbench.evaluation.task_group",
+            "fesbench.metrics.selection",
+            "fesbench.protocol.training_rows",
+            "fesbench.records.replicates",
+            "fesbench.protocol.requests",
+            "fesbench.protocol.image_index",
+            "fesbench.methods.conditions",
+            "fesbench.evaluation.augmentation",
+            "fesbench.evaluation.augmentation_trials",
+            "fesbench.judges.recognizer",
+            "fesbench.records.confusion",
+            "fesbench.judges.expression",
+            "fesbench.judges.training",
+            "fesbench.judges.action_units",
+            "fesbench.judges.regressor_training",
+        )
+    )
+    for name, metric in protocol_metrics(bench.protocol).items():
+        needed = metric.card.extractor
+        parts += [name, metric.settings()]
+        if needed and needed not in BOUND:
+            parts.append(network(needed).signature)
+    return hash_parts(*parts)
+
+
+def score_cell(
+    bench: Bench,
+    record: Record,
+    requests: pd.DataFrame,
+    folder: Path,
+    on_progress: Progress | None = None,
+    *,
+    device: str = "auto",
+    discriminator: Extractor | None = None,
+    images: np.ndarray | None = None,
+) -> None:
+    """Fill ``record.scores`` and ``record.counts``; write ``samples.parquet`` and ``confusion.json``.
+
+    Args:
+        bench: what the cells share.
+        record: of the cell.
+        requests: what it was asked for.
+        folder: the cell's, with its images.
+        on_progress: shown (done, total, what).
+        device: "auto", "cpu" or "cuda", for what is trained while scoring.
+        discriminator: the method's own class head, where it has one.
+        images: the images of ``requests``, uint8 (N, S, S, 3), where they are decoded already.
+
+    Raises:
+        DataError: an image is missing or unreadable.
+    """
+    from fesbench.evaluation.augmentation import score_augmentation
+
+    material = requests["task"].isin(NOT_IMAGEWISE)
+    scored = requests[~material].reset_index(drop=True)
+    record.scores, record.counts, record.weights = [], {}, {}
+    if len(scored):
+        if images is None:
+            decoded = load_images(folder / "images", scored, bench.store.size)
+        else:
+            decoded = images[~material.to_numpy()]
+        _score_images(bench, record, scored, decoded, folder, on_progress, discriminator)
+    record.scores += score_augmentation(
+        bench, record, requests[material], folder, device=device, on_progress=on_progress
+    )
+
+
+def _score_images(
+    bench: Bench,
+    record: Record,
+    requests: pd.DataFrame,
+    images: np.ndarray,
+    folder: Path,
+    on_progress: Progress | None,
+    discriminator: Extractor | None,
+) -> None:
+    """Score the images one by one; write the samples, the replicates and the confusion matrices."""
+    import pandas as pd
+
+    record.counts = _count(bench, images)
+    metrics = protocol_metrics(bench.protocol)
+    reasons = metric_reasons(bench.protocol) | unbound_reasons(bench, metrics, discriminator)
+    groups = list(requests.groupby(["task", "domain"], sort=False))
+    samples, replicates, matrices = [], [], []
+    used: set[str] = set()
+    for number, ((task, domain), rows) in enumerate(groups):
+        if on_progress is not None:
+            on_progress(number, len(groups), f"{task} {domain}")
+        asked, made = rows.reset_index(drop=True), images[rows.index.to_numpy()]
+        group = Group(bench, record, asked, made, discriminator)
+        columns: dict[str, Any] = {}
+        for name in metrics_of(task, metrics):
+            found = group.score(name, metrics[name], reasons.get(name, ""))
+            used |= {metrics[name].card.extractor} if name not in reasons else set()
+            record.scores += found.scores
+            if found.per_sample is not None:
+                columns[name] = found.per_sample
+        samples.append(group.sample_table(columns))
+        replicates += group.replicates
+        judges = judges_of(metrics_of(task, metrics), metrics, reasons)
+        matrices += [confusion_matrix(group.evidence, judge, task, domain) for judge in judges]
+    record.weights = _weights(used)
+    write_replicates(folder, replicates)
+    write_confusion(folder, matrices)
+    table = pd.concat(samples, ignore_index=True)
+    atomic_write_bytes(folder / "samples.parquet", table.to_parquet(index=False))
+
+
+def _weights(extractors: set[str]) -> dict[str, Any]:
+    """What the record keeps of the pretrained files that these extractors load."""
+    from fesbench.extractors.registry import weights_of
+    from fesbench.files import fesbench_home
+    from fesbench.weights.manager import WeightsManager
+
+    names = [name for extractor in extractors for name in weights_of(extractor)]
+    return WeightsManager(fesbench_home()).licenses_in_use(names)
+
+
+def _count(bench: Bench, images: np.ndarray) -> dict[str, int]:
+    import hashlib
+
+    distinct = {hashlib.sha256(image.tobytes()).digest() for image in images}
+    counts = {"images": len(images), "identical": len(images) - len(distinct)}
+    detector = bench.extractor(DETECTOR)
+    if detector.available() is None:
+        found = bench.cache.get(detector, images, None)
+        counts["faces_not_found"] = int((~found.valid).sum())
+    return counts
+
+
+def unbound_reasons(
+    bench: Bench, metrics: Mapping[str, Metric], discriminator: Extractor | None
+) -> dict[str, str]:
+    """Metrics whose extractor this protocol, or this method, does not have, with the reason."""
+    from fesbench.evaluation.class_head import NO_CLASS_HEAD
+    from fesbench.judges.build_regressor import NOTHING_CODED
+
+    missing = {}
+    if bench.judge is None:
+        missing[JUDGE] = "the protocol has no labels"
+    if bench.regressor is None:
+        missing[REGRESSOR] = NOTHING_CODED
+    if discriminator is None:
+        missing[DISCRIMINATOR] = NO_CLASS_HEAD
+    return {name: missing[m.card.extractor] for name, m in metrics.items() if m.card.extractor in missing}

@@ -1,0 +1,290 @@
+"""Score images that fesbench did not make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fesbench.context.context import Bench
+from fesbench.errors import EXIT_CELLS_FAILED, DataError, FesbenchError, UsageError
+from fesbench.external.requests_export import _opened, asked, wanted
+from fesbench.external.submission import Answers, read_answers
+from fesbench.progress import Reporter
+from fesbench.protocol.budget import parse_budget
+from fesbench.protocol.data_folders import Sources
+from fesbench.protocol.protocol import Protocol, load_protocol
+from fesbench.records.environment import describe_environment, resolve_device
+from fesbench.records.record import EXTERNAL, REFERENCE, Cell, NotRun, Record, safe_name
+from fesbench.runs.cell import CellPlan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class CellsFailedError(FesbenchError):
+    """The outside images are scored and saved, but reference rows beside them failed."""
+
+    exit_code = EXIT_CELLS_FAILED
+
+
+def examine_folder(
+    folder: Path,
+    *,
+    protocol: str,
+    data: str | None = None,
+    split: Path | None = None,
+    source: Sources = None,
+    budget: str = "standard",
+    size: int | None = None,
+    reporter: Reporter | None = None,
+) -> Answers:
+    """Hold a folder against what a protocol asks for, and score nothing; arguments as in `evaluate_folder`.
+
+    Raises:
+        UsageError: the folder does not exist.
+    """
+    rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
+    requests, store = asked(rules, budget, source, reporter or Reporter())
+    return read_answers(folder, requests, store.size)
+
+
+def evaluate_folder(
+    folder: Path,
+    *,
+    protocol: str,
+    data: str | None = None,
+    split: Path | None = None,
+    source: Sources = None,
+    name: str | None = None,
+    budget: str = "standard",
+    size: int | None = None,
+    out: Path = Path("runs"),
+    reporter: Reporter | None = None,
+    made_by: Mapping[str, Any] | None = None,
+) -> Record:
+    """Score a folder of ``<request>.png`` under a protocol, beside the reference rows.
+
+    Args:
+        folder: images, one per request (``<request>.png``, or the one ``.png`` in a folder ``<request>``), of
+            the protocol's size; every task that any image answers must be answered whole.
+        protocol: name or TOML file.
+        data: a stand-in data set of the protocol.
+        split: a CSV with identity and side, in place of the protocol's own split.
+        source: where the data lies, if it was not prepared before.
+        name: the row's name; default: the folder's name.
+        budget: the budget whose requests the images answer.
+        made_by: what is known of the program that made them, for the record.
+
+    Raises:
+        DataError: missing, extra, unreadable or wrongly sized images, with the list of them.
+        UsageError: the folder does not exist, or the name is a registered method's or unfit for a path.
+        CellsFailedError: reference rows failed; the images are scored and their record is saved.
+    """
+    from fesbench.context.folded import open_bench
+    from fesbench.evaluation.score import score_cell
+    from fesbench.methods.registry import methods
+    from fesbench.runs.folds import run_plans
+    from fesbench.runs.preflight import preflight
+
+    reporter = reporter or Reporter()
+    known = methods()
+    name = safe_name(name or folder.resolve().name)
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; give the folder that holds <request>.png images")
+    if name in known:
+        raise UsageError(f"'{name}' is a method of fesbench; choose another --name for these images")
+    budget = parse_budget(budget).text
+    rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
+    for metric, reason in preflight(rules, strict=False).items():
+        reporter.note(f"{metric}: n/a ({reason})", warning=True)
+    references = [CellPlan(kind, REFERENCE, budget, 0) for kind in known.values() if kind.card.reference]
+    # before the bench, whose judge may train for minutes
+    table, store = asked(rules, budget, source, reporter)
+    answers = read_answers(folder, table, store.size)
+    images = answers.stack()
+    bench = open_bench(rules, budget=budget, out=out, source=source, reporter=reporter)
+    try:
+        requests = replace(answers, requests=bench.requests).chosen
+        record = _record(name, bench, requests, made_by or {})
+        target = bench.out / record.cell.folder
+        _write_images(dict(zip(requests["request"], images, strict=True)), target / "images")
+        requests.to_csv(target / "requests.csv", index=False)
+        beside = run_plans(references, bench, reporter, device="auto")
+        with reporter.stage(f"{name}: score") as stage:
+            score_cell(bench, record, requests, target, stage.update_what, images=images)
+    finally:
+        bench.close()
+    record.status = "scored"
+    record.save(target)
+    failed = [other.cell.method for other in beside if other.status == "failed"]
+    if failed:
+        raise CellsFailedError(
+            f"reference rows failed: {', '.join(failed)} (the reason is in their record.json); '{name}' is "
+            f"scored in {target}; run the same command again, or 'fesbench report {out}' for what is there"
+        )
+    return record
+
+
+def _record(name: str, bench: Bench, requests: pd.DataFrame, made_by: Mapping[str, Any]) -> Record:
+    """The record of pictures from elsewhere, before it is scored."""
+    card = {"id": name, "title": name, "citation": ""}
+    return Record(
+        cell=_cell(name, bench),
+        trained_on="unknown",
+        card=card,
+        not_run=[*bench.not_run, *_unanswered(bench.requests, requests)],
+        judge=bench.judge_card,
+        action_unit_regressor=bench.regressor_card,
+        data=bench.data_card,
+        parameters=dict(made_by),
+        environment=describe_environment(resolve_device("auto")),
+    )
+
+
+def evaluate(
+    images: Path | str | Callable[[np.ndarray, list[dict[str, object]]], np.ndarray],
+    *,
+    protocol: str,
+    name: str | None = None,
+    adapter: Path | None = None,
+    batch_size: int = 16,
+    out: Path = Path("runs"),
+    **options: Any,
+) -> Record:
+    """Score a folder, a network in a file, or a function under a protocol; the same as ``fesbench evaluate``.
+
+    Args:
+        images: a folder of ``<request>.png``; an ``.onnx`` or ``.pt2`` file; or a function of (sources uint8
+            (N, S, S, 3), requests: one dictionary each with target_expression, intensity, ...) that returns
+            uint8 (N, S, S, 3). A function is asked for what needs the label alone, a network for what its
+            inputs can carry; all else is answered by a folder.
+        protocol: name or TOML file.
+        adapter: what a network's inputs are; default: the TOML file of its name beside it.
+        batch_size: how many requests the function gets at once.
+        out: folder of the records.
+        options: as in :func:`evaluate_folder`.
+    """
+    import tempfile
+
+    if not callable(images) and not Path(images).is_file():
+        return evaluate_folder(Path(images), protocol=protocol, name=name, out=out, **options)
+    own = getattr(images, "__name__", "callable") if callable(images) else Path(images).stem
+    name = safe_name(name or ("callable" if own == "<lambda>" else own))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, made_by = Path(scratch), None
+        if callable(images):
+            _ask_function(images, folder, protocol, batch_size, options)
+        else:
+            made_by = _ask_network(Path(images), adapter, folder, protocol, options)
+        return evaluate_folder(folder, protocol=protocol, name=name, out=out, made_by=made_by, **options)
+
+
+def _rules(protocol: str, options: Mapping[str, Any]) -> Protocol:
+    overrides = {key: options.get(key) for key in ("size", "data", "split")}
+    return load_protocol(protocol).with_overrides(**overrides)
+
+
+def _ask_function(
+    function: Callable[..., np.ndarray],
+    folder: Path,
+    protocol: str,
+    batch_size: int,
+    options: Mapping[str, Any],
+) -> None:
+    rules = _rules(protocol, options)
+    requests, store = asked(rules, options.get("budget", "standard"), options.get("source"), Reporter())
+    requests = requests[(requests["given"] == "label") & (requests["source"] >= 0)]
+    if not len(requests):
+        raise UsageError(
+            f"{rules.name} asks for nothing by its label alone, so a function cannot answer it; "
+            "give a folder, made from 'fesbench protocols requests --sources'"
+        )
+    table = wanted(requests, store).drop(columns=["file", "source_file", "target_landmarks"])
+    for start in range(0, len(table), batch_size):
+        batch = table.iloc[start : start + batch_size]
+        given = store.images[requests["source"].to_numpy()[start : start + batch_size]]
+        made = np.asarray(function(given, batch.to_dict("records")))
+        if made.shape != given.shape or made.dtype != np.uint8:
+            raise DataError(
+                f"the function returned {made.dtype} {made.shape} for {given.shape}; it must return uint8 "
+                "images of the sources' shape"
+            )
+        _write_images(dict(zip(batch["request"], made, strict=True)), folder)
+
+
+def _ask_network(
+    path: Path, adapter: Path | None, folder: Path, protocol: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write a network's pictures; what the record keeps of it."""
+    from fesbench.context.folded import tables_of
+    from fesbench.external.adapter import load_adapter
+    from fesbench.external.exported import ExportedNetwork, exported_answers
+    from fesbench.external.programs import open_program
+
+    program = open_program(path)
+    spec = load_adapter(adapter or path.with_suffix(".toml"))
+    rules = _rules(protocol, options)
+    reporter = options.get("reporter") or Reporter()
+    rules, store = _opened(rules, options.get("source"), reporter)
+    network = ExportedNetwork(program, spec, store.size)
+    made = 0
+    with reporter.stage(f"{path.name}: synthesize") as stage:
+        for part, requests, _ in tables_of(
+            rules, store, parse_budget(options.get("budget", "standard")).text
+        ):
+            told = requests.drop(columns="target")
+            for done, (name, image) in enumerate(exported_answers(network, part, store, told), made + 1):
+                _write_images({name: image}, folder)
+                stage.update(done, None)
+                made = done
+    if not made:
+        raise UsageError(
+            f"{rules.name} asks for nothing that {path.name} can answer with the inputs "
+            f"{', '.join(spec.inputs.values())}; 'fesbench protocols show' tells its tasks"
+        )
+    return network.card()
+
+
+def _cell(name: str, bench: Bench) -> Cell:
+    return Cell(
+        method=name,
+        protocol=bench.protocol.name,
+        protocol_hash=bench.protocol.hash,
+        data=bench.store.data,
+        data_fingerprint=bench.store.fingerprint,
+        preset=EXTERNAL,
+        budget=bench.budget,
+        seed=0,
+    )
+
+
+def _unanswered(requests: pd.DataFrame, answered: pd.DataFrame) -> list[NotRun]:
+    """The groups of the protocol that the folder holds no image of."""
+    columns = ["task", "domain"]
+    found = set(answered[columns].itertuples(index=False, name=None))
+    groups = dict.fromkeys(requests[columns].itertuples(index=False, name=None))
+    return [
+        NotRun(task=task, domain=domain, reason="no images were given")
+        for task, domain in groups
+        if (task, domain) not in found
+    ]
+
+
+def _write_images(images: Mapping[str, np.ndarray], folder: Path) -> None:
+    """Write pictures as ``<request>.png``, 8-bit RGB.
+
+    Raises:
+        DataError: the disk is full or the folder not writable.
+    """
+    from PIL import Image
+
+    from fesbench.files import writing
+
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, image in images.items():
+            Image.fromarray(image).save(folder / f"{name}.png", compress_level=1)

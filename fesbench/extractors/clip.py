@@ -1,0 +1,36 @@
+"""CLIP's picture features for Fréchet distances, through torch-fidelity."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from fesbench.extractors.full_image import WholePicture
+
+
+class ClipFeatures(WholePicture):
+    """512-d embedding of OpenAI's CLIP ViT-B/32, not normalized, torch-fidelity's 'clip-vit-b-32'.
+
+    uint8 in, resized to 224 px by torch-fidelity's copy of TensorFlow 1's bilinear filter (CLIP's own
+    preprocessing is an antialiased bicubic one), then CLIP's mean and deviation. In float32.
+
+    Source: Kynkäänniemi et al., The role of ImageNet classes in Fréchet inception distance (2023).
+    """
+
+    name = "clip-vit-b-32"
+    weights = "clip-vit-b-32"
+    dimension = 512
+    recipe = "224:bilinear-tf1:clip-mean-std"
+    holds = "OpenAI's CLIP ViT-B/32"
+
+    def _build(self, content: bytes) -> Any:
+        from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
+
+        # Given a file, torch-fidelity opens no connection; TorchScript runs no Python on loading.
+        return FeatureExtractorCLIP(
+            self.weights, ["clip"], feature_extractor_weights_path=io.BytesIO(content)
+        )
+
+    def _forward(self, network: Any, inputs: Any) -> Any:
+        (features,) = network(inputs)
+        return features

@@ -1,0 +1,110 @@
+"""Networks that look at the whole picture: what they share in loading, checking and batching."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import warnings
+from abc import abstractmethod
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from fesbench.errors import WeightsError
+from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
+from fesbench.weights.manager import WeightsManager
+from fesbench.weights.state_dict import checked_bytes
+
+_BATCH = 16
+
+
+class WholePicture(Extractor):
+    """Features of the whole picture by one network with one weights file; every picture is valid.
+
+    Runs on the GPU where there is one.
+
+    Attributes:
+        weights: the file's name in the table of weights.
+        dimension: of the features.
+        recipe: input size, resize filter and range, for the signature.
+        holds: what the weights file must hold, for messages.
+        package: (module, how to install it).
+    """
+
+    weights: str
+    dimension: int
+    recipe: str
+    holds: str
+    package: tuple[str, str] = ("torch_fidelity", "torch-fidelity (pip install torch-fidelity)")
+
+    def __init__(self, manager: WeightsManager, device: str | None = None) -> None:
+        self._manager = manager
+        self._device = device
+        self._network: Any = None
+        self._lock = threading.Lock()
+
+    @property
+    def signature(self) -> str:
+        """Names the weights, the size, the filter and the range."""
+        return f"{self.name}:{self._manager.mark(self.weights)}:{self.recipe}"
+
+    def available(self) -> str | None:
+        """None, or the missing package or weights."""
+        module, remedy = self.package
+        if find_spec(module) is None:
+            return f"package: {remedy}"
+        return self._manager.available(self.weights)
+
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Features float32 (N, dimension)."""
+        import torch
+
+        check_inputs(self.name, images, None, needs_landmarks=False)
+        values = np.zeros((len(images), self.dimension), dtype=np.float32)
+        network = self._load()
+        device = next(network.parameters()).device
+        # TF32 would round the features to three digits on a GPU.
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            for rows, chunk in fixed_chunks(images, _BATCH):
+                features = self._forward(network, self._input(chunk).to(device))
+                values[rows] = features.float().cpu().numpy()[: rows.stop - rows.start]
+        return values, np.ones(len(images), dtype=bool)
+
+    def _input(self, images: np.ndarray) -> Any:
+        """What the network takes, here uint8 (N, 3, H, W), of uint8 images (N, H, W, 3)."""
+        import torch
+
+        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+    def _forward(self, network: Any, inputs: Any) -> Any:
+        """Features (N, dimension)."""
+        return network(inputs)
+
+    @abstractmethod
+    def _build(self, content: bytes) -> Any:
+        """The network from its file, in evaluation mode, on the CPU."""
+
+    def _load(self) -> Any:
+        import torch
+
+        with self._lock:
+            if self._network is None:
+                path = self._manager.path(self.weights)
+                content = checked_bytes(self._manager, self.weights)
+                try:
+                    with warnings.catch_warnings():
+                        # These files were published as TorchScript, which torch would rather forget.
+                        warnings.simplefilter("ignore")
+                        network = self._build(content)
+                except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError) as error:
+                    first = " ".join(str(error).split())[:200]
+                    raise WeightsError(f"{path} does not hold {self.holds} ({first})") from error
+                self._network = network.to(self._device or ("cuda" if torch.cuda.is_available() else "cpu"))
+            return self._network
+
+    def close(self) -> None:
+        """Forget the network."""
+        self._network = None

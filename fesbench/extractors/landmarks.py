@@ -1,0 +1,75 @@
+"""Landmarks as dlib finds them on a picture: detection on the output itself, unlike every face crop.
+
+The detector's own error is part of every figure that uses it; the row ``real`` shows how large that is.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from fesbench.extractors.base import Extractor, check_inputs
+from fesbench.extractors.deepface_adapter import INSTALL
+from fesbench.vocabulary import N_LANDMARKS
+from fesbench.weights.manager import WeightsManager
+
+
+class DlibLandmarks(Extractor):
+    """dlib's HOG detector and its predictor of 68 landmarks, on the whole picture.
+
+    A picture in which no face is found is not valid. Of several faces the largest is taken.
+    """
+
+    name = "dlib-landmarks"
+    needs_landmarks = False
+    dimension = 2 * N_LANDMARKS
+
+    def __init__(self, manager: WeightsManager) -> None:
+        self._manager = manager
+        self._tools: tuple[Any, Any] | None = None
+
+    @property
+    def signature(self) -> str:
+        """Names the detector, the predictor's file and the upsampling rule."""
+        return f"{self.name}:{self._manager.mark(self.name)}:hog-upsample1-below-128:largest:rgb-0-255"
+
+    def available(self) -> str | None:
+        """None, or the missing package or weights."""
+        if find_spec("dlib") is None:
+            return f"package: dlib ({INSTALL})"
+        return self._manager.available(self.name)
+
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Landmarks float32 (N, 136): x, y of each point in pixels; known landmarks are not used."""
+        check_inputs(self.name, images, None, needs_landmarks=False)
+        values = np.zeros((len(images), self.dimension), dtype=np.float32)
+        valid = np.zeros(len(images), dtype=bool)
+        detector, predictor = self._load()
+        # The detector's window is 80 px.
+        upsample = 1 if min(images.shape[1:3]) < 128 else 0
+        for row, image in enumerate(images):
+            picture = np.ascontiguousarray(image)
+            boxes = list(detector(picture, upsample))
+            if boxes:
+                shape = predictor(picture, max(boxes, key=lambda box: box.area()))
+                values[row] = [value for point in shape.parts() for value in (point.x, point.y)]
+                valid[row] = True
+        return values, valid
+
+    def _load(self) -> tuple[Any, Any]:
+        if self._tools is None:
+            import dlib
+
+            self._tools = (
+                dlib.get_frontal_face_detector(),
+                dlib.shape_predictor(str(self._manager.path(self.name))),
+            )
+        return self._tools
+
+    def close(self) -> None:
+        """Forget the models."""
+        self._tools = None

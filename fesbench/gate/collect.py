@@ -1,0 +1,223 @@
+"""Records -> snapshot: find the row that is meant, and gather what its paired tests will need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from fesbench.errors import NotComparableError, RecordError, UsageError
+from fesbench.gate.snapshot import CostFigures, Figure, Snapshot, load_snapshot
+from fesbench.records.record import FOLDS, RECORD_NAME, Record, Score, load_record
+from fesbench.records.replicates import FigureKey, ReplicateRow, read_replicates
+from fesbench.records.signature import Signature
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Cells = list[tuple[Path, Record]]
+
+
+def open_row(place: Path, method: str | None = None, *, seed: int | None = None) -> Snapshot:
+    """The one row that is meant by a baseline file, a record's folder or a folder of records.
+
+    Args:
+        place: ``*.json`` written by :func:`fesbench.gate.snapshot.save_snapshot`, a cell's folder, or any
+            folder above cells.
+        method: its id, where the folder holds several.
+        seed: only this seed; default: all seeds, taken together.
+
+    Raises:
+        RecordError: nothing there, or something damaged.
+        UsageError: several rows are there and none was chosen.
+    """
+    if place.is_file() and place.name != RECORD_NAME:
+        return load_snapshot(place)
+    return take_snapshot(find_row(place, method, seed))
+
+
+def find_row(place: Path, method: str | None = None, seed: int | None = None) -> Cells:
+    """The cells of one row, seeds ascending; reference rows only where named or alone."""
+    place = place.parent if place.name == RECORD_NAME else place
+    paths = sorted(place.rglob(RECORD_NAME)) if place.is_dir() else []
+    cells = [
+        (path.parent, load_record(path.parent))
+        for path in paths
+        if FOLDS not in path.relative_to(place).parts
+    ]
+    if not cells:
+        raise RecordError(f"no records below {place}; 'fesbench run --out {place}' makes them")
+    there = sorted({record.cell.method for _, record in cells})
+    if method is not None:
+        cells = [(folder, record) for folder, record in cells if record.cell.method == method]
+        if not cells:
+            raise UsageError(f"{place} holds no record of '{method}'; there are: {', '.join(there)}")
+    elif len(there) > 1:
+        # every run brings the reference rows along; they are not what somebody means without naming them
+        own = [(folder, record) for folder, record in cells if not record.card.get("reference", False)]
+        cells = own or cells
+    rows = {_row(record) for _, record in cells}
+    if len(rows) > 1:
+        listed = "; ".join(sorted(" ".join(row) for row in rows))
+        raise UsageError(
+            f"{place} holds several rows ({listed}); name a method, or give the row's own folder"
+        )
+    chosen = [item for item in cells if seed is None or item[1].cell.seed == seed]
+    if not chosen:
+        raise UsageError(f"{place} holds no record of seed {seed}")
+    return sorted(chosen, key=lambda item: item[1].cell.seed)
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    cell = record.cell
+    data = f"{cell.data}-{cell.data_fingerprint[:8]}"
+    return cell.method, f"{cell.protocol}-{cell.protocol_hash[:8]}", data, cell.preset, cell.budget
+
+
+def take_snapshot(cells: Cells) -> Snapshot:
+    """A snapshot of one row.
+
+    Raises:
+        RecordError: a cell is not scored, or its files are damaged.
+        NotComparableError: its seeds were not measured alike.
+    """
+    for folder, record in cells:
+        if record.status != "scored":
+            raise RecordError(f"{folder} is not scored (it is {record.status}); run its cell to the end")
+    tables = [_samples(folder) for folder, _ in cells]
+    people = sorted({who for table in tables if table is not None for who in table["identity"]})
+    seeds = [
+        _Seed(record, table, read_replicates(folder), people)
+        for (folder, record), table in zip(cells, tables, strict=True)
+    ]
+    keys: dict[FigureKey, None] = {}
+    for seed in seeds:
+        keys |= dict.fromkeys(seed.scores)
+    first = cells[0][1]
+    return Snapshot(
+        cell=first.cell,
+        seeds=[record.cell.seed for _, record in cells],
+        people=people,
+        figures=[_figure(key, seeds) for key in keys],
+        cost=[_cost(record) for _, record in cells if "images_per_second" in record.cost],
+        versions={
+            key: first.environment[key] for key in ("fesbench", "git", "packages") if key in first.environment
+        },
+    )
+
+
+def _cost(record: Record) -> CostFigures:
+    known = {name: record.cost[name] for name in CostFigures.model_fields if name in record.cost}
+    try:
+        return CostFigures.model_validate(known)
+    except ValidationError as error:
+        raise RecordError(f"the cost of {record.cell} cannot be used ({error}); run its cell again") from None
+
+
+class _Seed:
+    """One cell's scores with their sums per person."""
+
+    def __init__(
+        self,
+        record: Record,
+        samples: pd.DataFrame | None,
+        replicates: dict[FigureKey, ReplicateRow],
+        people: Sequence[str],
+    ) -> None:
+        self.number, self.samples, self.replicates, self.people = (
+            record.cell.seed,
+            samples,
+            replicates,
+            people,
+        )
+        self.scores: dict[FigureKey, Score] = {
+            (s.task, s.domain, s.expression, s.metric): s for s in record.scores
+        }
+
+    def sums(self, score: Score) -> tuple[np.ndarray, np.ndarray] | None:
+        """Sum and number of values of each person, where their mean is the score."""
+        table = self.samples
+        if table is None or score.value is None or score.metric not in table:
+            return None
+        part = table[_rows(table, score)]
+        values = part[score.metric].to_numpy(dtype=np.float64, na_value=np.nan)
+        kept = np.isfinite(values)
+        if not kept.any() or not np.isclose(values[kept].mean(), score.value, rtol=1e-6, atol=1e-9):
+            return None
+        codes = np.searchsorted(self.people, part["identity"].to_numpy(dtype=str)[kept])
+        sums = np.bincount(codes, weights=values[kept], minlength=len(self.people))
+        return sums, np.bincount(codes, minlength=len(self.people))
+
+
+def _rows(table: pd.DataFrame, score: Score) -> np.ndarray:
+    """Which samples a score is about; compound requests have no single expression."""
+    chosen = ((table["task"] == score.task) & (table["domain"] == score.domain)).to_numpy()
+    if score.expression == "all":
+        return chosen
+    if score.expression.startswith("AU"):
+        return chosen & (table["action_unit"] == int(score.expression[2:])).to_numpy()
+    if "second_expression" in table:
+        chosen = chosen & (table["second_expression"] == "").to_numpy()
+    return chosen & (table["target_expression"] == score.expression).to_numpy()
+
+
+def _figure(key: FigureKey, seeds: Sequence[_Seed]) -> Figure:
+    scores = [seed.scores.get(key) for seed in seeds]
+    named = next(score for score in scores if score is not None)
+    told: dict[str, Any] = {**dict(zip(("task", "domain", "expression", "metric"), key, strict=True))}
+    told |= {"given": named.given, "signature": named.signature}
+    for seed, score in zip(seeds, scores, strict=True):
+        if score is None or score.value is None:
+            reason = "there is no such score" if score is None else score.reason
+            return Figure(
+                **told, values=[], reason=reason if len(seeds) == 1 else f"seed {seed.number}: {reason}"
+            )
+        fields = Signature.difference(named.signature, score.signature)
+        if fields:
+            raise NotComparableError(
+                f"{' '.join(key)}: seed {seed.number} differs from seed {seeds[0].number} in "
+                f"{', '.join(fields)}; seeds that were measured in different ways are no one row"
+            )
+    values = [float(score.value) for score in scores if score is not None and score.value is not None]
+    sums = [seed.sums(score) for seed, score in zip(seeds, scores, strict=True) if score is not None]
+    kept = [pair for pair in sums if pair is not None]
+    if len(kept) == len(seeds):
+        total, count = (np.sum([pair[i] for pair in kept], axis=0) for i in (0, 1))
+        return Figure(**told, values=values, sums=total.tolist(), counts=count.tolist())
+    rows = [seed.replicates.get(key) for seed in seeds]
+    return Figure(
+        **told, values=values, **_pooled_replicates([row for row in rows if row is not None], len(seeds))
+    )
+
+
+def _pooled_replicates(rows: Sequence[ReplicateRow], seeds: int) -> dict[str, Any]:
+    """The mean over seeds of what each changed set of people gives; nothing where the sets differ."""
+    alike = {(row.kind, row.people, len(row.values)) for row in rows}
+    if len(rows) != seeds or len(alike) != 1:
+        return {}
+    mean = np.mean([row.values for row in rows], axis=0)
+    return {
+        "replicates": [float(x) if np.isfinite(x) else None for x in mean],
+        "kind": rows[0].kind,
+        "resampled": rows[0].people,
+        "identities": rows[0].identities,
+    }
+
+
+def _samples(folder: Path) -> pd.DataFrame | None:
+    import pandas as pd
+
+    path = folder / "samples.parquet"
+    if not path.is_file():
+        return None
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path} cannot be read ({error}); delete it and score the cell again") from None
+    missing = {"task", "domain", "identity", "target_expression"} - set(table)
+    if missing:
+        raise RecordError(f"{path} lacks the columns {', '.join(sorted(missing))}; score the cell again")
+    return table

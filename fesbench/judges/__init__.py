@@ -1,0 +1,1 @@
+"""Networks that fesbench trains itself in order to score: expressions, action units, recognizers."""

@@ -1,0 +1,177 @@
+"""The small network of fesbench's own judges, and its way to a safetensors file and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fesbench.errors import WeightsError
+from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
+
+INPUT = 64
+
+
+_BATCH = 64
+
+
+_WIDTHS = (32, 64, 128, 128)
+
+
+class JudgeNetwork(nn.Module):
+    """Four strided blocks of convolution, BatchNorm and ReLU, and a linear layer on the 4 x 4 map."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        first, second, third, fourth = _WIDTHS
+        self.blocks = nn.Sequential(
+            *_block(1, first, kernel=5, stride=2),
+            *_block(first, second, kernel=3, stride=2),
+            *_block(second, second, kernel=3, stride=1),
+            *_block(second, third, kernel=3, stride=2),
+            *_block(third, fourth, kernel=3, stride=2),
+        )
+        self.dropout = nn.Dropout(0.4)
+        self.head = nn.Linear(fourth * (INPUT // 16) ** 2, classes)
+
+    def forward(self, gray: Tensor) -> Tensor:
+        """Logits (N, classes) of standardized gray pictures (N, 1, 64, 64)."""
+        return self.head(self.dropout(self.blocks(gray).flatten(1)))
+
+
+def _block(inputs: int, outputs: int, *, kernel: int, stride: int) -> tuple[nn.Module, ...]:
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+
+
+def to_input(images: np.ndarray) -> Tensor:
+    """Gray, antialiased to 64 px, each picture standardized.
+
+    Args:
+        images: uint8 (N, H, W, 3) RGB of any size.
+
+    Returns:
+        float32 (N, 1, 64, 64), mean 0 and deviation 1 each (0 everywhere for a flat picture).
+    """
+    rgb = torch.from_numpy(np.ascontiguousarray(images)).float()
+    # Rec. 601 luma, as in every gray conversion of the field.
+    gray = (rgb @ torch.tensor([0.299, 0.587, 0.114]))[:, None]
+    if gray.shape[-2:] != (INPUT, INPUT):
+        gray = F.interpolate(gray, (INPUT, INPUT), mode="bilinear", antialias=True, align_corners=False)
+    return standardize(gray)
+
+
+def standardize(gray: Tensor) -> Tensor:
+    """Mean 0 and deviation 1 for each picture of (N, 1, H, W)."""
+    centered = gray - gray.mean(dim=(1, 2, 3), keepdim=True)
+    return centered / (centered.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() + 1e-3)
+
+
+class FrozenNetwork(Extractor):
+    """A `JudgeNetwork` that reads a face once and its mirror image once; every image is valid."""
+
+    needs_landmarks = False
+
+    def __init__(self, network: JudgeNetwork, classes: tuple[str, ...]) -> None:
+        self.network = network.eval()
+        self.classes = classes
+
+    @property
+    def weights_sha256(self) -> str:
+        """Digest of the parameters, hex."""
+        return weights_digest(self.network)
+
+    @property
+    def cache_key(self) -> str:
+        """Two networks of one recipe answer differently, so the cache tells their weights apart."""
+        return f"{self.signature}:{self.weights_sha256[:16]}"
+
+    @staticmethod
+    @abstractmethod
+    def answers(logits: Tensor) -> Tensor:
+        """From logits (N, classes) to what the features are."""
+
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Answers float32 (N, classes), the mean of picture and mirror image; every image is valid."""
+        check_inputs(self.name, images, None, needs_landmarks=False)
+        values = np.zeros((len(images), len(self.classes)), dtype=np.float32)
+        with torch.inference_mode():
+            for rows, chunk in fixed_chunks(images, _BATCH):
+                gray = to_input(chunk)
+                # A mirrored face shows the same expression: one answer for both, and a better one.
+                both = self.answers(self.network(torch.cat([gray, gray.flip(-1)])))
+                values[rows] = both.view(2, len(chunk), -1).mean(dim=0).numpy()[: rows.stop - rows.start]
+        return values, np.ones(len(images), dtype=bool)
+
+
+def filled_network(state: Mapping[str, Tensor], classes: int, what: str, recipe: str) -> JudgeNetwork:
+    """A network with the tensors of a file.
+
+    Raises:
+        WeightsError: other tensors than the recipe's, or values that are not finite; ``what`` names the file.
+    """
+    network = JudgeNetwork(classes)
+    expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
+    if {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()} != expected:
+        raise WeightsError(f"{what} holds other tensors than recipe {recipe}; train it again")
+    if not all(torch.isfinite(tensor).all() for tensor in state.values()):
+        raise WeightsError(f"{what} holds values that are not finite; train it again")
+    network.load_state_dict(state)
+    return network
+
+
+def weights_digest(network: nn.Module) -> str:
+    """Sha256 of a network's parameters and buffers, hex."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_network(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
+    """A network as one safetensors file with its facts in the header, written atomically."""
+    from safetensors.torch import save
+
+    path = Path(path)
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(save(state, metadata=metadata))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_safetensors(raw: bytes, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file.
+
+    Args:
+        raw: the file's bytes.
+        what: names the file in the error, such as "judge /tmp/judge.safetensors".
+
+    Raises:
+        WeightsError: the bytes are no whole safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        state = load(raw)
+    except SafetensorError as error:
+        raise WeightsError(
+            f"{what} is no whole safetensors file ({error}); pickles are never opened; train it again"
+        ) from None
+    # What safetensors accepts begins with the length of a JSON header.
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    return state, dict(header.get("__metadata__", {}))

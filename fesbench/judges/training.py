@@ -1,0 +1,195 @@
+"""Training the judge: one fixed recipe, seeded, the same on one machine for one number of threads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fesbench.errors import DataError
+from fesbench.judges.expression import RECIPE_VERSION, Judge, JudgeFacts
+from fesbench.judges.network import INPUT, JudgeNetwork, standardize, to_input
+
+
+@dataclass(frozen=True)
+class JudgeRecipe:
+    """Everything that the training depends on beside data and seed; a change is a new version.
+
+    Attributes:
+        version: of the recipe, in the judge's signature.
+        epochs: passes over the training pictures.
+        batch_size: pictures a step.
+        learning_rate: the peak of the one-cycle schedule.
+        weight_decay: AdamW's.
+        label_smoothing: of the cross entropy.
+        shift: largest shift, as a share of the picture.
+        rotation: largest, in degrees.
+        scale: largest relative change.
+        contrast: strength of the random tone curve and of the random slope of light.
+        soften: probability that a picture is blurred to half its resolution or below.
+        noise: largest deviation of added noise, in units of the picture's own.
+    """
+
+    version: str = RECIPE_VERSION
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 6e-3
+    weight_decay: float = 2e-2
+    label_smoothing: float = 0.0
+    shift: float = 0.035
+    rotation: float = 5.0
+    scale: float = 0.08
+    contrast: float = 0.15
+    soften: float = 0.3
+    noise: float = 0.1
+
+
+JUDGE_RECIPE = JudgeRecipe()
+
+TrainingProgress = Callable[[int, int], None]
+"""Called after each epoch with (epochs done, epochs in all)."""
+
+
+def train_judge(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    label_names: Sequence[str],
+    seed: int,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    fingerprint: str = "",
+    progress: TrainingProgress | None = None,
+    recipe: JudgeRecipe = JUDGE_RECIPE,
+) -> Judge:
+    """Train a judge on real pictures of training people.
+
+    Args:
+        images: uint8 (N, H, W, 3) RGB of any size.
+        labels: int (N,), indices into label_names.
+        label_names: the classes, in the order of the judge's outputs.
+        seed: of initial weights, order and augmentation; global random state is left alone.
+        validation: (images, labels) of people that are not in ``images``: the accuracy that is reported.
+        fingerprint: of the store, kept in the judge's facts.
+        progress: called after each epoch.
+        recipe: replaced in tests only.
+
+    Raises:
+        DataError: labels that do not fit, or a class without a picture.
+    """
+    labels = np.asarray(labels, dtype=np.int64)
+    _check(images, labels, label_names)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        # Initial weights and dropout draw from torch's global generator.
+        torch.manual_seed(seed)
+        network = JudgeNetwork(len(label_names)).train()
+        _fit(network, _inputs(images), torch.from_numpy(labels), recipe, generator, progress)
+    facts = JudgeFacts(
+        recipe=recipe.version,
+        classes=tuple(label_names),
+        accuracy=None,
+        held_out=0,
+        data_fingerprint=fingerprint,
+        trained_on=len(images),
+        seed=seed,
+    )
+    judge = Judge(network, facts)
+    return judge if validation is None else judge.measured_on(*validation)
+
+
+def _check(images: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
+    if len(images) != len(labels):
+        raise DataError(f"a judge is trained on labelled images; got {len(images)} and {len(labels)} labels")
+    if len(names) < 2 or len(set(names)) != len(names):
+        raise DataError(f"a judge tells two or more different classes apart, not {list(names)}")
+    if len(labels) and not (labels.min() >= 0 and labels.max() < len(names)):
+        raise DataError(f"labels must be indices into the {len(names)} classes {list(names)}")
+    counts = np.bincount(labels, minlength=len(names))
+    empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
+    if empty:
+        raise DataError(f"no training picture shows {', '.join(empty)}; leave such classes out of the judge")
+
+
+def _inputs(images: np.ndarray) -> Tensor:
+    """All training inputs, made in parts: float32 (N, 1, 64, 64), 16 kB a picture."""
+    return torch.cat([to_input(images[start : start + 256]) for start in range(0, len(images), 256)])
+
+
+def _fit(
+    network: JudgeNetwork,
+    inputs: Tensor,
+    labels: Tensor,
+    recipe: JudgeRecipe,
+    generator: torch.Generator,
+    progress: TrainingProgress | None,
+) -> None:
+    steps = max(1, math.ceil(len(inputs) / recipe.batch_size))
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, total_steps=steps * recipe.epochs
+    )
+    for epoch in range(recipe.epochs):
+        order = torch.randperm(len(inputs), generator=generator)
+        # Batches of nearly equal size: BatchNorm cannot train on a remainder of one.
+        for rows in order.tensor_split(steps):
+            batch = augment(inputs[rows], recipe, generator)
+            loss = F.cross_entropy(network(batch), labels[rows], label_smoothing=recipe.label_smoothing)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        if progress is not None:
+            progress(epoch + 1, recipe.epochs)
+
+
+def augment(batch: Tensor, recipe: JudgeRecipe, generator: torch.Generator) -> Tensor:
+    """Random flips, placements, light, softness and noise, each picture its own; the labels stay.
+
+    Args:
+        batch: float32 (B, 1, 64, 64), standardized.
+        recipe: the strengths.
+        generator: of every draw.
+
+    Returns:
+        float32 (B, 1, 64, 64), standardized again.
+    """
+    count = len(batch)
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator) * 2 - 1
+
+    angle = uniform(count) * math.radians(recipe.rotation)
+    scale = 1 + uniform(count) * recipe.scale
+    mirror = torch.where(uniform(count) < 0, -1.0, 1.0)
+    shift = uniform(count, 2) * recipe.shift * 2
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    rows = [
+        torch.stack([cos * mirror, -sin, shift[:, 0]], 1),
+        torch.stack([sin * mirror, cos, shift[:, 1]], 1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, 1), list(batch.shape), align_corners=False)
+    moved = F.grid_sample(batch, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+    # Light: a tone curve (bent or stretched contrast) and a slope across the face.
+    ramp = torch.linspace(-1, 1, INPUT)
+    slope = uniform(count, 2)[:, :, None, None] * recipe.contrast
+    bend = uniform(count, 1, 1, 1) * recipe.contrast * 0.5
+    lit = moved + bend * (moved.square() - 1).clamp(max=3.0)
+    lit = lit + slope[:, :1] * ramp[None, None, None, :] + slope[:, 1:] * ramp[None, None, :, None]
+
+    # Softness of resampled and generated pictures: through a smaller picture and back.
+    small = int(torch.randint(24, 49, (), generator=generator))
+    soft = F.interpolate(lit, (small, small), mode="bilinear", antialias=True, align_corners=False)
+    soft = F.interpolate(soft, (INPUT, INPUT), mode="bilinear", align_corners=False)
+    chosen = (torch.rand(count, 1, 1, 1, generator=generator) < recipe.soften).float()
+    lit = lit + chosen * (soft - lit)
+
+    strength = torch.rand(count, 1, 1, 1, generator=generator) * recipe.noise
+    return standardize(lit + strength * torch.randn(lit.shape, generator=generator))

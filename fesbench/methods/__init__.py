@@ -1,0 +1,1 @@
+"""The contract of a method: its card, its batches, its registry."""

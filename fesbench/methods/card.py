@@ -1,0 +1,128 @@
+"""What a method declares: its card, the problem it is built for, its phases of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from fesbench.errors import MethodError
+
+Control = Literal["expression", "transfer", "intensity", "action-unit", "compound", "sequence", "random"]
+
+
+Need = Literal["labels", "pairs", "action_units", "landmarks", "sequences", "neutral"]
+
+
+_ASKS_FOR = {"identity-verification": "expression", "augmentation": "expression"}
+"""Tasks that judge otherwise what another task asks for."""
+
+
+_GIVES = {"landmarks": "landmarks", "action_units": "action_units"}
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What a method is, needs and can be asked for.
+
+    Attributes:
+        id: its name everywhere.
+        title, citation, year: of the paper.
+        needs: what the training data must have.
+        controls: the task kinds that it can answer.
+        reference: frames the scale and is no published method.
+        dynamic: makes videos.
+        notes: one line for readers of the table.
+    """
+
+    id: str
+    title: str
+    citation: str
+    year: int
+    needs: frozenset[Need]
+    controls: frozenset[Control]
+    reference: bool = False
+    dynamic: bool = False
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        odd = (self.needs - set(get_args(Need))) | (self.controls - set(get_args(Control)))
+        if odd:
+            raise MethodError(f"card of '{self.id}': unknown needs or controls {', '.join(sorted(odd))}")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a method is built for.
+
+    Attributes:
+        size: side of the square images, in pixels.
+        labels: expression names; a label is an index into them.
+        action_units: FACS numbers that the training data codes; empty = none.
+        seed: of the initial weights and everything else that is drawn.
+    """
+
+    size: int
+    labels: tuple[str, ...]
+    action_units: tuple[int, ...]
+    seed: int
+
+    @property
+    def neutral(self) -> int:
+        """Index of ``neutral``, -1 where the problem has none."""
+        return self.labels.index("neutral") if "neutral" in self.labels else -1
+
+
+def constant(progress: float) -> float:
+    """A learning rate that does not change."""
+    return 1.0
+
+
+def decay_after(share: float) -> Callable[[float], float]:
+    """A rate that is constant for the first ``share`` of a phase and then falls linearly to zero."""
+    return lambda progress: min(1.0, (1.0 - progress) / (1.0 - share))
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stage of training.
+
+    Attributes:
+        name: names the phase in losses and budgets.
+        data: what a batch is.
+        batch_size: images (or pairs) a step.
+        paper_steps: steps of the paper, counted in ``training_step`` calls.
+        smoke_steps: steps that take about a minute with preset ``tiny`` at 64 px on two CPU cores.
+        learning_rate: factor of the base rate by progress in [0, 1].
+        closed_form: fitted at once by ``fit``; counts one step.
+    """
+
+    name: str
+    data: Literal["image", "pair"]
+    batch_size: int
+    paper_steps: int
+    smoke_steps: int
+    learning_rate: Callable[[float], float] = constant
+    closed_form: bool = False
+
+
+def applicable(card: MethodCard, task_kind: str, given: str, problem: Problem | None = None) -> str | None:
+    """Why a method cannot answer a task, or None.
+
+    Args:
+        card: the method's.
+        task_kind: such as "transfer".
+        given: "label", "landmarks" or "action_units".
+        problem: when at hand, what the training data lacks counts too.
+    """
+    control = _ASKS_FOR.get(task_kind, task_kind)
+    if control not in card.controls:
+        return f"does not control {control}"
+    if not card.reference and given in _GIVES and _GIVES[given] not in card.needs:
+        return f"takes no {given}"
+    if problem is not None:
+        if "action_units" in card.needs and not problem.action_units:
+            return "needs action_units"
+        if card.needs & {"pairs", "neutral"} and problem.neutral < 0:
+            return "needs neutral images"
+    return None

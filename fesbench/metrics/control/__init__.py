@@ -1,0 +1,1 @@
+"""Does a method do what it was asked, and only that."""

@@ -1,0 +1,129 @@
+"""NME: how far the landmarks of an output lie from where they should be.
+
+    NME = mean over 68 points of |detected - wanted| / distance of the wanted outer eye corners
+
+per image, detected on the output by dlib (extractor ``dlib-landmarks``). Outputs in which no face is found
+have no value and are counted as not valid: read the figure beside that count. The row ``real`` is scored as
+well: it shows the detector's own error, below which no method can be told from a better one.
+
+What is wanted depends on what was granted:
+
+- ``truth``: the true image's landmarks, wherever a label or levels were asked for.
+- ``driver-motion-on-source``, under ``transfer``: the driver's displacement from the driver's own neutral
+  face, turned and scaled onto the source's face and added to the source's landmarks. The driver's landmarks
+  as they stand would ask for the driver's face: of two pictures with the same expression, the one that keeps
+  the source's own proportions would be the worse. The source person's own true image would ask for another
+  performance than the one that was granted. Where the driver has no neutral picture there is no figure.
+
+Source: Sagonas et al., *300 Faces In-The-Wild Challenge*, ICCV workshops 2013 (inter-ocular normalization by
+the outer eye corners).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fesbench.errors import DataError
+from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal, renamed
+from fesbench.metrics.inputs import Evidence, Floats, Rows, checked_rows
+from fesbench.metrics.motion.landmark_motion import STILL_POINTS
+
+_OUTER_EYES = (36, 45)
+
+
+class LandmarkError(Metric):
+    """Normalized mean distance of detected landmarks to the wanted ones."""
+
+    def __init__(self, extractor: str = "dlib-landmarks") -> None:
+        self.card = MetricCard(
+            name="NME",
+            title="landmark error, in inter-ocular distances",
+            direction="lower",
+            low=0.0,
+            high=np.inf,
+            unit="inter-ocular distances",
+            extractor="dlib-landmarks",
+            needs=frozenset({"landmarks"}),
+            source="Sagonas et al., ICCV workshops 2013; under transfer fesbench's own target",
+            per_sample=True,
+            tasks=frozenset({"expression", "transfer", "intensity", "compound"}),
+        )
+        if extractor != "dlib-landmarks":
+            self.card = renamed(self.card, extractor)
+
+    def settings(self) -> dict[str, str]:
+        """Points, normalization, average."""
+        return {"points": "68", "norm": "outer-eyes", "avg": "images", "missing": "left-out"}
+
+    def with_extractor(self, extractor: str) -> LandmarkError:
+        """The same with another detector of 68 landmarks."""
+        return LandmarkError(extractor)
+
+    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+        """Mean over requests with a detected face and a known target; the others are not valid."""
+        rows = checked_rows(evidence, rows)
+        found = evidence.feature_set(self.card.extractor, "generated")
+        if found.values.shape[1] != 136:
+            raise DataError(
+                f"{self.card.extractor} gives {found.values.shape[1]} values, not 68 points (x, y)"
+            )
+        wanted, reference = targets(evidence)
+        values = np.full(len(rows), np.nan)
+        usable = found.valid[rows] & np.isfinite(wanted[rows]).all(axis=(1, 2))
+        points = found.values.reshape(-1, 68, 2).astype(np.float64)
+        values[usable] = normalized_error(points[rows[usable]], wanted[rows[usable]])
+        n_valid = int(usable.sum())
+        signature = self.signature(
+            evidence, n_valid, len(rows), extractor=found.signature, reference=reference
+        )
+        if not n_valid:
+            known = np.isfinite(wanted[rows]).all(axis=(1, 2)).any()
+            reason = "no face is found in any picture" if known else "no landmarks are known to compare with"
+            return refusal(self, values, rows, 0, signature, reason)
+        return mean_measurement(self, evidence, rows, values, n_valid=n_valid, signature=signature)
+
+
+def targets(evidence: Evidence) -> tuple[Floats, str]:
+    """The wanted landmarks float64 (N, 68, 2), NaN where unknown, and what they are made from."""
+    missing = np.full((len(evidence), 68, 2), np.nan)
+    known = {name: np.asarray(points, dtype=np.float64) for name, points in evidence.landmarks.items()}
+    if "task" in evidence.requests and (evidence.requests["task"] == "transfer").any():
+        parts = [known.get(name, missing) for name in ("source", "driver", "driver-neutral")]
+        return transferred(*parts), "driver-motion-on-source"
+    return known.get("truth", missing), "truth"
+
+
+def transferred(source: Floats, driver: Floats, driver_neutral: Floats) -> Floats:
+    """The driver's motion on the source's face.
+
+    The similarity that takes the driver's neutral face to the source's (least squares on the points that
+    expressions hardly move) turns and scales the displacement; its shift plays no part.
+
+    Args:
+        source: (N, 68, 2) pixels of the neutral sources.
+        driver: (N, 68, 2) of the drivers.
+        driver_neutral: (N, 68, 2) of the drivers' neutral faces.
+
+    Returns:
+        float64 (N, 68, 2), NaN where any of the three is unknown.
+    """
+    from fesbench.extractors.crops import fit_similarity
+
+    found, still = np.full(source.shape, np.nan), list(STILL_POINTS)
+    complete = np.isfinite(source + driver + driver_neutral).all(axis=(1, 2))
+    for row in np.flatnonzero(complete):
+        # Head motion between the driver's two pictures is not expression.
+        settle = fit_similarity(driver[row, still], driver_neutral[row, still])
+        moved = driver[row] @ settle[:, :2].T + settle[:, 2] - driver_neutral[row]
+        turn = fit_similarity(driver_neutral[row, still], source[row, still])[:, :2]
+        found[row] = source[row] + moved @ turn.T
+    return found
+
+
+def normalized_error(points: Floats, wanted: Floats) -> Floats:
+    """Mean distance of the points over the wanted eyes' distance, a row: two (N, 68, 2) -> (N,)."""
+    left, right = _OUTER_EYES
+    between = np.linalg.norm(wanted[:, left] - wanted[:, right], axis=1)
+    distances = np.linalg.norm(points - wanted, axis=2).mean(axis=1)
+    error: Floats = np.divide(distances, between, out=np.full(len(points), np.nan), where=between > 0)
+    return error

@@ -1,0 +1,1 @@
+"""How near are the distributions of generated and real images."""

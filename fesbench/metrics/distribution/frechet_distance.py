@@ -1,0 +1,188 @@
+"""Distances between the distributions of generated and real pictures: FID, FD-<extractor>.
+
+Only the 2015 Inception's distance is called FID, under a name of its own for each file and resize; on any
+other extractor it is ``FD-<extractor>``, or by the name that the literature gives it. The reference is the
+pooled real images of the test requests, cut down to the requested expressions where some rows are measured
+alone. FID falls with n for the same pair of distributions (bias), so figures compare at equal n, which the
+signature holds.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from fesbench.errors import DataError
+from fesbench.metrics.base import Measurement, Metric, MetricCard, from_interval, refusal
+from fesbench.metrics.distribution.frechet_math import frechet_jackknife
+from fesbench.metrics.inputs import Evidence, Rows, checked_rows
+from fesbench.statistics.intervals import Interval
+from fesbench.vocabulary import EXPRESSIONS
+
+INCEPTION = "inception-tf-2015"
+SMALLEST = 10
+"""Images a side below which a distance between distributions says nothing."""
+
+_COLUMNS = {
+    INCEPTION: (
+        "FID",
+        "Fréchet Inception distance",
+        "Heusel et al., GANs trained by a two time-scale update rule (2017)",
+    ),
+    "inception-clean-fid": (
+        "FID-clean",
+        "Fréchet Inception distance with clean-fid's file and antialiased resize",
+        "Parmar et al., On aliased resizing and surprising subtleties in GAN evaluation (2022)",
+    ),
+    "clip-vit-b-32": (
+        "CLIP-FD",
+        "Fréchet distance of CLIP ViT-B/32 features",
+        "Kynkäänniemi et al., The role of ImageNet classes in Fréchet inception distance (2023)",
+    ),
+    "dinov2-vit-b-14": (
+        "DINOv2-FD",
+        "Fréchet distance of DINOv2 ViT-B/14 features",
+        "Stein et al., Exposing flaws of generative model evaluation metrics (2023)",
+    ),
+}
+"""By extractor: column, title and source. All of them read the whole picture, whatever it shows."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Two feature sets with their identities; rows without features are already left out.
+
+    Attributes:
+        generated: (n, d), in the order of the requests' names.
+        reference: (m, d).
+        clusters: (n,) identities of the generated pictures.
+        reference_clusters: (m,) identities; None: none are shared.
+        labels, reference_labels: (n,), (m,) expressions, -1 where there is no single one; None: unknown.
+        extractor: its signature.
+        reference_name: for the signature.
+        evidence: what they were taken from.
+        rows: (N,) all that were asked for, with features or without.
+    """
+
+    generated: npt.NDArray[np.float32]
+    reference: npt.NDArray[np.float32]
+    clusters: npt.NDArray[np.int64]
+    reference_clusters: npt.NDArray[np.int64] | None
+    labels: npt.NDArray[np.int64]
+    reference_labels: npt.NDArray[np.int64] | None
+    extractor: str
+    reference_name: str
+    evidence: Evidence
+    rows: Rows
+
+
+class Distribution(Metric):
+    """A figure of generated against reference features."""
+
+    smallest = SMALLEST
+
+    @abstractmethod
+    def _interval(self, sides: Sides) -> Interval:
+        """The figure with its interval."""
+
+    def _refusal(self, sides: Sides) -> str:
+        """Why there is no figure; "" where there is one."""
+        n, m = len(sides.generated), len(sides.reference)
+        if min(n, m) >= self.smallest:
+            return ""
+        return f"needs {self.smallest} images a side, has {n} generated and {m} reference"
+
+    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+        """The figure with its interval, cut to the range of the figure."""
+        rows = checked_rows(evidence, rows)
+        sides = sides_of(evidence, rows, self.card.extractor)
+        n, m = len(sides.generated), len(sides.reference)
+        signature = self.signature(
+            evidence, n, len(rows), extractor=sides.extractor, reference=f"{sides.reference_name}:{m}"
+        )
+        if reason := self._refusal(sides):
+            return refusal(self, None, rows, n, signature, reason)
+        found = self._interval(sides)
+        # Python's max keeps a NaN that stands first: no interval stays no interval.
+        cut = replace(found, low=max(found.low, self.card.low), high=min(found.high, self.card.high))
+        return from_interval(self, cut, None, rows, n, signature)
+
+
+class FrechetDistance(Distribution):
+    """Fréchet distance: FID on the 2015 Inception, FD-<extractor> on any other."""
+
+    def __init__(self, extractor: str = INCEPTION) -> None:
+        name, title, source = _COLUMNS.get(
+            extractor,
+            (f"FD-{extractor}", f"Fréchet distance of {extractor} features", _COLUMNS[INCEPTION][2]),
+        )
+        self.card = MetricCard(
+            name=name,
+            title=title,
+            direction="lower",
+            low=0.0,
+            high=float("inf"),
+            unit="",
+            extractor=extractor,
+            needs=frozenset({"reference"}),
+            source=source,
+            per_sample=False,
+        )
+
+    def settings(self) -> dict[str, str]:
+        """Covariance, precision, root, and what happens to a picture without features."""
+        missing = "none" if self.card.extractor in _COLUMNS else "left-out"
+        return {"cov": "n-1", "dtype": "float64", "missing": missing}
+
+    def with_extractor(self, extractor: str) -> FrechetDistance:
+        """The distance on another extractor's features, under that extractor's name."""
+        return FrechetDistance(extractor)
+
+    def _interval(self, sides: Sides) -> Interval:
+        return frechet_jackknife(sides.generated, sides.reference, sides.clusters, sides.reference_clusters)
+
+
+def sides_of(evidence: Evidence, rows: Rows, extractor: str) -> Sides:
+    """The features of the requested pictures and of their reference.
+
+    Raises:
+        DataError: the two sides come from different extractors.
+    """
+    generated = evidence.feature_set(extractor, "generated")
+    reference = evidence.feature_set(extractor, "reference")
+    if generated.signature != reference.signature:
+        raise DataError(
+            f"generated and reference features come from different extractors: {generated.signature} "
+            f"and {reference.signature}"
+        )
+    chosen, name = reference.valid.copy(), evidence.reference_name
+    labels, wanted = evidence.reference_labels, np.unique(evidence.labels[rows])
+    if labels is not None and len(wanted) and wanted.min() >= 0 and not np.isin(labels, wanted).all():
+        chosen &= np.isin(labels, wanted)
+        name += f"[{','.join(EXPRESSIONS[i] for i in wanted)}]"
+    kept = in_order(evidence, rows[generated.valid[rows]])
+    identities = evidence.reference_identity
+    return Sides(
+        generated=generated.values[kept],
+        reference=reference.values[chosen],
+        clusters=evidence.clusters[kept],
+        reference_clusters=None if identities is None else identities[chosen],
+        labels=evidence.labels[kept],
+        reference_labels=None if labels is None else labels[chosen],
+        extractor=generated.signature,
+        reference_name=name,
+        evidence=evidence,
+        rows=rows,
+    )
+
+
+def in_order(evidence: Evidence, rows: Rows) -> Rows:
+    """Rows by their requests' names, the order in which torch-fidelity reads the files of a folder.
+
+    What shuffles or draws pictures by a seed so gives one figure, in whatever order they are asked for.
+    """
+    names = evidence.requests["request"].to_numpy(dtype=str)[rows]
+    return rows[np.argsort(names, kind="stable")]

@@ -1,0 +1,1 @@
+"""Does a judge see the requested expression."""

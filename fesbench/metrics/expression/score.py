@@ -1,0 +1,201 @@
+"""ECS, the expression classification score: does the judge see the expression that was asked for?
+
+The judge's argmax runs over all of its classes: predicting a class that is never requested is an error, and
+chance is one over the number of classes. A tie at the top is an error, and so is a picture that the judge
+could not read.
+
+An outside judge (``ECS[fer]``) answers in its own classes, which are matched by name. What it has no class
+for cannot be right: such a request is refused, and with it every figure that pools over it. The same score
+over the remaining requests has a name of its own, ``ECS-known[fer]``, for it answers another question.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fesbench.errors import DataError
+from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal, renamed
+from fesbench.metrics.inputs import Evidence, FeatureSet, Floats, Rows, checked_rows
+from fesbench.vocabulary import EXPRESSIONS
+
+SINGLE = frozenset({"expression", "transfer", "intensity", "random"})
+"""Tasks whose requests have one label each."""
+
+SOURCE = "RegGAN (arXiv 2603.15648); StarGAN (arXiv 1711.09020), section 5.4, as accuracy"
+
+
+class ExpressionScore(Metric):
+    """Share of requests whose requested expression is the judge's single highest class."""
+
+    def __init__(self, extractor: str = "judge") -> None:
+        tasks = SINGLE | {"compound"}
+        self.card = score_card("ECS", "expression classification score", tasks=tasks)
+        if extractor != "judge":
+            self.card = renamed(self.card, extractor)
+
+    def settings(self) -> dict[str, str]:
+        """Rule of the decision and of the average."""
+        return {"argmax": "all-classes", "avg": "micro", "ties": "wrong", "missing": "wrong"}
+
+    def with_extractor(self, extractor: str) -> ExpressionScore:
+        """ECS by another judge."""
+        return ExpressionScore(extractor)
+
+    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+        """Mean of the 0/1 values; refuses requests whose expression the judge does not know."""
+        rows = checked_rows(evidence, rows)
+        judged = judged_pictures(evidence, self.card.extractor)
+        n_valid = int(judged.valid[rows].sum())
+        signature = self.signature(evidence, n_valid, len(rows), extractor=judged.signature)
+        columns = asked_columns(evidence, self.card.extractor, rows)
+        if (columns < 0).any():
+            reason = f"the judge has no class for {_unknown(evidence, rows[columns < 0])}"
+            return refusal(self, np.full(len(rows), np.nan), rows, n_valid, signature, reason)
+        values = decided(judged, columns, rows)
+        return mean_measurement(
+            self, evidence, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
+        )
+
+
+class KnownExpressionScore(Metric):
+    """ECS over the requests whose expression the judge has a class for; the others are counted as not valid.
+
+    The signature lists the expressions that were pooled.
+    """
+
+    def __init__(self, extractor: str = "fer") -> None:
+        card = score_card(
+            "ECS-known", "expression classification score over what the judge knows", tasks=SINGLE
+        )
+        self.card = renamed(card, extractor)
+
+    def settings(self) -> dict[str, str]:
+        """Rule of the decision and of the average; `measure` adds the expressions."""
+        return {"argmax": "all-classes", "avg": "micro", "ties": "wrong", "missing": "wrong"}
+
+    def with_extractor(self, extractor: str) -> KnownExpressionScore:
+        """The same by another judge."""
+        return KnownExpressionScore(extractor)
+
+    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+        """Mean of the 0/1 values over the known requests; NaN for the others."""
+        rows = checked_rows(evidence, rows)
+        judged = judged_pictures(evidence, self.card.extractor)
+        columns = asked_columns(evidence, self.card.extractor, rows)
+        known = columns >= 0
+        n_valid = int(judged.valid[rows][known].sum())
+        pooled = ",".join(EXPRESSIONS[label] for label in np.unique(evidence.labels[rows[known]]))
+        signature = self.signature(
+            evidence, n_valid, len(rows), extractor=judged.signature, found={"over": pooled or "none"}
+        )
+        values = np.full(len(rows), np.nan)
+        values[known] = decided(judged, columns[known], rows[known])
+        if len(rows) and not known.any():
+            reason = f"the judge has no class for {_unknown(evidence, rows)}"
+            return refusal(self, values, rows, n_valid, signature, reason)
+        return mean_measurement(
+            self, evidence, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
+        )
+
+
+def score_card(
+    name: str, title: str, *, per_sample: bool = True, tasks: frozenset[str] = frozenset()
+) -> MetricCard:
+    """The card of a share of right answers of the protocol's judge."""
+    return MetricCard(
+        name=name,
+        title=title,
+        direction="higher",
+        low=0.0,
+        high=1.0,
+        unit="fraction",
+        extractor="judge",
+        needs=frozenset(),
+        source=SOURCE,
+        per_sample=per_sample,
+        tasks=tasks,
+    )
+
+
+def predictions(evidence: Evidence, extractor: str = "judge") -> npt.NDArray[np.int64]:
+    """What the judge sees in each output, as an index into EXPRESSIONS; -1 where it could not read it."""
+    judged = judged_pictures(evidence, extractor)
+    names = classes_of(evidence, extractor)
+    columns = np.array([EXPRESSIONS.index(name) for name in names], dtype=np.int64)
+    return np.where(judged.valid, columns[judged.values.argmax(axis=1)], -1)
+
+
+def classes_of(evidence: Evidence, extractor: str) -> tuple[str, ...]:
+    """A judge's classes in the order of its outputs.
+
+    Raises:
+        DataError: the evidence does not name them.
+    """
+    if extractor == "judge":
+        return evidence.judge_classes
+    if extractor not in evidence.columns:
+        raise DataError(f"judge '{extractor}' has outputs without names; name its classes in the evidence")
+    return evidence.columns[extractor]
+
+
+def class_columns(judge_classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """Index into EXPRESSIONS -> the judge's output column, -1 where it has none."""
+    return np.array(
+        [judge_classes.index(e) if e in judge_classes else -1 for e in EXPRESSIONS], dtype=np.int64
+    )
+
+
+def asked_columns(evidence: Evidence, extractor: str, rows: Rows) -> npt.NDArray[np.int64]:
+    """The judge's output column of each row's requested expression, -1 where it has none."""
+    labels = evidence.labels[rows]
+    columns = class_columns(classes_of(evidence, extractor))
+    return np.where(labels >= 0, columns[labels], -1)
+
+
+def judged_pictures(evidence: Evidence, extractor: str) -> FeatureSet:
+    """The judge's probabilities of the outputs.
+
+    Raises:
+        DataError: not one for each of its classes.
+    """
+    judged = evidence.feature_set(extractor, "generated")
+    names = classes_of(evidence, extractor)
+    if judged.values.shape[1] != len(names):
+        raise DataError(
+            f"judge '{extractor}' gives {judged.values.shape[1]} probabilities for "
+            f"{len(names)} classes; name its classes in the evidence"
+        )
+    return judged
+
+
+def decided(
+    judged: FeatureSet,
+    columns: npt.NDArray[np.int64],
+    rows: Rows,
+    among: npt.NDArray[np.int64] | None = None,
+) -> Floats:
+    """Whether the judge's answer is the one that was asked for, 0 or 1 for each row.
+
+    Args:
+        judged: the judge's probabilities.
+        columns: int (rows,), the column that must beat every other one; all >= 0.
+        rows: of the evidence.
+        among: the columns that may be answered; None: all.
+    """
+    chosen = judged.values[rows].astype(np.float64)
+    if among is not None:
+        shut = np.ones(chosen.shape[1], dtype=bool)
+        shut[among] = False
+        chosen[:, shut] = -np.inf
+    own = chosen[np.arange(len(rows)), columns]
+    chosen[np.arange(len(rows)), columns] = -np.inf
+    correct = (own > chosen.max(axis=1, initial=-np.inf)) & judged.valid[rows]
+    return correct.astype(np.float64)
+
+
+def _unknown(evidence: Evidence, rows: Rows) -> str:
+    labels = evidence.labels[rows]
+    return ", ".join(
+        sorted({EXPRESSIONS[i] if i >= 0 else "an expression without a single label" for i in labels})
+    )

@@ -1,0 +1,245 @@
+"""SSIM, MS-SSIM and PSNR against the true image, per image, on [0, 1] RGB at the protocol's size.
+
+Settings that public implementations silently differ in are fixed and named in the signature: 11 x 11
+Gaussian window of sigma 1.5 on valid pixels, no down-sampling, the mean over the three color channels, data
+range 1, and for PSNR the mean of the per-image decibels, with 1e-8 added to the mean squared error
+(identical images give 80 dB).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fesbench.errors import DataError
+from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal
+from fesbench.metrics.common import has_truth
+from fesbench.metrics.inputs import Evidence, Floats, Rows, checked_rows
+from fesbench.statistics.intervals import deleted_means
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import torch
+
+WINDOW, SIGMA = 11, 1.5
+MS_SCALES = 5
+LUMA = (0.299, 0.587, 0.114)
+
+
+class _Fidelity(Metric):
+    """A comparison of each output with its true image."""
+
+    def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        raise AssertionError("a fidelity metric defines its comparison")
+
+    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+        """Mean over the requests that have a true image; the others are counted as not valid."""
+        rows = checked_rows(evidence, rows)
+        truth = evidence.truth
+        if truth is None:
+            values = np.full(len(rows), np.nan)
+        else:
+            present = has_truth(evidence)
+            key = (self.card.name, tuple(self.settings().items()))
+            values = evidence.memo(key, lambda: self._per_image(evidence.generated, truth, present))[rows]
+        n_valid = int(np.isfinite(values).sum())
+        signature = self.signature(evidence, n_valid, len(rows), resize="none", reference="truth")
+        if n_valid == 0:
+            return refusal(self, values, rows, 0, signature, "no true image exists for these requests")
+        return mean_measurement(self, evidence, rows, values, n_valid=n_valid, signature=signature)
+
+    def _per_image(
+        self, generated: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], present: npt.NDArray[np.bool_]
+    ) -> Floats:
+        import torch
+
+        if generated.shape != truth.shape or generated.dtype != np.uint8 or truth.dtype != np.uint8:
+            raise DataError(
+                f"{self.card.name} needs uint8 images of one shape; got {generated.dtype}{generated.shape} "
+                f"and {truth.dtype}{truth.shape}"
+            )
+        compare, values = self._compare(), np.full(len(generated), np.nan)
+        with torch.inference_mode():
+            # One image at a time: as quick as batches on a CPU, and bit-equal however requests are grouped.
+            for i in np.flatnonzero(present):
+                values[i] = float(compare(_unit(generated[i]), _unit(truth[i])))
+        return values
+
+
+class SSIM(_Fidelity):
+    """Structural similarity (piq), mean over pixels and RGB channels."""
+
+    card = MetricCard(
+        name="SSIM",
+        title="structural similarity to the true image",
+        direction="higher",
+        low=-1.0,
+        high=1.0,
+        unit="",
+        extractor="",
+        needs=frozenset({"truth"}),
+        source="Wang et al., Image quality assessment: from error visibility to structural similarity (2004)",
+        per_sample=True,
+    )
+
+    def settings(self) -> dict[str, str]:
+        """Window, border, downsampling, channels, range."""
+        return {"window": f"gauss{WINDOW}-{SIGMA}-valid", "down": "none", "ch": "rgb-mean", "range": "0-1"}
+
+    def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        from piq import ssim
+
+        return lambda x, y: ssim(
+            x, y, kernel_size=WINDOW, kernel_sigma=SIGMA, data_range=1.0, downsample=False
+        )
+
+
+class PSNR(_Fidelity):
+    """Peak signal-to-noise ratio (piq): the mean over images of each image's decibels."""
+
+    card = MetricCard(
+        name="PSNR",
+        title="peak signal-to-noise ratio to the true image",
+        direction="higher",
+        low=0.0,
+        high=80.0,
+        unit="dB",
+        extractor="",
+        needs=frozenset({"truth"}),
+        source="piq 0.8; Li, Qi, Sun (2021), equation 8",
+        per_sample=True,
+    )
+
+    def settings(self) -> dict[str, str]:
+        """Averaging, channels, cap, range."""
+        return {"mean": "of-db", "ch": "rgb", "cap": "80", "range": "0-1"}
+
+    def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        from piq import psnr
+
+        return lambda x, y: psnr(x, y, data_range=1.0)
+
+
+class LuminanceSSIM(SSIM):
+    """SSIM of the luma, as libraries that convert to YIQ first report it; gray pictures score as in SSIM."""
+
+    card = MetricCard(
+        name="SSIM-Y",
+        title="structural similarity of the luma to the true image",
+        direction="higher",
+        low=-1.0,
+        high=1.0,
+        unit="",
+        extractor="",
+        needs=frozenset({"truth"}),
+        source="Wang et al., Image quality assessment: from error visibility to structural similarity (2004)",
+        per_sample=True,
+    )
+
+    def settings(self) -> dict[str, str]:
+        """Window, border, downsampling, channel, range."""
+        return super().settings() | {"ch": "luma-601"}
+
+    def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        compare = super()._compare()
+        return lambda x, y: compare(_luma(x), _luma(y))
+
+
+class MultiScaleSSIM(_Fidelity):
+    """MS-SSIM (piq): SSIM's contrast and structure over five scales, its luminance at the coarsest."""
+
+    card = MetricCard(
+        name="MS-SSIM",
+        title="multi-scale structural similarity to the true image",
+        direction="higher",
+        low=-1.0,
+        high=1.0,
+        unit="",
+        extractor="",
+        needs=frozenset({"truth"}),
+        source="Wang et al., Multiscale structural similarity for image quality assessment (2003)",
+        per_sample=True,
+    )
+
+    def settings(self) -> dict[str, str]:
+        """Window, border, scales, channels, range."""
+        return {
+            "window": f"gauss{WINDOW}-{SIGMA}-valid",
+            "scales": str(MS_SCALES),
+            "ch": "rgb-mean",
+            "range": "0-1",
+        }
+
+    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+        """As the others; refused where the coarsest scale is smaller than the window."""
+        rows = checked_rows(evidence, rows)
+        size, least = min(evidence.generated.shape[1:3]), (WINDOW - 1) * 2 ** (MS_SCALES - 1) + 1
+        if size >= least:
+            return super().measure(evidence, rows)
+        signature = self.signature(evidence, 0, len(rows), resize="none", reference="truth")
+        reason = f"needs pictures of {least} px, has {size} px"
+        return refusal(self, np.full(len(rows), np.nan), rows, 0, signature, reason)
+
+    def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        from piq import multi_scale_ssim
+
+        return lambda x, y: multi_scale_ssim(x, y, kernel_size=WINDOW, kernel_sigma=SIGMA, data_range=1.0)
+
+
+class PooledPSNR(_Fidelity):
+    """PSNR of the mean squared error over all images: never above the mean of each image's decibels."""
+
+    card = MetricCard(
+        name="PSNR-pooled",
+        title="peak signal-to-noise ratio of the pooled error to the true images",
+        direction="higher",
+        low=0.0,
+        high=80.0,
+        unit="dB",
+        extractor="",
+        needs=frozenset({"truth"}),
+        source="torchmetrics' default; Jensen's inequality parts it from PSNR",
+        per_sample=False,
+    )
+
+    def settings(self) -> dict[str, str]:
+        """Averaging, channels, cap, range."""
+        return {"mean": "of-mse", "ch": "rgb", "cap": "80", "range": "0-1"}
+
+    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+        """Decibels of the mean squared error, and of its interval's ends."""
+        found = super().measure(evidence, rows)
+        errors, found.per_sample = found.per_sample, None
+        if found.value is not None and errors is not None:
+            kept = np.isfinite(errors)
+            deleted = deleted_means(errors[kept], evidence.clusters[rows][kept])
+            if deleted is not None:
+                ratios = np.array([_decibels(error) for error in deleted.values])
+                found.replicates = replace(deleted, values=ratios)
+        if found.value is not None:
+            found.value = _decibels(found.value)
+        # The worst error is the lowest ratio.
+        found.low, found.high = (None if x is None else _decibels(x) for x in (found.high, found.low))
+        return found
+
+    def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        return lambda x, y: (x - y).square().mean()
+
+
+def _decibels(error: float) -> float:
+    return float(-10 * np.log10(max(error, 0.0) + 1e-8))
+
+
+def _luma(image: torch.Tensor) -> torch.Tensor:
+    """(1, 3, S, S) RGB -> (1, 1, S, S), weighted as in ITU-R BT.601."""
+    return (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def _unit(image: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """(S, S, 3) uint8 -> (1, 3, S, S) float32 in [0, 1]."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].contiguous().float() / 255

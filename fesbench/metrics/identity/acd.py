@@ -1,0 +1,179 @@
+"""Average content distance: does the person stay the same over a video, or over the expressions of a still?
+
+On videos, with one feature vector e(v_t) a frame (MoCoGAN: OpenFace's unit vectors):
+
+    ACD(v)   = 2 / (T (T - 1)) sum_{j<k} ||e(v_j) - e(v_k)||          (MoCoGAN; also called ACD-C)
+    ACD-I(v) = 1 / T sum_j ||e(v_j) - e(x_0)||                        (x_0: the input photograph)
+
+averaged over videos; the distance is L2, not squared. On stills there is no video: the forms "over
+expressions" put the outputs of one person in the place of the frames, as US-GAN must have done, and carry
+their own names. A method that returns its input has 0 in both, so they are read beside ECS. Values of
+different face models lie on different scales.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from fesbench.errors import DataError
+from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal, renamed
+from fesbench.metrics.common import (
+    NEIGHBORS,
+    codes,
+    distance_name,
+    faces_and_sources,
+    feature_distances,
+    mean_by_row,
+    pairs_within,
+)
+from fesbench.metrics.inputs import Evidence, Floats, Rows, checked_rows
+
+EMBEDDING = "dlib"
+MISSING = math.sqrt(2)
+"""Distance to a face that was not found: that of two unit vectors which have nothing in common."""
+
+
+def acd(features: npt.ArrayLike) -> float:
+    """Mean pairwise L2 distance of a video's frames, (T, D) with T >= 2; as they are, not normalized.
+
+    Raises:
+        DataError: fewer than two frames, or values that are not finite.
+    """
+    x = _frames(features, least=2)
+    rows, columns = np.triu_indices(len(x), k=1)
+    return float(np.linalg.norm(x[rows] - x[columns], axis=1).mean())
+
+
+acd_c = acd
+"""The content form is MoCoGAN's own."""
+
+
+def acd_i(features: npt.ArrayLike, source: npt.ArrayLike) -> float:
+    """Mean L2 distance of a video's frames, (T, D), to the input photograph, (D,).
+
+    Raises:
+        DataError: no frame, other dimensions, or values that are not finite.
+    """
+    x, y = _frames(features, least=1), np.asarray(source, dtype=np.float64)
+    if y.shape != x.shape[1:] or not np.isfinite(y).all():
+        raise DataError(f"the source's features have shape {y.shape}, the frames' {x.shape}")
+    return float(np.linalg.norm(x - y, axis=1).mean())
+
+
+class InputDistance(Metric):
+    """ACD-I over expressions: mean L2 distance at unit length between outputs and their source."""
+
+    def __init__(self, extractor: str = EMBEDDING) -> None:
+        card = MetricCard(
+            name="ACD-I-expressions",
+            title="average content distance to the input, over expressions",
+            direction="lower",
+            low=0.0,
+            high=2.0,
+            unit="",
+            extractor=EMBEDDING,
+            needs=frozenset({"source"}),
+            source="Zhao et al. (2018), ACD-I; on stills as in US-GAN (arXiv 2112.13002)",
+            per_sample=True,
+        )
+        self.card = card if extractor == EMBEDDING else renamed(card, extractor)
+
+    def settings(self) -> dict[str, str]:
+        """Distance, what is paired, and what a missing face counts as."""
+        return {"dist": "l2-unit", "pair": "source-output", "missing": "sqrt2"}
+
+    def with_extractor(self, extractor: str) -> InputDistance:
+        """The same on another face model."""
+        return InputDistance(extractor)
+
+    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+        """Mean over the rows; a pair without both faces counts as unrelated."""
+        rows = checked_rows(evidence, rows)
+        output, source, valid, made = faces_and_sources(evidence, self.card.extractor, rows)
+        values, n_valid = np.where(valid, np.linalg.norm(output - source, axis=1), MISSING), int(valid.sum())
+        signature = self.signature(evidence, n_valid, len(rows), extractor=made, reference="source")
+        return mean_measurement(self, evidence, rows, values, n_valid=n_valid, signature=signature)
+
+
+class WithinPerson(Metric):
+    """Mean distance between the outputs of one person for different requests, at equal intensity."""
+
+    missing: float = math.nan
+
+    def settings(self) -> dict[str, str]:
+        """Distance, what is paired with what, and what a missing face counts as."""
+        return {
+            "dist": distance_name(self.card.extractor),
+            "pair": "one-source-two-expressions",
+            "next": str(NEIGHBORS),
+            "missing": "left-out" if math.isnan(self.missing) else "sqrt2",
+        }
+
+    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+        """Mean over the rows of each output's mean distance to the person's others."""
+        rows = checked_rows(evidence, rows)
+        asked = codes(evidence, ("second_expression", "action_unit"))
+        pairs = pairs_within(_takes(evidence), request_order(asked, evidence), rows)
+        pairs = pairs[asked[pairs[:, 0]] != asked[pairs[:, 1]]]
+        distance, found, extractor = feature_distances(evidence, self.card.extractor, pairs)
+        distance = np.where(found, distance, self.missing)
+        kept = np.isfinite(distance)
+        values: Floats = mean_by_row(distance[kept], pairs[kept], len(evidence))[rows]
+        seen = np.zeros(len(evidence), dtype=bool)
+        seen[pairs[found]] = True
+        n_valid = int(seen[rows].sum())
+        signature = self.signature(evidence, n_valid, len(rows), extractor=extractor)
+        if not np.isfinite(values).any():
+            reason = "no person has outputs for two requests of one intensity"
+            return refusal(self, values, rows, n_valid, signature, reason)
+        return mean_measurement(self, evidence, rows, values, n_valid=n_valid, signature=signature)
+
+
+class ContentDistance(WithinPerson):
+    """ACD-C over expressions: how far apart the outputs of one person are on a face model."""
+
+    missing = MISSING
+
+    def __init__(self, extractor: str = EMBEDDING) -> None:
+        card = MetricCard(
+            name="ACD-C-expressions",
+            title="average content distance between a person's outputs, over expressions",
+            direction="lower",
+            low=0.0,
+            high=2.0,
+            unit="",
+            extractor=EMBEDDING,
+            needs=frozenset({"source"}),
+            source="Tulyakov et al., MoCoGAN (2018), ACD; on stills as in US-GAN (arXiv 2112.13002)",
+            per_sample=True,
+        )
+        self.card = card if extractor == EMBEDDING else renamed(card, extractor)
+
+    def with_extractor(self, extractor: str) -> ContentDistance:
+        """The same on another face model."""
+        return ContentDistance(extractor)
+
+
+def _takes(evidence: Evidence) -> npt.NDArray[np.int64]:
+    """(N,) int: one person from one source at one intensity."""
+    table = evidence.requests
+    known = [table[name].to_numpy() for name in ("source", "intensity") if name in table]
+    return np.unique(np.stack([evidence.clusters, *known], axis=1), axis=0, return_inverse=True)[1].ravel()
+
+
+def request_order(first: npt.NDArray[np.int64], evidence: Evidence) -> npt.NDArray[np.int64]:
+    """Places of the requests sorted by a code, then by name: the same for any order of the table."""
+    order = np.lexsort((evidence.requests["request"].to_numpy(dtype=str), first))
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = np.arange(len(order))
+    return places
+
+
+def _frames(features: npt.ArrayLike, least: int) -> Floats:
+    x = np.asarray(features, dtype=np.float64)
+    if x.ndim != 2 or len(x) < least or not np.isfinite(x).all():
+        raise DataError(f"ACD needs finite features (T, D) of at least {least} frames, not {x.shape}")
+    return x

@@ -1,0 +1,180 @@
+"""What a metric reads: one group of requests, their images, features and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fesbench.errors import DataError
+from fesbench.vocabulary import EXPRESSIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+Which = Literal["generated", "truth", "source", "gallery", "reference", "training"]
+
+
+Rows = npt.NDArray[np.int64]
+
+
+Floats = npt.NDArray[np.float64]
+
+
+T = TypeVar("T")
+
+
+class FeatureSet(Protocol):
+    """Features as the extractors give them: values (N, D) float32, valid (N,) bool, signature."""
+
+    @property
+    def values(self) -> npt.NDArray[np.float32]:
+        """(N, D) features."""
+
+    @property
+    def valid(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether the picture could be read (a face was found)."""
+
+    @property
+    def signature(self) -> str:
+        """Weights, input size, resize filter and range of the extractor."""
+
+
+class PairValues(Protocol):
+    """Gives a pair extractor's values, (P, 1), of pairs (P, 2) of rows of two sets of pictures."""
+
+    def __call__(self, extractor: str, first: Which, second: Which, pairs: Rows) -> FeatureSet:
+        """Values of the pairs."""
+
+
+@dataclass
+class Evidence:
+    """One group of requests of one cell: one task in one domain.
+
+    Attributes:
+        requests: (N rows) the request table; ``target`` < 0 marks a request without a true image.
+        generated: (N, S, S, 3) uint8.
+        truth: Same shape, or None where no true images exist.
+        source: Same shape, the pictures the method was given.
+        clusters: (N,) int identity code, stable across cells.
+        seed: Of all resampling.
+        protocol: Such as "avatars@1+size=64:8c1f2a3b".
+        features: (extractor, which) -> features of that set of pictures; generated, truth and source have N
+            rows, "training" those of the people who were trained on.
+        labels: (N,) int index of the requested expression into EXPRESSIONS, -1 where it has no single label.
+        gallery_identity: (G,) int identity code of each gallery picture; none of them is from the take or
+            sequence that a request's source is from.
+        reference_name: Name of the reference set, such as "test-real".
+        reference_identity: (M,) int identity code, for the jackknife; None: no shared identities.
+        reference_labels: (M,) int label, so that one expression is held against its own reference; None:
+            pooled.
+        judge_classes: Expression names in the order of the judge's outputs.
+        columns: extractor -> what the columns of its features are, such as "anger" of an outside judge or
+            "AU12" of the action-unit regressor.
+        alignment: Of the pictures, such as "dlib68-128-gray".
+        pair_values: (extractor, which, which, pairs) -> one value a pair of rows of two sets, such as LPIPS;
+            None: no pair extractors at hand.
+        landmarks: "source", "truth", "driver", "driver-neutral" -> (N, 68, 2) float32 pixels that the data
+            set or its alignment knows; NaN where it does not.
+        action_units: "source", "truth" -> (N, len(ACTION_UNITS)) float32 in [0, 1]; NaN where not coded.
+        training_labels: (T,) int label of each training picture, -1 for none; None: not at hand.
+        training_identity: (T,) int identity code of each training picture.
+    """
+
+    requests: pd.DataFrame
+    generated: npt.NDArray[np.uint8]
+    truth: npt.NDArray[np.uint8] | None
+    source: npt.NDArray[np.uint8]
+    clusters: npt.NDArray[np.int64]
+    seed: int
+    protocol: str
+    features: Callable[[str, Which], FeatureSet]
+    labels: npt.NDArray[np.int64]
+    gallery_identity: npt.NDArray[np.int64]
+    reference_name: str
+    reference_identity: npt.NDArray[np.int64] | None = None
+    reference_labels: npt.NDArray[np.int64] | None = None
+    judge_classes: tuple[str, ...] = EXPRESSIONS
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    alignment: str = ""
+    pair_values: PairValues | None = None
+    landmarks: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    action_units: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    training_labels: npt.NDArray[np.int64] | None = None
+    training_identity: npt.NDArray[np.int64] | None = None
+    _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def memo(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Compute once per evidence what several measurements share."""
+        if key not in self._memo:
+            self._memo[key] = compute()
+        found: T = self._memo[key]
+        return found
+
+    def feature_set(self, extractor: str, which: Which) -> FeatureSet:
+        """Features of one set of pictures, checked once.
+
+        Raises:
+            DataError: wrong number of rows, or a value that is not finite under a valid row.
+        """
+        return self.memo(("features", extractor, which), lambda: self._checked(extractor, which))
+
+    def pair_set(self, extractor: str, first: Which, second: Which, pairs: Rows) -> FeatureSet:
+        """A pair extractor's values of pairs of rows, (P, 1), checked; asked for once.
+
+        Raises:
+            DataError: no pair extractors at hand, a wrong number of values, or one that is not finite.
+        """
+        key = ("pairs", extractor, first, second, pairs.tobytes())
+        return self.memo(key, lambda: self._checked_pairs(extractor, first, second, pairs))
+
+    def _checked_pairs(self, extractor: str, first: Which, second: Which, pairs: Rows) -> FeatureSet:
+        if self.pair_values is None:
+            raise DataError(f"{extractor} compares pairs of pictures, and this evidence has no pair values")
+        found = self.pair_values(extractor, first, second, pairs)
+        if found.values.shape != (len(pairs), 1):
+            raise DataError(
+                f"{extractor} values of {len(pairs)} pairs have shape {found.values.shape}, "
+                f"expected {len(pairs)} rows"
+            )
+        if not np.isfinite(found.values).all():
+            raise DataError(f"{extractor} gave values that are not finite")
+        return found
+
+    def _checked(self, extractor: str, which: Which) -> FeatureSet:
+        found = self.features(extractor, which)
+        expected = len(self.gallery_identity) if which == "gallery" else len(self)
+        values, valid = found.values, found.valid
+        if (
+            values.ndim != 2
+            or valid.shape != values.shape[:1]
+            or (which not in ("reference", "training") and len(values) != expected)
+        ):
+            raise DataError(
+                f"{extractor} features of the {which} images have shapes {values.shape} and {valid.shape}, "
+                f"expected {expected} rows"
+            )
+        if not np.isfinite(values[valid]).all():
+            raise DataError(f"{extractor} features of the {which} images hold values that are not finite")
+        return found
+
+
+def checked_rows(evidence: Evidence, rows: npt.ArrayLike) -> Rows:
+    """Rows as indices.
+
+    Raises:
+        DataError: an index outside the evidence, or one given twice.
+    """
+    found = np.asarray(rows, dtype=np.int64)
+    if found.ndim != 1 or len(np.unique(found)) != len(found):
+        raise DataError("rows to measure must be a list of different indices")
+    if len(found) and (found.min() < 0 or found.max() >= len(evidence)):
+        raise DataError(f"rows to measure must lie in 0..{len(evidence) - 1}")
+    return found

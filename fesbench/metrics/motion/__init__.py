@@ -1,0 +1,1 @@
+"""Does a clip move as the real one does."""

@@ -1,0 +1,1 @@
+"""A TOML file to rules, split, training rows and requests."""

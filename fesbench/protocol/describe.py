@@ -1,0 +1,109 @@
+"""A protocol in plain words, with the counts and the hash of its split."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from fesbench.protocol.protocol import Protocol
+from fesbench.protocol.split import BY_IMAGE, rule_in_words
+
+if TYPE_CHECKING:
+    from fesbench.data.store.aligned import AlignedStore
+
+
+def summary_of(protocol: Protocol, store: AlignedStore) -> dict[str, Any]:
+    """People and images per side (of a k-fold form: people per fold), and the hash."""
+    from fesbench.data.splits.assign import split_table
+    from fesbench.data.splits.files import sides_hash
+    from fesbench.protocol.split import assignment, build_split
+
+    split, sides = build_split(protocol, store), assignment(protocol, store)
+    summary: dict[str, Any] = {
+        "hash": sides_hash(sides) if protocol.split.n_folds else split.hash,
+        "fingerprint": store.fingerprint,
+        "by": protocol.split.by,
+        "people": {side: len(split.side(side)) for side in ("train", "validation", "test")},
+        "images": split_table(store.manifest, split).to_dict("records"),
+    }
+    if protocol.split.by == "image":
+        summary["note"] = BY_IMAGE
+    if protocol.split.n_folds:
+        folds = Counter(sides.values())
+        summary["folds"] = {fold: folds[fold] for fold in sorted(folds, key=int)}
+    return summary
+
+
+def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
+    """The rules as a person would tell them; with a `summary_of` its data also the counts."""
+    rule, split, metrics = protocol.data, protocol.split, protocol.metrics
+    lines = [f"{protocol.name}  {protocol.title}", f"hash {protocol.hash}", ""]
+    lines += textwrap.wrap(" ".join(protocol.summary.split()), 100)
+    if protocol.left_open:
+        told = f"Follows {protocol.paper}. What it leaves open" if protocol.paper else "What is open"
+        lines += ["", f"{told}, and what is done here:"]
+        for item in protocol.left_open:
+            lines += textwrap.wrap(item, 100, initial_indent="  - ", subsequent_indent="    ")
+    lines += ["", f"Data: {rule.set}, {rule.size} px, alignment {rule.alignment}."]
+    if rule.stand_ins:
+        lines.append(f"May also be served by: {', '.join(rule.stand_ins)} (--data).")
+    for extra in rule.test_sets:
+        where = f" as domain '{extra.domain}'" if extra.domain else ""
+        truth = "" if extra.truth else ", no true images"
+        lines.append(f"Tested on, never trained on: {extra.set}{where}, alignment {extra.alignment}{truth}.")
+    lines.append(f"Split: {rule_in_words(split)}.")
+    if split.by == "image":
+        lines.append(f"{BY_IMAGE[0].upper()}{BY_IMAGE[1:]}; nobody can say that it is identity-disjoint.")
+    lines += ["", "Tasks:"]
+    for task in protocol.tasks:
+        what = f"  - {task.kind} (given: {task.given}) in {', '.join(task.domains)}"
+        what += f"; from budget {task.from_budget} up"
+        if task.labels != protocol.labels[1:] and task.kind not in ("action-unit", "compound"):
+            what += f"; {', '.join(task.labels)}"
+        if task.kind == "compound":
+            what += f"; {len(task.labels)} compounds"
+        if task.kind == "action-unit":
+            what += f"; AU{', AU'.join(map(str, task.action_units))}, those that the data codes"
+        if task.takes > 1:
+            what += f"; {task.takes} takes a person"
+        if task.samples:
+            what += f"; {task.samples} of them"
+        if task.kind == "augmentation":
+            what += f"; {', '.join(map(str, task.factors))} synthetic images for each real one"
+        if task.levels != (1.0,):
+            what += f"; intensities {', '.join(f'{level:g}' for level in task.levels)}"
+        if task.smoke_labels:
+            what += f"; under smoke only {', '.join(task.smoke_labels)}"
+        lines.append(what)
+    lines += [
+        "",
+        f"Scores: {', '.join(metrics.required)}.",
+        f"Where their weights are present: {', '.join(metrics.optional) or 'nothing more'}.",
+        f"Faces by {metrics.face}; judge {metrics.judge}.",
+        f"Gallery: {metrics.gallery}; reference of distribution metrics: {metrics.reference}.",
+        "",
+    ]
+    return "\n".join(lines + ([] if summary is None else split_lines(summary)))
+
+
+def split_lines(summary: dict[str, Any]) -> list[str]:
+    """The counts of a split, by side (of a k-fold form: by fold) and by expression."""
+    if "reason" in summary:
+        return [f"Split counts: the data is not at hand. {summary['reason']}"]
+    who = "images" if summary["by"] == "image" else "people"
+    sides = ("test",) if "folds" in summary else ("train", "validation", "test")
+    counted = summary.get("folds") or summary["people"]
+    form = "by fold: " if "folds" in summary else ""
+    told = ", ".join(f"{name}: {count}" if form else f"{count} {name}" for name, count in counted.items())
+    lines = [f"Split {summary['hash'][:16]} of data {summary['fingerprint'][:16]}; {who} {form}{told}"]
+    for row in summary["images"]:
+        cells = [_cell(row, side, who) for side in sides]
+        lines.append(f"  {row['expression']:24s}" + "".join(f"{cell:32s}" for cell in cells).rstrip())
+    return lines
+
+
+def _cell(row: dict[str, Any], side: str, who: str) -> str:
+    name = f"{side} " if side != "test" else "tested "
+    people = "" if who == "images" else f" of {row[f'{side}_people']} people"
+    return f"{name}{row[side]}{people}"

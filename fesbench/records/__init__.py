@@ -1,0 +1,1 @@
+"""What a cell leaves behind: scores, signatures, samples, fingerprints."""

@@ -1,0 +1,174 @@
+"""Plan the cells of a run, check everything that it will need, run them, and build the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fesbench.protocol.budget import parse_budget
+from fesbench.records.record import REFERENCE
+from fesbench.runs.cell import CellPlan
+from fesbench.records.environment import resolve_device
+from fesbench.errors import EXIT_CELLS_FAILED, EXIT_OK, UsageError, WeightsError
+from fesbench.progress import Reporter
+from fesbench.protocol.protocol import Protocol, load_protocol
+from fesbench.records.record import Record, safe_name
+from fesbench.protocol.data_folders import Sources
+from fesbench.runs.preflight import preflight
+
+if TYPE_CHECKING:
+    from fesbench.methods.base import Method
+
+AUTO = "auto"
+CPU_SIZE = 64
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What ``fesbench run`` was asked for."""
+
+    methods: str
+    protocol: str
+    data: str | None = None
+    split: Path | None = None
+    """A CSV with identity and side, in place of the protocol's own split."""
+    source: Sources = None
+    seeds: tuple[int, ...] = (0,)
+    preset: str = AUTO
+    budget: str = AUTO
+    size: int | None = None
+    out: Path = Path("runs")
+    device: str = AUTO
+    strict: bool = False
+    report: bool = True
+
+
+@dataclass
+class RunSummary:
+    """What came of a run."""
+
+    records: list[Record]
+    missing: dict[str, str] = field(default_factory=dict)
+    """Metrics that print ``n/a`` throughout, with the reason."""
+    page: Path | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 4 where some cells failed."""
+        failed = any(record.status == "failed" for record in self.records)
+        return EXIT_CELLS_FAILED if failed else EXIT_OK
+
+
+def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
+    """Run every method under a protocol and build the HTML report.
+
+    Raises:
+        FesbenchError: a wrong option, data that cannot be had, or (``strict``) a metric that could not run.
+    """
+    from fesbench.context.folded import open_bench
+    from fesbench.runs.folds import run_plans
+    from fesbench.reports.site import build
+
+    reporter = reporter or Reporter()
+    options, protocol = _resolve(options, reporter)
+    chosen = select_methods(options.methods)
+    _check_writable(options.out)
+    missing = preflight(protocol, strict=options.strict)
+    for metric, reason in missing.items():
+        reporter.note(f"{metric}: n/a ({reason})", warning=True)
+    plans = [
+        CellPlan(method, REFERENCE if method.card.reference else options.preset, options.budget, seed)
+        for seed in options.seeds
+        for method in chosen
+        if not (method.card.reference and seed != options.seeds[0])
+    ]
+    bench = open_bench(
+        protocol, budget=options.budget, out=options.out, source=options.source, reporter=reporter
+    )
+    try:
+        records = run_plans(plans, bench, reporter, device=options.device)
+    finally:
+        bench.close()
+    page = None
+    if options.report:
+        with reporter.stage("report"):
+            page = build(options.out, options.out / "report")
+    return RunSummary(records, missing, page)
+
+
+def _resolve(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Protocol]:
+    """Settle what ``auto`` means on this machine, and say so."""
+    device = resolve_device(options.device)
+    gpu = device == "cuda"
+    preset = options.preset if options.preset != AUTO else ("paper" if gpu else "tiny")
+    budget = options.budget if options.budget != AUTO else ("standard" if gpu else "smoke")
+    if preset not in ("paper", "tiny"):
+        raise UsageError(f"--preset '{preset}' is none of paper, tiny, auto")
+    protocol = load_protocol(options.protocol)
+    size = options.size
+    if size is None and AUTO in (options.preset, options.budget) and not gpu:
+        size = min(CPU_SIZE, protocol.data.size)
+    protocol = protocol.with_overrides(size=size, data=options.data, split=options.split)
+    budget = parse_budget(budget).text
+    if AUTO in (options.preset, options.budget):
+        why = "a CUDA device is present" if gpu else "no CUDA device"
+        reporter.note(
+            f"{protocol.name}: preset {preset}, budget {budget}, {protocol.data.size} px ({why}; "
+            "--preset, --budget and --size choose otherwise)"
+        )
+    changed = {"preset": preset, "budget": budget, "size": size, "device": device}
+    return RunOptions(**{**options.__dict__, **changed}), protocol
+
+
+def select_methods(text: str) -> list[type[Method]]:
+    """Parse ``all`` or ``a,b``; the reference rows always come along, since no leaderboard goes without them.
+
+    Raises:
+        UnknownNameError: a name that is neither registered nor a file.
+    """
+    from fesbench.methods.registry import load_method, methods
+
+    known = methods()
+    references = [method for method in known.values() if method.card.reference]
+    if text == "all":
+        return references + [method for method in known.values() if not method.card.reference]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--methods names no method; give 'all' or names from 'fesbench methods'")
+    named: dict[str, type[Method]] = {}
+    for name in dict.fromkeys(names):
+        method = load_method(name)
+        taken = method.card.id in named or (name not in known and method.card.id in known)
+        if taken:
+            raise UsageError(
+                f"{name} declares the id '{method.card.id}', which another method has; rename it"
+            )
+        named[safe_name(method.card.id)] = method
+    return references + [method for method in named.values() if not method.card.reference]
+
+
+
+
+def _check_writable(out: Path) -> None:
+    from fesbench.files import atomic_write_bytes
+
+    probe = out / ".fesbench-write-test"
+    atomic_write_bytes(probe, b"")
+    probe.unlink()
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Parse ``0,1,2``.
+
+    Raises:
+        UsageError: not a list of whole numbers >= 0.
+    """
+    try:
+        seeds: Sequence[int] = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--seeds '{text}' is not a list of whole numbers such as 0,1,2") from None
+    if any(seed < 0 for seed in seeds):
+        raise UsageError(f"--seeds '{text}' holds a negative number; seeds are >= 0")
+    return tuple(dict.fromkeys(seeds))

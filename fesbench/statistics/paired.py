@@ -1,0 +1,168 @@
+"""Differences between two rows that were measured on the same people.
+
+The interval of a difference is not the difference of two intervals: what makes a person hard for one method
+makes it hard for the other, and that part cancels. So both sides are resampled with the same draws of
+people, from the sums and counts of each person (means) or from stored replicates (everything else).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from fesbench.errors import DataError
+from fesbench.statistics.intervals import (
+    FEW_CLUSTERS,
+    Interval,
+    bca,
+    bootstrap_interval,
+    expanded,
+    jackknife_interval,
+    outer,
+)
+from fesbench.statistics.significance import sign_flip_p
+
+Floats = npt.NDArray[np.float64]
+
+REPLICATES = 2000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """``a - b``.
+
+    Attributes:
+        value: The difference.
+        low, high: Its 95 % interval; NaN where the people allow none.
+        p: Two-sided p-value of "no difference"; NaN where there is none.
+        higher, lower, people: Of how many people a is higher and lower, of how many who have both; 0, 0, 0
+            where a figure has no value per person.
+        method: How interval and p were made.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    higher: int
+    lower: int
+    people: int
+    method: str
+
+
+def difference_of_means(
+    sums_a: Floats, counts_a: Floats, sums_b: Floats, counts_b: Floats, *, seed: int, level: float = 0.95
+) -> Difference:
+    """Difference of two means over the same people.
+
+    Args:
+        sums_a, counts_a: (K,) sum and number of values of each person under a.
+        sums_b, counts_b: (K,) under b; a person may lack values on one side (count 0).
+        seed: Of the resamples.
+        level: Coverage.
+
+    Raises:
+        DataError: unlike lengths, or a side without values.
+    """
+    parts = np.stack([np.asarray(x, dtype=np.float64) for x in (sums_a, counts_a, sums_b, counts_b)])
+    parts = parts[:, (parts[1] + parts[3]) > 0]
+    if parts.shape[1] == 0 or not (parts[1].sum() and parts[3].sum()):
+        raise DataError("a paired difference needs values on both sides")
+    value, both = _difference(parts.sum(axis=1)), (parts[1] > 0) & (parts[3] > 0)
+    gap = parts[0, both] / parts[1, both] - parts[2, both] / parts[3, both]
+    gap = np.where(np.abs(gap) <= 1e-12 * np.abs(parts[:, both]).max(axis=0), 0.0, gap)
+    counts = int((gap > 0).sum()), int((gap < 0).sum()), len(gap)
+    k = parts.shape[1]
+    if min((parts[1] > 0).sum(), (parts[3] > 0).sum()) < 2:
+        return Difference(value, math.nan, math.nan, math.nan, *counts, "none: one identity")
+    interval = _mean_interval(value, parts, seed, level)
+    p = sign_flip_p(_contributions(parts), seed=seed)
+    return Difference(value, interval.low, interval.high, p, *counts, f"{interval.method}; sign flips of {k}")
+
+
+def _difference(total: Floats) -> float:
+    return float(total[0] / total[1] - total[2] / total[3])
+
+
+def _contributions(parts: Floats) -> Floats:
+    """(K,) what each person adds to the difference; swaps its sign when a and b change places."""
+    total = parts.sum(axis=1)
+    center = float((total[0] + total[2]) / (total[1] + total[3]))
+    found: Floats = (parts[0] - center * parts[1]) / total[1] - (parts[2] - center * parts[3]) / total[3]
+    return found
+
+
+def _mean_interval(value: float, parts: Floats, seed: int, level: float) -> Interval:
+    from scipy.special import stdtrit
+
+    k, total = parts.shape[1], parts.sum(axis=1)
+    mean_a, mean_b = total[0] / total[1], total[2] / total[3]
+    residual = (parts[0] - mean_a * parts[1]) / total[1] - (parts[2] - mean_b * parts[3]) / total[3]
+    half = float(stdtrit(k - 1, (1 + level) / 2)) * math.sqrt(k / (k - 1) * float(residual @ residual))
+    student = Interval(value, value - half, value + half, "t over identities", k)
+    if k < FEW_CLUSTERS:
+        return student
+    drawn = _draws(k, seed) @ parts.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        draws = drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3]
+        left = total[:, None] - parts
+        deleted = left[0] / left[1] - left[2] / left[3]
+    draws, deleted = draws[np.isfinite(draws)], deleted[np.isfinite(deleted)]
+    return outer(student, bca(value, draws, deleted, expanded(level, k)), REPLICATES)
+
+
+@lru_cache(maxsize=8)
+def _draws(k: int, seed: int) -> Floats:
+    """(R, K) how often each person is drawn; made once for all figures of a comparison."""
+    even = np.full(k, 1 / k)
+    return np.random.default_rng(seed).multinomial(k, even, size=REPLICATES).astype(np.float64)
+
+
+def difference_of_deleted(
+    value: float, deleted_a: Floats, deleted_b: Floats, *, clusters: int, level: float = 0.95
+) -> Difference:
+    """Difference of two figures from their leave-one-person-out values, in one order of people.
+
+    Args:
+        value: The difference on everybody.
+        deleted_a, deleted_b: (G,) figures without each person, or without each group of people.
+        clusters: Number of people.
+        level: Coverage.
+    """
+    deleted = np.asarray(deleted_a, dtype=np.float64) - np.asarray(deleted_b, dtype=np.float64)
+    g = len(deleted)
+    found = jackknife_interval(value, deleted, names=np.arange(clusters), level=level)
+    error = math.sqrt((g - 1) / g * float(((deleted - deleted.mean()) ** 2).sum()))
+    return Difference(
+        value, found.low, found.high, _t_p(value, error, g - 1), 0, 0, 0, f"paired {found.method}"
+    )
+
+
+def difference_of_draws(
+    value: float, draws_a: Floats, draws_b: Floats, *, clusters: int, level: float = 0.95
+) -> Difference:
+    """Difference of two figures from their values on the same bootstrap draws of people.
+
+    The p-value inverts the interval: twice the smaller share of draws on one side of 0.
+    """
+    draws = np.asarray(draws_a, dtype=np.float64) - np.asarray(draws_b, dtype=np.float64)
+    kept = draws[np.isfinite(draws)]
+    found = bootstrap_interval(value, draws, clusters=clusters, level=level)
+    if clusters < FEW_CLUSTERS:
+        p = _t_p(value, float(kept.std(ddof=1)), clusters - 1)
+    else:
+        smaller = min(int((kept <= 0).sum()), int((kept >= 0).sum()))
+        p = min(1.0, 2 * (1 + smaller) / (1 + len(kept)))
+    return Difference(value, found.low, found.high, p, 0, 0, 0, f"paired {found.method}")
+
+
+def _t_p(value: float, error: float, freedom: int) -> float:
+    from scipy.special import stdtr
+
+    if error == 0:
+        return 1.0 if value == 0 else 0.0
+    return float(2 * stdtr(freedom, -abs(value) / error))

@@ -1,0 +1,183 @@
+"""Is one row better than another? Paired and unpaired differences, sign-flip tests, Holm, rank groups.
+
+The unit is a person, as in `fesbench.statistics.intervals`; every function takes its own seed.
+
+Sources: Holm (1979); Welch (1947) and Satterthwaite (1946) for groups of different people.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fesbench.errors import DataError
+from fesbench.statistics.intervals import (
+    CHUNK,
+    FEW_CLUSTERS,
+    Floats,
+    Interval,
+    cluster_mean,
+    cluster_sums,
+    expanded,
+    resampled_means,
+    t_interval,
+)
+
+EXACT_SIGN_FLIPS = 20
+"""Up to this number of identities all sign patterns are enumerated (2**19 after symmetry)."""
+
+SIGN_FLIPS = 20_000
+"""Monte Carlo sign patterns beyond that; the smallest possible p-value is 1 / (SIGN_FLIPS + 1)."""
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """``a - b`` on the same requests.
+
+    Attributes:
+        value, low, high: Mean difference with its interval.
+        p: Two-sided sign-flip p-value over clusters.
+        improved: Share of clusters whose mean is higher under ``a`` (ties count one half), in [0, 1].
+        clusters: Number of clusters.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    improved: float
+    clusters: int
+
+
+def sign_flip_p(sums: Floats, *, seed: int, flips: int = SIGN_FLIPS) -> float:
+    """Two-sided p-value of the total when, under the null hypothesis, each cluster's sign is arbitrary.
+
+    Exact for up to 20 clusters, else Monte Carlo with the observed pattern counted in (never 0).
+    """
+    observed = abs(float(sums.sum()))
+    tolerance = 1e-12 * float(np.abs(sums).sum())  # patterns equal up to rounding count as reached
+    if len(sums) <= EXACT_SIGN_FLIPS:
+        totals = sums[:1].copy()  # the first sign is fixed: |total| is symmetric
+        for s in sums[1:]:
+            totals = np.concatenate((totals + s, totals - s))
+        return float((np.abs(totals) >= observed - tolerance).mean())
+    rng, reached, rows = np.random.default_rng(seed), 0, max(1, CHUNK // len(sums))
+    for start in range(0, flips, rows):
+        signs = rng.integers(0, 2, (min(rows, flips - start), len(sums)), dtype=np.int8) * 2.0 - 1.0
+        reached += int((np.abs(signs @ sums) >= observed - tolerance).sum())
+    return (1 + reached) / (1 + flips)
+
+
+def paired_difference(
+    a: npt.ArrayLike, b: npt.ArrayLike, clusters: npt.ArrayLike, *, seed: int, level: float = 0.95
+) -> PairedDifference:
+    """Mean of ``a - b`` over the same requests, its interval, and the sign-flip p-value.
+
+    Raises:
+        DataError: the two are not given on the same requests, or hold NaN.
+    """
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if x.shape != y.shape:
+        raise DataError(
+            f"a paired difference needs the same requests on both sides; got {x.shape} and {y.shape}"
+        )
+    interval = cluster_mean(x - y, clusters, seed=seed, level=level)
+    sums, _ = cluster_sums(x - y, clusters)
+    improved = float((sums > 0).mean() + (sums == 0).mean() / 2)
+    p = sign_flip_p(sums, seed=seed)
+    return PairedDifference(interval.value, interval.low, interval.high, p, improved, interval.clusters)
+
+
+def unpaired_difference(
+    a: npt.ArrayLike,
+    a_clusters: npt.ArrayLike,
+    b: npt.ArrayLike,
+    b_clusters: npt.ArrayLike,
+    *,
+    seed: int,
+    replicates: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """Mean of ``a`` minus mean of ``b`` where the two are of different people, who are resampled apart.
+
+    Welch's t on the two cluster-robust standard errors with Satterthwaite's degrees of freedom; from 8
+    clusters on either side on, the outer bounds of it and of the expanded percentile bootstrap.
+
+    Raises:
+        DataError: fewer than two clusters on a side, no values, or NaN.
+    """
+    sides = [cluster_sums(a, a_clusters), cluster_sums(b, b_clusters)]
+    means = [float(sums.sum() / counts.sum()) for sums, counts in sides]
+    value, few = means[0] - means[1], min(len(sums) for sums, _ in sides)
+    total = sum(len(sums) for sums, _ in sides)
+    if few < 2:
+        raise DataError("a difference between groups of people needs two people or more in each")
+    squares = []
+    for (sums, counts), mean in zip(sides, means, strict=True):
+        k, residual = len(sums), sums - mean * counts
+        squares.append(k / (k - 1) * float(residual @ residual) / float(counts.sum()) ** 2)
+    spread = sum(square**2 / (len(sums) - 1) for square, (sums, _) in zip(squares, sides, strict=True))
+    freedom = sum(squares) ** 2 / spread if spread > 0 else float(total - 2)
+    found = t_interval(value, math.sqrt(sum(squares)), freedom + 1, level, "welch t over identities")
+    if few < FEW_CLUSTERS:
+        return Interval(found.value, found.low, found.high, found.method, total)
+    rng = np.random.default_rng(seed)
+    first, second = (resampled_means(sums, counts, rng, replicates) for sums, counts in sides)
+    tail = (1 - expanded(level, few)) / 2
+    low, high = np.quantile(first - second, [tail, 1 - tail])
+    how = f"outer bounds of welch t and independent cluster bootstrap, {replicates} replicates"
+    return Interval(value, min(found.low, float(low)), max(found.high, float(high)), how, total)
+
+
+def holm(p_values: Sequence[float] | Floats) -> Floats:
+    """Holm's step-down adjusted p-values, in the order given; valid under any dependence."""
+    p = np.asarray(p_values, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise DataError("p-values must lie in [0, 1]")
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def rank_groups(
+    names: Sequence[str],
+    per_request_values: Mapping[str, npt.ArrayLike],
+    clusters: npt.ArrayLike,
+    higher_is_better: bool,
+    seed: int,
+    *,
+    level: float = 0.95,
+) -> dict[str, int]:
+    """Groups 1, 2, ...: a new one starts where a row is significantly worse than its group's first row.
+
+    All pairs are tested by sign flips over clusters and Holm-corrected together, so two rows in different
+    adjacent groups differ from their group's leader at the family-wise level; rows within a group are ties.
+
+    Args:
+        names: Rows to rank.
+        per_request_values: One value a request for each name, all on the same requests.
+        clusters: (N,) identity of each request.
+        higher_is_better: Direction of the metric.
+        seed: Of the Monte Carlo sign flips.
+        level: 1 - family-wise error.
+    """
+    if not names:
+        return {}
+    sums = {name: cluster_sums(per_request_values[name], clusters)[0] for name in names}
+    sign = -1.0 if higher_is_better else 1.0
+    order = sorted(names, key=lambda name: (sign * float(sums[name].sum()), name))
+    pairs = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
+    adjusted = holm([sign_flip_p(sums[a] - sums[b], seed=seed) for a, b in pairs])
+    differs = {pair: bool(p < 1 - level) for pair, p in zip(pairs, adjusted, strict=True)}
+    groups, leader, group = {}, order[0], 1
+    for name in order:
+        if name != leader and differs[leader, name]:
+            leader, group = name, group + 1
+        groups[name] = group
+    return groups

@@ -1,0 +1,219 @@
+"""What can go wrong in training, noticed while it runs: NaN, divergence, dead discriminators, collapse.
+
+Two kinds of evidence: the logged losses, and probes, where the method makes every label from a few held-out
+neutral faces. A collapsed method is still scored, and marked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fesbench.methods.batches import RequestBatch
+
+WARM_UP = 10
+"""Logged values of a loss before it can be said to diverge or a discriminator to be dead."""
+DIVERGED = 1e3
+PATIENCE = 10
+"""Logged values in a row that a dead discriminator must show."""
+LATE = 0.5
+"""Share of a phase after which probes count; before, a generator may well not have learned its label yet."""
+DIVERSITY = 0.1
+CONDITION = 0.05
+PROBES = 2
+"""Probes in a row that a collapse must show."""
+
+
+@dataclass(frozen=True)
+class HealthEvent:
+    """Something that a reader of the scores should know.
+
+    Attributes:
+        kind: "nan", "divergence", "discriminator-collapse", "discriminator-gap", "mode-collapse",
+            "condition-collapse".
+        step: of the phase, counted from 1.
+        message: one plain sentence.
+    """
+
+    kind: str
+    step: int
+    message: str
+
+
+@dataclass
+class HealthMonitor:
+    """Watches one training; its state is plain data, so that a resumed run notices the same things.
+
+    Args:
+        on_event: called once for each kind and phase, when it is noticed.
+    """
+
+    on_event: Callable[[HealthEvent], None] | None = None
+    events: list[HealthEvent] = field(default_factory=list)
+    phase: str = ""
+    early: dict[str, list[float]] = field(default_factory=dict)
+    streaks: dict[str, int] = field(default_factory=dict)
+    noticed: list[str] = field(default_factory=list)
+
+    def start(self, phase: str) -> None:
+        """Begin a phase; counts start anew."""
+        self.phase, self.early, self.streaks, self.noticed = phase, {}, {}, []
+
+    def losses(self, step: int, values: Mapping[str, float]) -> bool:
+        """Look at logged losses; false when training must stop because one is not finite."""
+        broken = [name for name, value in values.items() if not math.isfinite(value)]
+        if broken:
+            self._note("nan", step, f"{self.phase}: {', '.join(broken)} is not a number; training stopped")
+            return False
+        for name, value in values.items():
+            self._watch_growth(name, value, step)
+        if "probability_gap" in values:
+            self._watch(
+                "discriminator-gap",
+                values["probability_gap"] > 0.98,
+                PATIENCE,
+                step,
+                f"{self.phase}: the discriminator tells real from generated with certainty; the generator "
+                "gets no signal",
+            )
+        for name, floor in (("critic_gap", 1e-4), ("probability_gap", 1e-3)):
+            if name in values:
+                self._watch(
+                    f"discriminator-collapse:{name}",
+                    abs(values[name]) < floor,
+                    PATIENCE,
+                    step,
+                    f"{self.phase}: the discriminator no longer tells real from generated at all",
+                )
+        return True
+
+    def weights(self, step: int, state: Mapping[str, Tensor]) -> bool:
+        """Look at the learned state; false when training must stop because it is not finite."""
+        broken = [n for n, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
+        if broken:
+            self._note("nan", step, f"{self.phase}: {broken[0]} is not a number; training stopped")
+        return not broken
+
+    def probe(self, step: int, progress: float, measured: ProbeValues) -> None:
+        """Look at what the method makes.
+
+        Args:
+            step: of the phase.
+            progress: share of the phase that is done.
+            measured: from ``Probe.measure``.
+        """
+        if progress < LATE:
+            return
+        self._watch(
+            "mode-collapse",
+            measured.diversity < DIVERSITY,
+            PROBES,
+            step,
+            f"{self.phase}: outputs for different people differ {measured.diversity:.3f} times as much as "
+            "their inputs; the generator makes one face",
+        )
+        self._watch(
+            "condition-collapse",
+            measured.condition < CONDITION,
+            PROBES,
+            step,
+            f"{self.phase}: outputs for different labels differ {measured.condition:.3f} times as much as "
+            "real expressions do; the generator ignores its label",
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Everything that must survive a restart, as JSON."""
+        return {
+            "events": [asdict(event) for event in self.events],
+            "phase": self.phase,
+            "early": self.early,
+            "streaks": self.streaks,
+            "noticed": self.noticed,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take ``state`` back."""
+        self.events = [HealthEvent(**event) for event in state["events"]]
+        self.phase, self.early = state["phase"], {k: list(v) for k, v in state["early"].items()}
+        self.streaks, self.noticed = dict(state["streaks"]), list(state["noticed"])
+
+    def _watch_growth(self, name: str, value: float, step: int) -> None:
+        early = self.early.setdefault(name, [])
+        if len(early) < WARM_UP:
+            early.append(abs(value))
+            return
+        usual = max(1.0, float(np.median(early)))
+        if abs(value) > DIVERGED * usual:
+            self._note(
+                "divergence",
+                step,
+                f"{self.phase}: {name} reached {value:.3g}, over {DIVERGED:g} times its early {usual:.3g}",
+            )
+
+    def _watch(self, key: str, bad: bool, patience: int, step: int, message: str) -> None:
+        self.streaks[key] = self.streaks.get(key, 0) + 1 if bad else 0
+        if self.streaks[key] >= patience:
+            self._note(key.partition(":")[0], step, message)
+
+    def _note(self, kind: str, step: int, message: str) -> None:
+        if kind in self.noticed:
+            return
+        self.noticed.append(kind)
+        event = HealthEvent(kind, step, message)
+        self.events.append(event)
+        if self.on_event is not None:
+            self.on_event(event)
+
+
+@dataclass(frozen=True)
+class ProbeValues:
+    """What a probe measured.
+
+    Attributes:
+        diversity: mean distance between outputs of different people under one label, over that of the inputs.
+        condition: mean distance between outputs of different labels from one person, over that between the
+            mean real images of those labels.
+    """
+
+    diversity: float
+    condition: float
+
+
+class Probe:
+    """A fixed set of requests: every label from a few neutral faces.
+
+    Args:
+        requests: P people x K labels, person by person.
+        people: P >= 2.
+        real_difference: mean absolute difference between the labels' real mean images, [-1, 1] units.
+    """
+
+    def __init__(self, requests: RequestBatch, people: int, real_difference: float) -> None:
+        self.requests, self.people, self.real_difference = requests, people, real_difference
+
+    @torch.inference_mode()
+    def measure(self, synthesize: Callable[[RequestBatch], Tensor]) -> ProbeValues:
+        """Make the images and compare them; pixels that are not finite count as zero."""
+        # A multiple of the people, small enough for a laptop at 256 px.
+        made = [synthesize(self.requests[start : start + 16]) for start in range(0, len(self.requests), 16)]
+        images = torch.nan_to_num(torch.cat(made)).unflatten(0, (self.people, -1))
+        inputs = self.requests.source.unflatten(0, (self.people, -1))[:, 0]
+        outputs_apart = float(np.mean([_spread(images[:, k]) for k in range(images.shape[1])]))
+        labels_apart = float(np.mean([_spread(images[p]) for p in range(self.people)]))
+        return ProbeValues(
+            diversity=outputs_apart / max(_spread(inputs), 1e-6),
+            condition=labels_apart / max(self.real_difference, 1e-6),
+        )
+
+
+def _spread(images: Tensor) -> float:
+    """Mean absolute difference over all pairs of (N, 3, H, W)."""
+    count = len(images)
+    pairs: Sequence[tuple[int, int]] = [(i, j) for i in range(count) for j in range(i)]
+    return float(np.mean([(images[i] - images[j]).abs().mean().item() for i, j in pairs])) if pairs else 0.0

@@ -1,0 +1,1 @@
+"""Pretrained files: where they come from, their digests, their licenses."""

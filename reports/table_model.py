@@ -1,0 +1,106 @@
+"""A table of scores: its columns, rows and cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fesbench.protocol.split import BY_IMAGE
+
+from .metric_display import Style
+
+
+@dataclass
+class Cell:
+    """One figure of one row, or the reason why there is none."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n_requested: int = 0
+    n_valid: int = 0
+    identities: int = 0
+    signature: str = ""
+    reason: str = ""
+    judge: str = ""
+    rank: int | None = None
+    best: bool = False
+    seeds: tuple[float, ...] = ()
+    extra: str = ""
+    """One more fact below the figure, such as the spread over a recognizer's seeds."""
+
+    @property
+    def partly_valid(self) -> bool:
+        """Whether fewer pictures were valid than were asked for."""
+        return self.value is not None and self.n_valid < self.n_requested
+
+
+@dataclass
+class Column:
+    """One metric, with the one comparison key that its figures share."""
+
+    style: Style
+    signature: str = ""
+    others: list[tuple[str, str]] = field(default_factory=list)
+    """Rows whose full signature differs (valid n, code version) though their comparison key does not."""
+    chance: float | None = None
+    rank_rule: str = ""
+
+
+@dataclass
+class Row:
+    """One method, or one reference row."""
+
+    id: str
+    title: str
+    year: int
+    reference: bool
+    outside: bool
+    given: str
+    cells: dict[str, Cell]
+    marks: list[tuple[str, str]] = field(default_factory=list)
+    """(short word, full sentence) of what a reader must know: collapsed, failed, suspicious."""
+    n_seeds: int = 1
+    average_rank: float | None = None
+    rank_spread: tuple[int, int] | None = None
+
+
+@dataclass
+class Table:
+    """One task in one domain."""
+
+    id: str
+    task: str
+    domain: str
+    columns: list[Column]
+    groups: list[tuple[str, list[Row]]]
+    """(what was given, rows), label first; each group is ranked by itself."""
+    unavailable: list[tuple[str, str]] = field(default_factory=list)
+    """Metrics for which no row has a figure, with the reasons."""
+    n_requests: int = 0
+    identities: int = 0
+    units: str = "people"
+    """What intervals resample: "people" or "images"."""
+    sorted_by: str = ""
+    """The metric by which rows stand, "" where none has a direction."""
+
+    @property
+    def split_note(self) -> str:
+        """What a reader must know of the split, "" where people are disjoint."""
+        return BY_IMAGE if self.units == "images" else ""
+
+    @property
+    def folded(self) -> list[tuple[str, str]]:
+        """Metrics without any figure that share their reason, as one line: (names, reason)."""
+        lines: dict[str, list[str]] = {}
+        for metric, reason in self.unavailable:
+            lines.setdefault(reason, []).append(metric)
+        return [(", ".join(metrics), reason) for reason, metrics in lines.items()]
+
+    @property
+    def rows(self) -> list[Row]:
+        """Every row, group by group."""
+        return [row for _, rows in self.groups for row in rows]
+
+    def column(self, metric: str) -> Column | None:
+        """A metric's column, None where it has none."""
+        return next((c for c in self.columns if c.style.name == metric), None)

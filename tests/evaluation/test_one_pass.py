@@ -1,0 +1,164 @@
+"""One pass over the pictures: each is decoded once, each network sees it once, equal ones count as one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fesbench.context.context import Bench
+from fesbench.data import images as image_files
+from fesbench.evaluation.score import score_cell
+from fesbench.external.requests_export import asked
+from fesbench.external.submission import read_answers
+from fesbench.extractors import registry
+from fesbench.extractors.base import Extractor
+from fesbench.extractors.cache import FeatureCache, content_key
+from fesbench.files import fesbench_home
+from fesbench.metrics import metric
+from fesbench.progress import Reporter
+from fesbench.protocol.protocol import Protocol, load_protocol
+from fesbench.protocol.requests import build_requests
+from fesbench.protocol.schema import MetricRule
+from fesbench.protocol.split import build_split
+from fesbench.records.record import Cell, Record
+from tests.end_to_end import MINI, figures
+
+NAMES = ("dlib", "dlib-hog", "inception-tf-2015")
+FIRST = ("ECS", "FSS", "Rank-1", "FD-dlib", "FID", "KID", "SSIM", "PSNR")
+LATER = ("ECS-restricted", "FVS", "ACD-I-expressions", "Diversity", "Face-not-found", "Coverage", "MS-SSIM")
+
+
+class Counting(Extractor):
+    """Colors as features; counts how often it sees each picture."""
+
+    def __init__(self, name: str, classes: tuple[str, ...] = ()) -> None:
+        self.name, self.classes, self.label_names = name, classes, classes
+        self.needs_landmarks = name == "dlib"
+        self.seen: Counter[bytes] = Counter()
+
+    @property
+    def signature(self) -> str:
+        return f"{self.name}:counting"
+
+    def extract(
+        self, images: np.ndarray, landmarks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        points = landmarks if self.needs_landmarks else [None] * len(images)
+        self.seen.update(content_key(image, mark) for image, mark in zip(images, points, strict=True))
+        width = max(len(self.classes), 5)
+        values = images.reshape(len(images), -1)[:, 1000::10007][:, :width].astype(np.float32)
+        values = np.pad(values, ((0, 0), (0, width - values.shape[1]))) / 255 + 0.01
+        return values / values.sum(1, keepdims=True), np.ones(len(images), dtype=bool)
+
+
+def with_metrics(protocol: Protocol, names: tuple[str, ...]) -> Protocol:
+    rule = protocol.metrics.model_dump() | {"required": names, "optional": ()}
+    return protocol.model_copy(update={"metrics": MetricRule.model_validate(rule)})
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shared-home")
+
+
+@pytest.fixture
+def counters(monkeypatch: pytest.MonkeyPatch) -> dict[str, Counting]:
+    found = {name: Counting(name) for name in NAMES}
+    monkeypatch.setattr(registry, "network", lambda name: found[name])
+    return found
+
+
+@pytest.fixture
+def bench(
+    shared: Path, counters: dict[str, Counting], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Bench:
+    monkeypatch.setenv("FESBENCH_HOME", str(shared))
+    assert fesbench_home() == shared
+    protocol = with_metrics(load_protocol(MINI).with_overrides(size=64, data=None), FIRST)
+    _, store = asked(protocol, "standard", None, Reporter())
+    split = build_split(protocol, store)
+    requests, not_run = build_requests(protocol, store, split, "standard")
+    judge: Any = Counting("judge", tuple(protocol.labels))
+    cache = FeatureCache(tmp_path / "features.sqlite")
+    made = Bench(protocol, store, split, "standard", requests, not_run, judge, {}, cache, tmp_path)
+    made._extractors.update(counters)
+    return made
+
+
+def answered(bench: Bench, folder: Path) -> np.ndarray:
+    """A folder of answers on disk; the first two are equal."""
+    draw = np.random.default_rng(0)
+    size = bench.store.size
+    images = draw.integers(0, 256, (len(bench.requests), size, size, 3), dtype=np.uint8)
+    images[1] = images[0]
+    folder.mkdir()
+    for name, image in zip(bench.requests["request"], images, strict=True):
+        Image.fromarray(image).save(folder / f"{name}.png")
+    return images
+
+
+def score(bench: Bench, images: np.ndarray, folder: Path) -> Record:
+    cell = Cell(
+        method="outside",
+        protocol=bench.protocol.name,
+        protocol_hash=bench.protocol.hash,
+        data="avatars",
+        data_fingerprint=bench.store.fingerprint,
+        preset="external",
+        budget="standard",
+        seed=0,
+    )
+    record = Record(cell=cell)
+    score_cell(bench, record, bench.requests, folder, images=images)
+    return record
+
+
+def test_each_picture_is_decoded_once_and_seen_once(
+    bench: Bench, counters: dict[str, Counting], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = answered(bench, tmp_path / "ours")
+    decoded: Counter[str] = Counter()
+    decode = image_files.decode_image
+
+    def counted(content: bytes, name: str) -> np.ndarray:
+        decoded[name] += 1
+        return decode(content, name)
+
+    monkeypatch.setattr(image_files, "decode_image", counted)
+    answers = read_answers(tmp_path / "ours", bench.requests, bench.store.size)
+    record = score(bench, answers.stack(), tmp_path)
+    assert {score.metric for score in record.scores if score.value is not None} == set(FIRST)
+    assert set(decoded.values()) == {1}
+    assert len(decoded) == len(bench.requests)
+    assert record.counts["identical"] == 1
+    used = {name for score in FIRST for name in registry.weights_of(metric(score).card.extractor)}
+    assert set(record.weights) == used
+    assert all(told["license"] for told in record.weights.values())
+    everybody = [*counters.values(), bench.judge]
+    for extractor in everybody:
+        assert set(extractor.seen.values()) == {1}, extractor.name  # type: ignore[union-attr]
+    distinct = {content_key(image) for image in made}
+    assert distinct <= set(counters["inception-tf-2015"].seen)
+    assert set(counters["dlib-hog"].seen) == distinct
+    assert len(distinct) == len(made) - 1
+
+
+def test_a_metric_that_is_added_later_runs_no_network(
+    bench: Bench, counters: dict[str, Counting], tmp_path: Path
+) -> None:
+    images = answered(bench, tmp_path / "ours")
+    before = figures(score(bench, images, tmp_path))
+    everybody: list[Any] = [*counters.values(), bench.judge]
+    for extractor in everybody:
+        extractor.seen.clear()
+    bench.protocol = with_metrics(bench.protocol, FIRST + LATER)
+    after = score(bench, images, tmp_path)
+    assert {score.metric for score in after.scores if score.value is not None} >= {*LATER} - {"MS-SSIM"}
+    assert {extractor.name: dict(extractor.seen) for extractor in everybody if extractor.seen} == {}
+    later = figures(after)
+    assert {key: later[key] for key in before} == before

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from fesbench.metrics.expression.discriminator import DISCRIMINATOR, DiscriminatorAccuracy
+
+CLASSES = ("neutral", "happiness", "anger")
+NEUTRAL, ANGER, HAPPINESS, SURPRISE = 0, 1, 5, 7
+
+
+def one_hot(columns):
+    return np.eye(3)[np.asarray(columns)]
+
+
+@pytest.fixture
+def judged(make_evidence):
+    def make(**fields):
+        features = {
+            (DISCRIMINATOR, "generated"): one_hot([1, 1, 2, 0]),
+            (DISCRIMINATOR, "truth"): one_hot([1, 2, 2, 2]),
+            (DISCRIMINATOR, "training"): one_hot([0, 1, 1, 2, 0]),
+        }
+        given = {
+            "labels": np.array([HAPPINESS, HAPPINESS, ANGER, ANGER]),
+            "columns": {DISCRIMINATOR: CLASSES},
+            "training_labels": np.array([NEUTRAL, HAPPINESS, ANGER, ANGER, HAPPINESS]),
+            "training_identity": np.array([7, 7, 7, 8, 8]),
+        }
+        return make_evidence([0, 0, 1, 2], features=features, **(given | fields))
+
+    return make
+
+
+def measure(which, evidence, rows=None):
+    return DiscriminatorAccuracy(which).measure(evidence, np.arange(4) if rows is None else rows)
+
+
+def test_by_hand(judged):
+    evidence = judged()
+    assert measure("generated", evidence).per_sample.tolist() == [1, 1, 1, 0]
+    assert measure("truth", evidence).per_sample.tolist() == [1, 0, 1, 1]
+    # Of the training pictures those that show what is asked for: right, wrong, right, wrong.
+    training = measure("training", evidence)
+    assert (training.value, training.n_valid, training.identities) == (0.5, 4, 2)
+    assert training.per_sample is None
+    assert training.replicates.values.tolist() == [0.5, 0.5]
+    assert training.replicates.clusters == (7, 8)
+
+
+def test_of_one_expression(judged):
+    evidence = judged()
+    assert measure("training", evidence, [2, 3]).value == 0.5
+    assert measure("truth", evidence, [2, 3]).value == 1
+
+
+def test_it_says_that_it_judges_itself():
+    for which in ("generated", "truth", "training"):
+        metric = DiscriminatorAccuracy(which)
+        assert "self-assessment" in metric.card.title
+        assert metric.settings()["judge"] == "self"
+    assert DiscriminatorAccuracy("truth").card.needs == {"truth"}
+
+
+def test_what_the_head_has_no_class_for_is_not_valid(judged):
+    evidence = judged(labels=np.array([HAPPINESS, HAPPINESS, SURPRISE, -1]))
+    found = measure("generated", evidence)
+    assert (found.value, found.n_valid, found.n_requested) == (1.0, 2, 4)
+    nothing = measure("generated", judged(labels=np.full(4, SURPRISE)))
+    assert nothing.value is None
+
+
+def test_a_request_without_a_true_image_is_not_valid(judged):
+    evidence = judged()
+    evidence.requests["target"] = [0, -1, 2, -1]
+    found = measure("truth", evidence)
+    assert (found.value, found.n_valid) == (1.0, 2)
+
+
+def test_unknown_training_labels_have_a_reason(judged):
+    found = measure("training", judged(training_labels=None))
+    assert (found.value, found.reason) == (None, "the training pictures' labels are not known")

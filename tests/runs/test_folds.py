@@ -1,0 +1,163 @@
+"""k-fold forms: everybody is tested once, by networks that never saw them, and all are scored together."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fesbench.context.context import Bench
+from fesbench.context.folded import FoldedBench, open_bench
+from fesbench.external.evaluate import evaluate_folder
+from fesbench.external.requests_export import asked
+from fesbench.judges import training as judges
+from fesbench.judges.expression import Judge
+from fesbench.methods.registry import methods
+from fesbench.progress import Reporter
+from fesbench.protocol.protocol import Protocol, load_protocol
+from fesbench.records.record import FOLDS, REFERENCE, Record, load_record
+from fesbench.runs import folds
+from fesbench.runs.cell import CellPlan
+from fesbench.runs.engines.local import run_cells
+from fesbench.runs.folds import run_plans
+from tests.end_to_end import PROTOCOLS, figures
+
+FOLDED = str(PROTOCOLS / "folded@1.toml")
+SEEN: list[set[bytes]] = []
+TRAIN = judges.train_judge
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shared-home")
+
+
+@pytest.fixture(autouse=True)
+def _shared_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FESBENCH_HOME", str(home))
+    monkeypatch.setattr(judges, "train_judge", quick_judge)
+
+
+def quick_judge(images: np.ndarray, labels: np.ndarray, **options: Any) -> Judge:
+    """A judge of one epoch; what it was trained on is remembered."""
+    SEEN.append({image.tobytes() for image in images})
+    recipe = dataclasses.replace(judges.JUDGE_RECIPE, epochs=1)
+    return functools.partial(TRAIN, recipe=recipe)(images, labels, **options)
+
+
+def rules() -> Protocol:
+    return load_protocol(FOLDED).with_overrides(size=32)
+
+
+def plans(*names: str) -> list[CellPlan]:
+    return [CellPlan(methods()[name], REFERENCE, "steps=2", 0) for name in names]
+
+
+@pytest.fixture(scope="module")
+def scored(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[FoldedBench, list[Record], Path]:
+    """The rows copy and mean-shift over three folds."""
+    out = tmp_path_factory.mktemp("runs")
+    patch = pytest.MonkeyPatch()
+    with patch.context() as change:
+        change.setattr(judges, "train_judge", quick_judge)
+        change.setitem(os.environ, "FESBENCH_HOME", str(home))
+        SEEN.clear()
+        bench = open_bench(rules(), budget="steps=2", out=out)
+        assert isinstance(bench, FoldedBench)
+        return bench, run_plans(plans("copy", "mean-shift"), bench, Reporter(), device="cpu"), out
+
+
+def test_everybody_is_tested_once_and_judged_by_a_stranger(scored: tuple[FoldedBench, Any, Any]) -> None:
+    bench = scored[0]
+    identity = bench.store.manifest.table["identity"].to_numpy()
+    everybody = sorted(set(identity))
+    assert sorted(who for fold in bench.folds.values() for who in fold.split.test) == everybody
+    assert len(SEEN) == len(bench.folds) >= 2
+    for fold, seen in zip(bench.folds.values(), SEEN, strict=True):
+        others = np.flatnonzero([who in fold.split.test | fold.split.validation for who in identity])
+        assert seen
+        assert seen.isdisjoint({bench.store.images[row].tobytes() for row in others})
+    for who, number in bench.fold_of.items():
+        assert who not in bench.folds[number].split.train
+
+
+def test_the_pooled_record_holds_everybody(scored: tuple[FoldedBench, list[Record], Path]) -> None:
+    bench, records, out = scored
+    people = sorted(set(bench.store.manifest.table["identity"]))
+    for record in records:
+        assert record.status == "scored"
+        pooled = next(s for s in record.scores if s.metric == "SSIM" and s.expression == "all")
+        assert (pooled.identities, pooled.n_requested) == (len(people), 7 * len(people))
+        assert "p:folded@1+size=32:" in pooled.signature
+        table = pd.read_csv(out / record.cell.folder / "requests.csv")
+        assert sorted(set(table["identity"])) == people
+        assert record.data["split"]["rule"].endswith("into 3 folds, each tested once")
+
+
+def test_a_mean_over_all_is_the_mean_of_its_folds(scored: tuple[FoldedBench, list[Record], Path]) -> None:
+    bench, records, out = scored
+    for metric in ("SSIM", "ECS"):
+        key = ("expression", "in", "all", metric)
+        parts = []
+        for number, fold in bench.folds.items():
+            cell = records[1].cell.model_copy(
+                update={"protocol": fold.protocol.name, "protocol_hash": fold.protocol.hash}
+            )
+            part = load_record(out / FOLDS / cell.folder)
+            assert part.cell.protocol == f"folded@1+size=32+fold={number}"
+            parts.append((figures(part)[key][0], len(fold.split.test)))
+        weighted = sum(value * n for value, n in parts) / sum(n for _, n in parts)  # type: ignore[operator]
+        assert figures(records[1])[key][0] == pytest.approx(weighted, rel=1e-6)
+
+
+def test_the_same_command_again_runs_nothing_twice(scored: tuple[FoldedBench, list[Record], Path]) -> None:
+    _, records, out = scored
+    SEEN.clear()
+    paths = sorted(out.rglob("record.json"))
+    before = [load_record(path.parent).stages for path in paths]
+    again = open_bench(rules(), budget="steps=2", out=out)
+    found = run_plans(plans("copy", "mean-shift"), again, Reporter(), device="cpu")
+    assert not SEEN
+    assert sorted(out.rglob("record.json")) == paths
+    assert [load_record(path.parent).stages for path in paths] == before
+    assert [figures(record) for record in found] == [figures(record) for record in records]
+
+
+def test_a_fold_that_fails_fails_the_whole_and_says_which(
+    scored: tuple[FoldedBench, list[Record], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, _records, _out = scored
+
+    def breaking(planned: Sequence[CellPlan], fold: Bench, *rest: Any, **more: Any) -> list[Record]:
+        found = run_cells(planned, fold, *rest, **more)
+        if fold is list(bench.folds.values())[-1]:
+            found[0].status, found[0].error = "failed", "Traceback ...\nMethodError: no"
+        return found
+
+    monkeypatch.setattr(folds, "run_cells", breaking)
+    broken, whole = run_plans(plans("copy", "mean-shift"), bench, Reporter(), device="cpu")
+    assert (broken.status, broken.scores) == ("failed", [])
+    assert broken.error == f"fold {list(bench.folds)[-1]} failed: MethodError: no"
+    assert whole.status == "scored"
+
+
+def test_outside_images_of_all_folds_are_scored_together(
+    scored: tuple[FoldedBench, list[Record], Path], tmp_path: Path
+) -> None:
+    bench, records, out = scored
+    requests, _ = asked(rules(), "steps=2", None, Reporter())
+    assert list(requests["request"]) == list(bench.requests["request"])
+    made = out / records[1].cell.folder / "images"
+    place = tmp_path / "images"
+    place.mkdir()
+    for name in requests["request"]:
+        (place / f"{name}.png").write_bytes((made / f"{name}.png").read_bytes())
+    record = evaluate_folder(place, protocol=FOLDED, size=32, name="outside", budget="steps=2", out=out)
+    assert figures(record) == figures(records[1])

@@ -1,0 +1,121 @@
+"""Paired differences: by hand, against the plain paired test, and what must cancel."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from fesbench.errors import DataError
+from fesbench.statistics.intervals import cluster_sums
+from fesbench.statistics.paired import difference_of_deleted, difference_of_draws, difference_of_means
+from fesbench.statistics.significance import paired_difference
+
+
+def sums(values, who):
+    return cluster_sums(np.asarray(values, dtype=float), np.asarray(who))
+
+
+def test_three_people_by_hand():
+    # differences of the people's means: 1, 2, 6; equal counts, so 3 +- t(2) * sd / sqrt(3)
+    found = difference_of_means(*sums([2, 4, 9], [0, 1, 2]), *sums([1, 2, 3], [0, 1, 2]), seed=0)
+    half = stats.t.ppf(0.975, 2) * np.std([1, 2, 6], ddof=1) / math.sqrt(3)
+    assert (found.value, found.low, found.high) == pytest.approx((3, 3 - half, 3 + half))
+    assert found.p == 2 / 8  # only all signs alike reach the observed total
+    assert (found.higher, found.lower, found.people) == (3, 0, 3)
+
+
+def test_equal_counts_give_the_plain_paired_test():
+    rng, who = np.random.default_rng(0), np.repeat(np.arange(30), 7)
+    a, b = rng.normal(size=210), rng.normal(size=210) + 0.1
+    mine, plain = (
+        difference_of_means(*sums(a, who), *sums(b, who), seed=3),
+        paired_difference(a, b, who, seed=3),
+    )
+    assert mine.value == pytest.approx(plain.value)
+    assert mine.p == pytest.approx(plain.p)
+    assert mine.high - mine.low == pytest.approx(plain.high - plain.low, rel=0.1)  # other draws
+    assert mine.higher / 30 == plain.improved
+
+
+def test_what_people_share_cancels():
+    rng = np.random.default_rng(1)
+    level, noise = 10 * rng.normal(size=20), 0.1 * rng.normal(size=20)
+    found = difference_of_means(*sums(level + noise, range(20)), *sums(level, range(20)), seed=0)
+    assert found.high - found.low < 0.3
+
+
+def test_unequal_counts_are_weighed_and_a_person_without_values_is_not_asked():
+    # a: person 0 has 1 of 3 pictures; person 3 has values under b alone
+    found = difference_of_means(
+        np.array([3.0, 6, 6, 0]),
+        np.array([1.0, 3, 3, 0]),
+        np.array([3.0, 3, 3, 5]),
+        np.array([3.0, 3, 3, 5]),
+        seed=0,
+    )
+    assert found.value == pytest.approx(15 / 7 - 1)
+    assert (found.higher, found.lower, found.people) == (3, 0, 3)
+    assert found.low < found.value < found.high
+
+
+def test_one_person_allows_no_interval():
+    found = difference_of_means(np.array([3.0]), np.array([2.0]), np.array([1.0]), np.array([2.0]), seed=0)
+    assert (found.value, found.people) == (1.0, 1)
+    assert math.isnan(found.low)
+    assert math.isnan(found.p)
+
+
+def test_a_side_without_values_is_refused():
+    with pytest.raises(DataError, match="both sides"):
+        difference_of_means(np.zeros(2), np.zeros(2), np.ones(2), np.ones(2), seed=0)
+
+
+values = st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 14)), min_size=1, max_size=60)
+
+
+@settings(max_examples=40, deadline=None)
+@given(values, st.randoms())
+def test_changing_sides_changes_signs_and_nothing_else(rows, random):
+    first, who = (np.array(column) for column in zip(*rows, strict=True))
+    second = np.array([random.uniform(-5, 5) for _ in rows])
+    a, b = sums(first, who), sums(second, who)
+    one, two = difference_of_means(*a, *b, seed=1), difference_of_means(*b, *a, seed=1)
+    assert one.value == pytest.approx(-two.value)
+    assert (one.higher, one.lower) == (two.lower, two.higher)
+    if len(a[0]) > 1:
+        assert (one.low, one.high) == pytest.approx((-two.high, -two.low), abs=1e-9)
+        assert one.p == pytest.approx(two.p)
+        assert one.low <= one.value <= one.high
+
+
+def test_no_change_is_no_change():
+    found = difference_of_means(*sums(range(12), range(12)), *sums(range(12), range(12)), seed=0)
+    assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
+    assert (found.higher, found.lower) == (0, 0)
+
+
+def test_jackknife_of_means_is_the_paired_t_test():
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=9) + 1, rng.normal(size=9)
+    deleted = [(x.sum() - x) / 8 for x in (a, b)]
+    found = difference_of_deleted(a.mean() - b.mean(), deleted[0], deleted[1], clusters=9)
+    test = stats.ttest_rel(a, b)
+    interval = test.confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.p == pytest.approx(test.pvalue)
+
+
+def test_bootstrap_draws_are_subtracted_draw_by_draw():
+    rng = np.random.default_rng(6)
+    shared = rng.normal(size=2000)
+    draws = shared + 0.01 * rng.normal(size=2000) + 1
+    draws[3] = np.nan
+    found = difference_of_draws(1.0, draws, shared, clusters=40)
+    assert found.low == pytest.approx(1 - 0.0205, abs=0.003)
+    assert found.p == pytest.approx(2 / 2000)
+    few = difference_of_draws(1.0, draws, shared, clusters=4)
+    assert few.high - few.low > found.high - found.low
+    assert difference_of_draws(0.0, shared, shared, clusters=4).p == 1.0

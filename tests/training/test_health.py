@@ -1,0 +1,169 @@
+"""Every monitor against a planted failure, and none of them on a training that goes well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from fesbench.methods.base import Method
+from fesbench.methods.card import MethodCard, Phase, Problem
+from fesbench.methods.conditions import label_requests
+from fesbench.methods.registry import methods
+from fesbench.methods.training_set import TrainingSet
+from fesbench.training.health import HealthEvent, HealthMonitor, Probe, ProbeValues
+from fesbench.training.loop import train
+from fesbench.vocabulary import EXPRESSIONS
+from tests.factories import fake_store
+
+
+class Planted(Method):
+    """Does what its hyper-parameters say: losses by step, images by request."""
+
+    card: ClassVar = MethodCard("planted", "", "", 2000, frozenset(), frozenset({"expression"}))
+    presets: ClassVar[dict[str, Any]] = {"paper": None, "tiny": None}
+
+    def build(self) -> None:
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("only", "image", 2, paper_steps=200, smoke_steps=200),)
+
+    def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
+        return {"it": torch.optim.SGD(self.parameters(), 1e-3)}
+
+    def training_step(self, phase, batch, step):
+        return {k: torch.tensor(float(f(step))) for k, f in self.hyper["losses"].items()}
+
+    def synthesize(self, requests):
+        return self.hyper["images"](requests)
+
+
+def healthy_images(requests):
+    shift = requests.target_label.float()[:, None, None, None] / 20
+    return (requests.source + shift).clamp(-1, 1)
+
+
+def watch(tmp_path: Path, images=healthy_images, steps: int = 200, **losses) -> tuple[list, list]:
+    store = fake_store(4, 64)
+    problem = Problem(64, EXPRESSIONS, (), 0)
+    view = TrainingSet(store, np.arange(32), problem, 0)
+    method = Planted(problem, {"losses": losses or {"loss": lambda s: 1.0}, "images": images})
+    noticed: list[HealthEvent] = []
+    result = train(
+        method,
+        view,
+        steps={"only": steps},
+        folder=tmp_path,
+        seed=0,
+        device="cpu",
+        on_health=noticed.append,
+    )
+    return result.health, noticed
+
+
+def test_a_training_that_goes_well_is_silent(tmp_path: Path) -> None:
+    found, noticed = watch(
+        tmp_path, loss=lambda s: 2 / (s + 1), critic_gap=lambda s: 3.0, probability_gap=lambda s: 0.5
+    )
+    assert found == noticed == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "losses", "step"),
+    [
+        ("nan", {"loss": lambda s: float("nan") if s > 50 else 1.0}, 55),
+        ("nan", {"loss": lambda s: float("inf") if s > 50 else 1.0}, 55),
+        ("divergence", {"loss": lambda s: 1.0 if s < 100 else 1e5}, 105),
+        ("discriminator-gap", {"probability_gap": lambda s: 0.999 if s >= 100 else 0.5}, 150),
+        ("discriminator-collapse", {"critic_gap": lambda s: 0.0 if s >= 100 else 1.0}, 150),
+    ],
+)
+def test_planted_losses_are_noticed_while_it_runs(kind, losses, step, tmp_path: Path) -> None:
+    found, noticed = watch(tmp_path, **losses)
+    assert [(event.kind, event.step) for event in found] == [(kind, step)]
+    assert noticed == found
+
+
+def test_one_image_for_everybody_is_mode_collapse(tmp_path: Path) -> None:
+    def one(requests):
+        return healthy_images(replace(requests, source=torch.zeros_like(requests.source)))
+
+    found, noticed = watch(tmp_path, images=one)
+    assert [event.kind for event in found] == ["mode-collapse"]
+    assert found == noticed
+    assert 100 <= found[0].step < 200
+
+
+def test_ignoring_the_label_is_condition_collapse(tmp_path: Path) -> None:
+    found, _ = watch(tmp_path, images=lambda requests: requests.source * 0.9)
+    assert [event.kind for event in found] == ["condition-collapse"]
+
+
+def test_each_kind_is_told_once_a_phase() -> None:
+    told: list[HealthEvent] = []
+    monitor = HealthMonitor(on_event=told.append)
+    monitor.start("a")
+    for step in range(10):
+        monitor.probe(step, 0.9, ProbeValues(diversity=0.0, condition=1.0))
+    assert len(told) == 1
+    monitor.start("b")
+    monitor.probe(0, 0.9, ProbeValues(diversity=0.0, condition=1.0))
+    monitor.probe(1, 0.9, ProbeValues(diversity=0.0, condition=1.0))
+    assert [event.message.split(":")[0] for event in told] == ["a", "b"]
+
+
+def test_a_collapse_that_mends_itself_early_or_at_once_is_no_event() -> None:
+    monitor = HealthMonitor()
+    monitor.start("a")
+    for progress in (0.1, 0.2, 0.3):
+        monitor.probe(1, progress, ProbeValues(0.0, 0.0))
+    monitor.probe(2, 0.6, ProbeValues(0.0, 0.0))
+    monitor.probe(3, 0.7, ProbeValues(1.0, 1.0))
+    monitor.probe(4, 0.8, ProbeValues(0.0, 0.0))
+    assert monitor.events == []
+
+
+def test_the_monitors_memory_survives_a_restart() -> None:
+    def feed(monitor: HealthMonitor, steps: range) -> None:
+        for step in steps:
+            monitor.losses(step, {"probability_gap": 0.99, "loss": 1.0})
+
+    whole, first = HealthMonitor(), HealthMonitor()
+    whole.start("a")
+    first.start("a")
+    feed(whole, range(15))
+    feed(first, range(7))
+    second = HealthMonitor()
+    second.restore(first.state())
+    feed(second, range(7, 15))
+    assert second.events == whole.events != []
+
+
+def test_a_probe_measures_diversity_and_condition_by_hand() -> None:
+    store = fake_store(3, 64)
+    view = TrainingSet(store, np.arange(24), Problem(64, EXPRESSIONS, (), 0), 0)
+    requests = label_requests(view, np.array([0, 8, 16]), [1, 2])
+    probe = Probe(requests, 3, real_difference=0.5)
+    same = probe.measure(lambda r: r.source)
+    assert same.diversity == pytest.approx(1.0)
+    assert same.condition == 0.0
+    apart = probe.measure(lambda r: torch.zeros_like(r.source) + r.target_label[:, None, None, None] / 10)
+    assert apart.diversity == 0.0
+    assert apart.condition == pytest.approx(0.1 / 0.5)
+
+
+def test_untrained_methods_vary_with_people(tmp_path: Path) -> None:
+    """The threshold is far from what healthy wiring gives."""
+    store = fake_store(3, 64)
+    problem = Problem(64, EXPRESSIONS, (), 0)
+    view = TrainingSet(store, np.arange(24), problem, 0)
+    requests = label_requests(view, np.array([0, 8, 16]), [1, 5])
+    kind = methods()["usgan"]
+    method = kind(problem, kind.presets["tiny"])
+    measured = Probe(requests, 3, view.label_difference([1, 5])).measure(method.synthesize)
+    assert measured.diversity > 0.3
