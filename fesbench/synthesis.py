@@ -19,7 +19,6 @@ from torch import Tensor
 from fesbench.errors import MethodError
 from fesbench.files import atomic_write_bytes, writing
 from fesbench.methods.conditions import request_batch
-from fesbench.training.checkpoints import load_checkpoint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from fesbench.data.store.aligned import AlignedStore
     from fesbench.methods.base import Method
     from fesbench.methods.training_set import TrainingSet
-
-__all__ = ["SynthesisResult", "load_checkpoint", "request_batch", "synthesize"]
 
 MARK = "synthesis.json"
 _TOLERANCE = 1e-3

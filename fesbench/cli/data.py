@@ -89,7 +89,7 @@ def data_make(
             f"only 'avatars' can be made, not '{name}'; real data sets are prepared from their files"
         )
     from fesbench.data.layouts import layout as layout_of
-    from fesbench.data.store.export import write_plain
+    from fesbench.data.layouts.plain import write_plain
     from fesbench.progress import LiveReporter
 
     chosen = None if layout == "plain" else layout_of(layout)
@@ -135,8 +135,8 @@ def data_prepare(
 
     The same command after an interruption goes on where it stood.
     """
+    from fesbench.data.contact_sheets import contact_sheet, failure_sheet
     from fesbench.data.prepare import prepare
-    from fesbench.data.store.contact_sheets import contact_sheet, failure_sheet
     from fesbench.progress import LiveReporter
     from fesbench.protocol.preparation import rules_for
     from fesbench.runs.leakage import check_sides
@@ -179,10 +179,10 @@ def data_show(
     json_: JsonOption = False,
 ) -> None:
     """Show a prepared data set: counts, a contact sheet, duplicates, and which protocols use it."""
+    from fesbench.data.contact_sheets import contact_sheet
     from fesbench.data.prepare import prepare
     from fesbench.data.splits.duplicates import duplicate_groups
-    from fesbench.data.store.contact_sheets import contact_sheet
-    from fesbench.data.store.summary import repeats, tally
+    from fesbench.data.summary import repeats, tally
     from fesbench.progress import LiveReporter
     from fesbench.protocol.preparation import rules_for, uses
 

@@ -51,7 +51,7 @@ def _remark(count: dict[str, Any]) -> str:
 
 
 def tell_counts(counts: dict[str, Any], twice: dict[str, Any]) -> None:
-    """What `fesbench.data.store.summary.tally` and `fesbench.data.store.summary.repeats` found."""
+    """What `fesbench.data.summary.tally` and `fesbench.data.summary.repeats` found."""
     known = counts["identities_known"]
     show_table(
         ("expression", "images", *(("people",) if known else ())),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fesbench.errors import DataError
+from fesbench.files import writing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -103,3 +104,18 @@ def _from_16_bit(values: np.ndarray, name: str) -> np.ndarray:
         raise DataError(f"{name} holds 32-bit values, whose range is unknown; save it as 8-bit PNG")
     gray = ((values * 255 + 32767) // 65535).astype(np.uint8)
     return np.repeat(gray[..., None], 3, axis=2)
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write a uint8 picture, (H, W, 3) RGB or (H, W) gray, as PNG.
+
+    Raises:
+        DataError: the disk is full or the folder not writable.
+    """
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "PNG", compress_level=3)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(stream.getvalue())

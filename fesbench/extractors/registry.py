@@ -14,8 +14,6 @@ from fesbench.weights.table import TABLE
 
 if TYPE_CHECKING:
     from fesbench.extractors.full_image import WholePicture
-    from fesbench.judges.action_units import ActionUnitRegressor
-    from fesbench.judges.expression import Judge
 
 GROUP = "fesbench.extractors"
 """Entry-point group: a callable that takes a :class:`WeightsManager` and returns an :class:`Extractor`."""
@@ -70,8 +68,8 @@ def extractor_names() -> dict[str, str]:
 def extractor(
     name: str,
     *,
-    judge: Judge | None = None,
-    regressor: ActionUnitRegressor | None = None,
+    judge: Extractor | None = None,
+    regressor: Extractor | None = None,
     manager: WeightsManager | None = None,
 ) -> Extractor:
     """Make an extractor; nothing heavy is loaded before its first use.

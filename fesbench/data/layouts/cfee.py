@@ -17,8 +17,8 @@ import numpy as np
 from fesbench.data.datasets.cfee import CATEGORIES, WORKBOOK
 from fesbench.data.layouts.jpeg import write_jpeg
 from fesbench.data.layouts.pictures import check, write_junk
+from fesbench.data.layouts.plain import empty_folder
 from fesbench.data.layouts.workbooks import xls_bytes, xlsx_bytes
-from fesbench.data.store.export import empty_folder
 from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import ACTION_UNITS

@@ -14,7 +14,8 @@ import numpy as np
 
 from fesbench.data.datasets.ckplus_files import CODES
 from fesbench.data.datasets.sequences import ONSET, PEAK, Sequence, intensities, sequences_of
-from fesbench.data.store.export import empty_folder, write_png
+from fesbench.data.images import write_png
+from fesbench.data.layouts.plain import empty_folder
 from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import ACTION_UNITS

@@ -14,8 +14,8 @@ import numpy as np
 
 from fesbench.data.layouts.jpeg import write_jpeg
 from fesbench.data.layouts.pictures import check
+from fesbench.data.layouts.plain import empty_folder
 from fesbench.data.layouts.workbooks import xlsx_bytes
-from fesbench.data.store.export import empty_folder
 from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import ACTION_UNITS

@@ -17,9 +17,10 @@ import numpy as np
 
 from fesbench.data.datasets.fer2013_csv import CODES, USAGES
 from fesbench.data.datasets.web_faces import CLASSES
+from fesbench.data.images import write_png
 from fesbench.data.layouts import Progress
+from fesbench.data.layouts.plain import empty_folder
 from fesbench.data.layouts.web_faces import SIZE, WebFace, check_request, faces, jpeg, through_jpeg
-from fesbench.data.store.export import empty_folder, write_png
 from fesbench.files import atomic_write_bytes
 
 GENERATIONS = ("csv", "folder", "images", "fer+")

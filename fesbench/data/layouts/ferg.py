@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from fesbench.data.datasets.ferg import CHARACTERS, EXPRESSIONS
+from fesbench.data.images import write_png
 from fesbench.data.layouts.pictures import check, write_junk
-from fesbench.data.store.export import empty_folder, write_png
+from fesbench.data.layouts.plain import empty_folder
 from fesbench.errors import DataError
 from fesbench.vocabulary import canonical_expression
 

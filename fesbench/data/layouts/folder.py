@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from fesbench.data.datasets.folder import TABLE
 from fesbench.data.datasets.folder_table import POINTS, UNITS
+from fesbench.data.images import write_png
 from fesbench.data.layouts import Progress
 from fesbench.data.layouts.jpeg import write_jpeg
-from fesbench.data.store.export import empty_folder, write_png
+from fesbench.data.layouts.plain import empty_folder
 from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import EXPRESSIONS

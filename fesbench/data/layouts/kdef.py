@@ -15,7 +15,7 @@ import numpy as np
 from fesbench.data.datasets.kdef import LABELS, MISNAMED, POSES, SESSIONS
 from fesbench.data.layouts.jpeg import write_jpeg
 from fesbench.data.layouts.pictures import cast, check, in_frame, seen_from, write_junk
-from fesbench.data.store.export import empty_folder
+from fesbench.data.layouts.plain import empty_folder
 from fesbench.vocabulary import canonical_label
 
 FOLDERS = {"plain": "", "archive": "KDEF_and_AKDEF/KDEF", "flat": ""}

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from fesbench.data.layouts import Progress
+from fesbench.data.layouts.plain import empty_folder
 from fesbench.data.layouts.web_faces import COPY_QUALITY, SIZE, check_request, faces, jpeg
-from fesbench.data.store.export import empty_folder
 from fesbench.files import atomic_write_bytes
 
 GENERATIONS = ("plain", "bare")

@@ -17,7 +17,7 @@ import numpy as np
 from fesbench.data.datasets.mug import POSED, RECORDED
 from fesbench.data.layouts.jpeg import write_jpeg
 from fesbench.data.layouts.pictures import check, write_junk
-from fesbench.data.store.export import empty_folder
+from fesbench.data.layouts.plain import empty_folder
 from fesbench.errors import DataError
 
 ROOT = "subjects3"

@@ -15,7 +15,7 @@ from pathlib import Path
 from fesbench.data.datasets.ood import DOMAINS, SOURCES
 from fesbench.data.layouts import Progress
 from fesbench.data.layouts.jpeg import write_jpeg
-from fesbench.data.store.export import empty_folder
+from fesbench.data.layouts.plain import empty_folder
 from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes
 

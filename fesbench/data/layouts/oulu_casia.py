@@ -17,7 +17,7 @@ from fesbench.data.datasets.oulu_casia import PEOPLE as MOST
 from fesbench.data.datasets.sequences import ONSET, PEAK, intensities
 from fesbench.data.layouts.jpeg import write_jpeg
 from fesbench.data.layouts.pictures import check, in_frame, write_junk
-from fesbench.data.store.export import empty_folder
+from fesbench.data.layouts.plain import empty_folder
 from fesbench.errors import DataError
 from fesbench.vocabulary import canonical_label
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from fesbench.data.datasets.rafd import ANGLES, GAZES, LABELS, MODELS
 from fesbench.data.layouts.jpeg import write_jpeg
 from fesbench.data.layouts.pictures import cast, check, in_frame, seen_from, write_junk
-from fesbench.data.store.export import empty_folder
+from fesbench.data.layouts.plain import empty_folder
 from fesbench.vocabulary import canonical_label
 
 GENERATIONS = ("flat", "by-expression")

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from fesbench.data.images import write_png
 from fesbench.data.store.aligned import (
     FAILED,
     HASHES,
@@ -32,7 +33,6 @@ from fesbench.data.store.aligned import (
     fingerprint_of,
     image_digest,
 )
-from fesbench.data.store.export import write_png
 from fesbench.data.store.manifest import Manifest, manifest_of
 from fesbench.errors import DataError
 from fesbench.files import atomic_write, atomic_write_bytes, writing

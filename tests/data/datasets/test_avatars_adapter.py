@@ -11,9 +11,9 @@ import pytest
 from fesbench.data.datasets import DATASETS
 from fesbench.data.datasets.sequences import intensities, sequences_of
 from fesbench.data.images import read_image
+from fesbench.data.layouts.plain import export_images, write_plain
 from fesbench.data.prepare import prepare
 from fesbench.data.store.aligned import AlignedStore
-from fesbench.data.store.export import export_images, write_plain
 from fesbench.errors import DataError, UnknownNameError
 from fesbench.vocabulary import EXPRESSIONS
 

@@ -12,8 +12,8 @@ from fesbench.data.datasets import DATASETS
 from fesbench.data.datasets.base import Item, Skipped
 from fesbench.data.datasets.folder import FolderPlan
 from fesbench.data.datasets.folder_table import POINTS
+from fesbench.data.layouts.plain import write_plain
 from fesbench.data.prepare import prepare
-from fesbench.data.store.export import write_plain
 from fesbench.errors import DataError, UnknownNameError
 from fesbench.vocabulary import ACTION_UNITS
 

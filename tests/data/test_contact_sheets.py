@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fesbench.data.contact_sheets import PRIVATE, contact_sheet, failure_sheet, leakage_sheet
 from fesbench.data.splits.assign import Split
 from fesbench.data.splits.leakage import FacePair, nearest_faces
 from fesbench.data.store.aligned import AlignedStore
-from fesbench.data.store.contact_sheets import PRIVATE, contact_sheet, failure_sheet, leakage_sheet
 from fesbench.data.store.writer import StoreWriter
 
 SIZE = 96

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fesbench.data.datasets.base import Plan, Skipped
+from fesbench.data.images import write_png
 from fesbench.data.store.manifest import COLUMNS, DEFAULTS
 from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes, writing
@@ -101,21 +102,6 @@ def empty_folder(out: Path) -> Path:
         if any(out.iterdir()):
             raise DataError(f"{out} is not empty; give a new folder, so that nothing of yours is overwritten")
     return out
-
-
-def write_png(path: Path, image: np.ndarray) -> None:
-    """Write a uint8 picture, (H, W, 3) RGB or (H, W) gray, as PNG.
-
-    Raises:
-        DataError: the disk is full or the folder not writable.
-    """
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG", compress_level=3)
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(stream.getvalue())
 
 
 def _cells(values: np.ndarray | None, count: int) -> list[str]:
