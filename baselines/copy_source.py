@@ -28,7 +28,7 @@ class CopySource(Method):
         needs=frozenset(),
         controls=frozenset({"expression", "transfer", "intensity", "action-unit", "compound", "sequence"}),
         reference=True,
-        notes="keeps the person and shows no expression",
+        notes="keeps the subject and shows no expression",
     )
     presets: ClassVar[dict[str, Any]] = {"paper": CopyHyper(), "tiny": CopyHyper()}
 

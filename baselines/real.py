@@ -19,7 +19,7 @@ class RealHyper:
 
 
 class Real(Method):
-    """Never sees a request: synthesis writes the true images of this row itself."""
+    """Never sees a request: synthesis writes the target images of this row itself."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="real",
@@ -41,4 +41,4 @@ class Real(Method):
         Raises:
             MethodError: always.
         """
-        raise MethodError("the row 'real' is written from the true images; it cannot synthesize any")
+        raise MethodError("the row 'real' is written from the target images; it cannot synthesize any")

@@ -52,7 +52,7 @@ class StarGenerator(nn.Module):
 
 
 class StarGAN(Method):
-    """One generator for all labels; the critic also classifies, and a cycle keeps the person."""
+    """One generator for all labels; the critic also classifies, and a cycle keeps the subject."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="stargan",

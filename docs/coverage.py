@@ -1,15 +1,15 @@
 """Do the 95 % intervals hold the truth in 95 % of cases? A simulation, and its plot for docs/statistics.md.
 
 Run ``python docs/coverage.py`` (about a minute on one core); it prints the table and writes
-``docs/images/coverage.png``. Each trial draws people, each with a level of their own and 4 to 10 pictures,
+``docs/images/coverage.png``. Each trial draws subjects, each with a level of their own and 4 to 10 images,
 and asks for an interval of a quantity whose true value is known:
 
-- ``score``: the mean of a continuous score, person and picture scattering alike;
-- ``success rate``: the mean of right or wrong, with people's own rates drawn from Beta(4, 2);
-- ``difference``: the paired difference of two methods that share each person's level.
+- ``score``: the mean of a continuous score, subject and image scattering alike;
+- ``success rate``: the mean of right or wrong, with subjects' own rates drawn from Beta(4, 2);
+- ``difference``: the paired difference of two methods that share each subject's level.
 
-Beside fesbench's interval stands the naive one, Student's t over pictures, that treats every picture as a
-person of its own.
+Beside fesbench's interval stands the naive one, Student's t over images, that treats every image as a
+subject of its own.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Coverage:
 def draw(
     quantity: str, people: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats, npt.NDArray[np.int64], float]:
-    """Values (N,) of two methods, the person of each picture (N,), and the true value of the quantity."""
+    """Values (N,) of two methods, the subject of each image (N,), and the true value of the quantity."""
     who = np.repeat(np.arange(people), rng.integers(4, 11, people))
     if quantity == "success rate":
         rates = rng.beta(4, 2, people)
@@ -55,7 +55,7 @@ def draw(
     level, noise = rng.normal(size=people)[who], rng.normal(size=(2, len(who)))
     if quantity == "score":
         return level + noise[0], np.zeros(len(who)), who, 0.0
-    # beside the level that both share, people differ in how much the second method helps them
+    # beside the level that both share, subjects differ in how much the second method helps them
     gain = 0.5 * rng.normal(size=people)[who]
     return level + gain + noise[0], level + noise[1], who, 0.0
 
@@ -82,7 +82,7 @@ def simulate(quantity: str, people: int, trials: int = TRIALS) -> Coverage:
 
 
 def plot(found: list[Coverage], path: Path) -> None:
-    """Coverage of both intervals over the number of people, one panel a quantity."""
+    """Coverage of both intervals over the number of subjects, one panel a quantity."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -95,8 +95,8 @@ def plot(found: list[Coverage], path: Path) -> None:
         panel.axhspan(*(100 * x for x in TARGET), color="#d9ead3", zorder=0)
         panel.axhline(100 * LEVEL, color="#6a9a5b", linewidth=1, zorder=1)
         series = (
-            ("fesbench: people resampled", "fesbench", "o", "#1f4e79"),
-            ("naive: pictures", "naive", "s", "#b5472f"),
+            ("fesbench: subjects resampled", "fesbench", "o", "#1f4e79"),
+            ("naive: images", "naive", "s", "#b5472f"),
         )
         for label, field, marker, color in series:
             shares = np.array([getattr(row, field) for row in rows])
@@ -121,7 +121,9 @@ def main() -> None:
     """Simulate everything, print it, and write the plot."""
     found = [simulate(quantity, people) for quantity in QUANTITIES for people in PEOPLE]
     for row in found:
-        print(f"{row.quantity:13} {row.people:3} people: fesbench {row.fesbench:.1%}, naive {row.naive:.1%}")  # noqa: T201
+        print(  # noqa: T201
+            f"{row.quantity:13} {row.people:3} subjects: fesbench {row.fesbench:.1%}, naive {row.naive:.1%}"
+        )
     plot(found, Path(__file__).parent / "images" / "coverage.png")
 
 

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, each with the exit code that a script can tell apart.
+"""Errors that a user can fix, each with the exit code that a script can tell apart.
 
 Library code raises these and never exits; the command line prints the message without a traceback
 (``--debug`` shows it). A message is one plain sentence that names the file or key, and the remedy.
@@ -13,7 +13,7 @@ EXIT_OK, EXIT_CRASH, EXIT_USAGE, EXIT_WORSE, EXIT_CELLS_FAILED, EXIT_NOT_COMPARA
 
 
 class FesbenchError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base of all errors that a user can fix."""
 
     exit_code = EXIT_USAGE
 
@@ -53,7 +53,7 @@ class RecordError(FesbenchError):
 
 
 class LeakageError(DataError):
-    """The same person or picture on two sides of a split."""
+    """The same subject or image on two sides of a split."""
 
 
 class NotComparableError(FesbenchError):

@@ -26,7 +26,7 @@ _REMEDIES = {
 
 
 def write_error(path: Path, error: OSError) -> DataError:
-    """The error that tells a person why ``path`` could not be written, and what to do."""
+    """The error that tells a subject why ``path`` could not be written, and what to do."""
     reason = error.strerror or str(error)
     return DataError(f"cannot write {path}: {_REMEDIES.get(error.errno or 0, reason)}")
 

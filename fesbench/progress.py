@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: stage, cell, step, losses, time left.
+"""What a subject sees while a run goes on: stage, cell, step, losses, time left.
 
 The engine talks to a ``Reporter``; the command line gives it a live one, Python callers a silent one.
 """

@@ -124,7 +124,7 @@ def _make(method: Method, rows: pd.DataFrame, store: AlignedStore, training: Tra
         targets = rows["target"].to_numpy()
         if (targets < 0).any():
             name = rows["request"].iloc[int(np.flatnonzero(targets < 0)[0])]
-            raise MethodError(f"request '{name}' has no true image, so the row 'real' cannot answer it")
+            raise MethodError(f"request '{name}' has no target image, so the row 'real' cannot answer it")
         return np.asarray(store.images[targets])
     batch = request_batch(rows, store, training, method.problem).to(method.device)
     output = method.synthesize(batch)

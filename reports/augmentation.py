@@ -13,8 +13,8 @@ from .table_model import Cell, Column, Row, Table
 
 AUGMENTATION = "augmentation"
 CONTROL_TITLES = {
-    CLASSICAL: "Control: flipped, moved and relit real pictures",
-    REPETITION: "Control: the real pictures repeated",
+    CLASSICAL: "Control: flipped, moved and relit real images",
+    REPETITION: "Control: the real images repeated",
 }
 
 

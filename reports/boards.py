@@ -93,7 +93,7 @@ class Run:
         return table if len(table) else None
 
     def picture(self, request: str) -> Path | None:
-        """The generated picture of a request, None where it was not made."""
+        """The generated image of a request, None where it was not made."""
         path = self.folder / "images" / f"{request}.png"
         return path if path.is_file() else None
 
@@ -157,7 +157,7 @@ class Board:
     @cached_property
     def headline(self) -> tuple[str, str]:
         """Task and domain of the leaderboard: ``HEADLINE``; where a protocol does not ask for it (random
-        pictures, action units), the first that was scored.
+        images, action units), the first that was scored.
         """
         order = list(TASKS)
         pairs = {(s.task, s.domain) for run in self.runs for s in run.record.scores}
@@ -177,8 +177,8 @@ class Board:
 
     @property
     def units(self) -> str:
-        """What intervals resample: "people" or "images"."""
-        return "images" if self.by_image else "people"
+        """What intervals resample: "subjects" or "images"."""
+        return "images" if self.by_image else "subjects"
 
     def first(self, method: str) -> Run | None:
         """The first seed's run of a method."""
@@ -206,7 +206,7 @@ class Board:
     def requests(self) -> pd.DataFrame:
         """Every request that some row was scored on, with who is asked and whether it may be shown.
 
-        A person is shown only where every row that knows the request says so.
+        A subject is shown only where every row that knows the request says so.
         """
         import pandas as pd
 
@@ -246,7 +246,7 @@ def read_runs(folder: Path) -> tuple[list[Run], list[str]]:
 def make_boards(runs: Iterable[Run]) -> list[Board]:
     """Group runs so that protocol, data, preset and budget never mix.
 
-    Reference rows and outside images have no size of their own: where their preset is not one that a trained
+    Reference rows and external images have no size of their own: where their preset is not one that a trained
     method uses, they join every board of their protocol, data and budget.
     """
     families: dict[tuple[str, ...], list[Run]] = {}

@@ -52,7 +52,7 @@ def _view(row: Row, matrices: list[ConfusionMatrix]) -> ConfusionView:
     for asked, line in zip(first.requested, counts.tolist(), strict=True):
         total = sum(line)
         cells = [
-            HeatCell(f"{100 * n / total:.0f}", shade(n / total).css, f"{n} of {total} pictures") for n in line
+            HeatCell(f"{100 * n / total:.0f}", shade(n / total).css, f"{n} of {total} images") for n in line
         ]
         lines.append((asked, cells))
     return ConfusionView(row, first.judge, first.signature, len(matrices), first.seen, lines)

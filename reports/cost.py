@@ -41,8 +41,8 @@ def _plain(value: float) -> str:
 _KNOWN: dict[str, tuple[str, Callable[[float], str]]] = {
     "parameters": ("parameters, all", _count),
     "parameters_synthesis": ("parameters, synthesis", _count),
-    "flops": ("FLOPs a picture", _count),
-    "images_per_second": ("pictures/s", _plain),
+    "flops": ("FLOPs an image", _count),
+    "images_per_second": ("images/s", _plain),
     "latency_p50_ms": ("latency p50, ms", _plain),
     "latency_p95_ms": ("latency p95, ms", _plain),
     "memory_mb": ("peak memory, MiB", _plain),

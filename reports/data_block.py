@@ -42,9 +42,9 @@ def data_block(board: Board) -> DataBlock | None:
 
 
 def folds_note(board: Board) -> str:
-    """How often people are tested in a k-fold form; "" where there is one split."""
+    """How often subjects are tested in a k-fold form; "" where there is one split."""
     folds = board.data.get("split", {}).get("folds", 0)
-    one = "image" if board.by_image else "person"
+    one = "image" if board.by_image else "subject"
     return f"every {one} tested once, {folds} trainings" if folds else ""
 
 

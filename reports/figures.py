@@ -1,4 +1,4 @@
-"""Small hand-made SVG: the trade-off picture, the drop picture and loss curves.
+"""Small hand-made SVG: the trade-off image, the drop image and loss curves.
 
 Colors come from the page's style sheet through classes, so that one drawing serves light, dark and print.
 All text is escaped here; the results are markup.
@@ -18,7 +18,7 @@ from .label_layout import Box, place_labels
 
 @dataclass(frozen=True)
 class Point:
-    """One row in the trade-off picture; intervals may be None."""
+    """One row in the trade-off image; intervals may be None."""
 
     title: str
     x: float
@@ -172,7 +172,7 @@ def _thin(pairs: list[tuple[float, float]], limit: int) -> list[tuple[float, flo
 
 @dataclass(frozen=True)
 class Change:
-    """One row of the drop picture: a share in distribution and in each style, None where there is none."""
+    """One row of the drop image: a share in distribution and in each style, None where there is none."""
 
     title: str
     reference: bool

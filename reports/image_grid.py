@@ -1,4 +1,4 @@
-"""Picture strips: fixed people, every row, source and truth beside; only publishable people are opened."""
+"""Image strips: fixed subjects, every row, source and truth beside; only publishable subjects are opened."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ PEOPLE = 4
 STYLE_PEOPLE = 4
 MOST_COLUMNS = 8
 LOSSLESS_UP_TO = 64
-"""Strips of larger pictures are JPEG (quality 93, no chroma subsampling), to keep the page light."""
+"""Strips of larger images are JPEG (quality 93, no chroma subsampling), to keep the page light."""
 
 Line = tuple[tuple[str, int, str, float, str], str, str]
-"""(person, label's place, second label, intensity, request), request, column title: sorts as it is shown."""
+"""(subject, label's place, second label, intensity, request), request, column title: sorts as it is shown."""
 
 
 @dataclass
 class Strip:
-    """One row of a panel: all pictures side by side in one file."""
+    """One row of a panel: all images side by side in one file."""
 
     title: str
     source: str
@@ -43,7 +43,7 @@ class Strip:
 
 @dataclass
 class Panel:
-    """One table of pictures."""
+    """One table of images."""
 
     id: str
     title: str
@@ -60,14 +60,14 @@ class Gallery:
     domain: str
     panels: list[Panel]
     hidden_people: int
-    """Test people whose pictures may not be published."""
+    """Test subjects whose images may not be published."""
     shown_people: int = 0
 
 
 def build_gallery(
     board: Board, task: str, domain: str, order: Sequence[str], folder: Path, prefix: str
 ) -> Gallery:
-    """Choose people by name, never by result, and write their strips.
+    """Choose subjects by name, never by result, and write their strips.
 
     Args:
         board: The rows.
@@ -84,7 +84,7 @@ def build_gallery(
     allowed = sorted(table["identity"].unique())
     gallery = Gallery(task, domain, [], len(everybody) - len(allowed))
     if board.by_image:
-        # nobody's pictures belong together: one strip of the first image of each label
+        # no subject's images belong together: one strip of the first image of each label
         chosen = sorted(table.groupby("target_expression")["identity"].min())[:MOST_COLUMNS]
         jobs = [(chosen, domain if domain != "in" else task)] if chosen else []
     elif (task, domain) == board.headline and task != "random":
@@ -120,13 +120,13 @@ def _columns(wanted: pd.DataFrame, board: Board, *, several: bool) -> tuple[list
         text = f"AU{unit}" if unit else f"{label} + {second}" if second else label
         text += f" {level:g}" if level != 1.0 else ""
         place = (str(row["identity"]), unit or rank.get(label, len(rank)), second, level, str(request))
-        # a random picture shows nobody, and an image without an identity has no name worth reading
+        # a random image shows nobody, and an image without an identity has no name worth reading
         named = several and row["task"] != "random" and not board.by_image
         lines.append((place, str(request), f"{row['identity']} {text}" if named else text))
     lines.sort()
     if several:
         lines = _spread(lines)
-    # One picture a column title: a second take of the same request adds nothing here.
+    # One image a column title: a second take of the same request adds nothing here.
     seen: dict[str, str] = {}
     for _, request, text in lines:
         seen.setdefault(text, request)
@@ -135,7 +135,7 @@ def _columns(wanted: pd.DataFrame, board: Board, *, several: bool) -> tuple[list
 
 
 def _spread(lines: list[Line]) -> list[Line]:
-    """The first few requests of each person in turn, still ordered by person."""
+    """The first few requests of each subject in turn, still ordered by subject."""
     people = sorted({place[0] for place, *_ in lines})
     share = max(1, MOST_COLUMNS // len(people))
     return [line for who in people for line in [x for x in lines if x[0][0] == who][:share]]
@@ -234,5 +234,5 @@ def _open(path: Path | None) -> Image.Image | None:
             return picture.convert("RGB")
     except OSError as error:
         raise RecordError(
-            f"{path} is not a readable picture ({error}); delete it and run the cell again"
+            f"{path} is not a readable image ({error}); delete it and run the cell again"
         ) from None

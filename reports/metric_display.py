@@ -47,24 +47,24 @@ class Style:
 
 
 _WORDS: dict[str, tuple[Literal["higher", "lower", ""], int, bool, str]] = {
-    "ECS": ("higher", 1, True, "share of pictures on which the judge sees the expression that was asked for"),
+    "ECS": ("higher", 1, True, "share of images on which the judge sees the expression that was asked for"),
     "FSS": ("higher", 3, False, "cosine between the face embeddings of the source and of the result"),
-    "TAR@FAR=1%": ("higher", 1, True, "share of results accepted as the person when 1 % of impostors are"),
+    "TAR@FAR=1%": ("higher", 1, True, "share of results accepted as the subject when 1 % of impostors are"),
     "TAR@FAR=0.1%": (
         "higher",
         1,
         True,
-        "share of results accepted as the person when 0.1 % of impostors are",
+        "share of results accepted as the subject when 0.1 % of impostors are",
     ),
     "Rank-1": (
         "higher",
         1,
         True,
-        "share of results whose nearest gallery picture (another take) is the person",
+        "share of results whose nearest gallery image (another take) is the subject",
     ),
-    "SSIM": ("higher", 3, False, "structural similarity to the true picture"),
-    "PSNR": ("higher", 2, False, "peak signal-to-noise ratio against the true picture"),
-    "FID": ("lower", 1, False, "Fréchet distance between Inception features of real and generated pictures"),
+    "SSIM": ("higher", 3, False, "structural similarity to the target image"),
+    "PSNR": ("higher", 2, False, "peak signal-to-noise ratio against the target image"),
+    "FID": ("lower", 1, False, "Fréchet distance between Inception features of real and generated images"),
     "KID": ("lower", 2, False, "kernel distance between Inception features, real and generated, × 1000"),
     "FD-dlib": ("lower", 4, False, "Fréchet distance between dlib face descriptors, real and generated"),
 }
@@ -76,11 +76,11 @@ _ORDER = list(STYLES)
 
 
 def style_of(metric: str) -> Style:
-    """A metric's style; one from an outside package is taken from its card, or shown without direction."""
+    """A metric's style; one from an external package is taken from its card, or shown without direction."""
     if metric in STYLES:
         return STYLES[metric]
     if metric.startswith(("FD-", "FID", "KID")):
-        return Style(metric, "lower", 3, "distance between the features of real and generated pictures")
+        return Style(metric, "lower", 3, "distance between the features of real and generated images")
     if metric.startswith((GAIN, ACCURACY)):
         return _of_augmentation(metric)
     from fesbench.metrics.explain import card_of, title_of
@@ -106,16 +106,14 @@ def _of_augmentation(metric: str) -> Style:
     factor = metric.partition("@")[2]
     if metric.startswith(GAIN):
         words = (
-            f"accuracy of a recognizer trained on {factor} times as many synthetic pictures beside the real "
+            f"accuracy of a recognizer trained on {factor} times as many synthetic images beside the real "
             "ones, minus that of one trained on the real ones alone, with as many steps"
         )
         return Style(metric, "higher", 1, words, percent=True, quality=False)
     if factor == "0":
-        words = "accuracy of a recognizer trained on the real pictures alone: the same for every row"
+        words = "accuracy of a recognizer trained on the real images alone: the same for every row"
         return Style(metric, "", 1, words, percent=True, quality=False)
-    words = (
-        f"accuracy on real test pictures of a recognizer trained on {factor} times as many added pictures too"
-    )
+    words = f"accuracy on real test images of a recognizer trained on {factor} times as many added images too"
     return Style(metric, "higher", 1, words, percent=True, quality=False)
 
 

@@ -11,7 +11,7 @@ REFERENCE_ROWS = ("real", "copy", "mean-shift", "warp")
 
 
 MANY_LOST = 0.1
-"""Share of pictures without a detectable face from which a reader is told above the table."""
+"""Share of images without a detectable face from which a reader is told above the table."""
 
 
 @dataclass(frozen=True)
@@ -69,27 +69,27 @@ def _records(board: Board) -> list[Note]:
         run = runs[0]
         title = str(run.record.card.get("title") or run.method)
         if run.outside:
-            text = f"Pictures made outside fesbench; what it was trained on is {run.record.trained_on}."
-            found.append(Note(f"Outside row: {title}", text))
+            text = f"Images made outside fesbench; what it was trained on is {run.record.trained_on}."
+            found.append(Note(f"External row: {title}", text))
         if run.record.saw_unlabelled_test_domain:
             found.append(
-                Note(f"Saw the test domain: {title}", "It was given unlabelled pictures of the test styles.")
+                Note(f"Saw the test domain: {title}", "It was given unlabelled images of the test styles.")
             )
         if any(r.record.status == "scored" and r.record.scores and r.samples is None for r in runs):
-            text = "samples.parquet is missing, so it is ranked by intervals alone and shown in no picture."
-            found.append(Note(f"No values per picture: {title}", text, alert=True))
+            text = "samples.parquet is missing, so it is ranked by intervals alone and shown in no image."
+            found.append(Note(f"No values per image: {title}", text, alert=True))
         alike = _identical(run)
         if alike:
             found.append(
                 Note(
-                    f"Identical pictures: {title}",
-                    f"{alike} pictures equal another one under a different request.",
+                    f"Identical images: {title}",
+                    f"{alike} images equal another one under a different request.",
                     alert=not run.reference,
                 )
             )
         lost, images = (run.record.counts.get(key, 0) for key in ("faces_not_found", "images"))
         if images and lost > MANY_LOST * images:
-            text = f"A face detector finds no face in {lost} of its {images} pictures."
+            text = f"A face detector finds no face in {lost} of its {images} images."
             found.append(Note(f"Faces lost: {title}", text, alert=True))
     return found
 

@@ -15,12 +15,12 @@ from .table_model import Column, Row, Table
 
 SEED = 0
 MINIMUM_VALID = 0.5
-"""A row with fewer valid pictures than this is left out of a metric's ranking; the others' requests stay."""
+"""A row with fewer valid images than this is left out of a metric's ranking; the others' requests stay."""
 PAIRED = (
-    "groups by paired sign-flip tests over {units}, Holm-corrected, on the pictures that are valid for every "
-    "ranked row; rows with fewer than half of their pictures valid are not ranked"
+    "groups by paired sign-flip tests over {units}, Holm-corrected, on the images that are valid for every "
+    "ranked row; rows with fewer than half of their images valid are not ranked"
 )
-BY_INTERVAL = "no values per picture: a group ends where an interval no longer meets its leader's"
+BY_INTERVAL = "no values per image: a group ends where an interval no longer meets its leader's"
 
 
 def rank_table(board: Board, table: Table) -> None:
@@ -119,7 +119,7 @@ def _average(rows: Sequence[Row], columns: Sequence[Column]) -> None:
 
 
 def flag_suspicious(board: Board, table: Table) -> None:
-    """Mark every row whose ECS lies significantly above that of the real pictures."""
+    """Mark every row whose ECS lies significantly above that of the real images."""
     real = next((r for r in table.rows if r.id == "real"), None)
     if real is None or "ECS" not in real.cells or real.cells["ECS"].value is None:
         return
@@ -136,7 +136,7 @@ def flag_suspicious(board: Board, table: Table) -> None:
     for (row, test), p in zip(found, adjusted, strict=True):
         if test.low > 0 and p < 0.05:
             text = (
-                f"ECS lies {100 * test.value:.1f} points above the real pictures "
+                f"ECS lies {100 * test.value:.1f} points above the real images "
                 f"({100 * test.low:.1f} to {100 * test.high:.1f}): it may please the judge, not the eye"
             )
             row.marks.append(("suspicious", text))
@@ -153,16 +153,16 @@ class Drop:
     high: float
     n: int
     paired: bool
-    """Whether the same people stand on both sides; else the two means are of different people."""
+    """Whether the same subjects stand on both sides; else the two means are of different subjects."""
 
 
 def drop(board: Board, method: str, metric: str, domain: str) -> Drop | None:
     """Domain minus in-distribution, with its interval.
 
-    Paired on (person, expression) where the domain shows the same people; else the difference of the two
-    means over the expressions that both are asked for, its interval from resampling either side's people by
+    Paired on (subject, expression) where the domain shows the same subjects; else the difference of the two
+    means over the expressions that both are asked for, its interval from resampling either side's subjects by
     themselves. Matching matters: a domain may be asked for fewer expressions, and the easier ones at that.
-    None where a side has no values, or fewer than two people.
+    None where a side has no values, or fewer than two subjects.
     """
     inside = board.values(method, metric, *HEADLINE)
     outside = board.values(method, metric, "expression", domain)

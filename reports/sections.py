@@ -94,7 +94,7 @@ def _heat_cell(
 
 
 def trade_off(table: Table) -> Markup | None:
-    """The ECS-against-FSS picture; None where fewer than two rows have both."""
+    """The ECS-against-FSS image; None where fewer than two rows have both."""
     ecs, fss = table.column("ECS"), table.column("FSS")
     if ecs is None or fss is None:
         return None
@@ -119,11 +119,11 @@ class DropView:
     picture: Markup | None
     labels: str = ""
     unpaired: tuple[str, ...] = ()
-    """Domains that show other people, so that two means are compared instead of pairs."""
+    """Domains that show other subjects, so that two means are compared instead of pairs."""
 
 
 def drops(board: Board, table: Table, domains: Sequence[str]) -> list[DropView]:
-    """ECS and FSS in each domain against the same expressions (and people, where shown) in distribution."""
+    """ECS and FSS in each domain against the same expressions (and subjects, where shown) in distribution."""
     views = []
     requests = board.requests
     styles = requests[(requests["task"] == "expression") & requests["domain"].isin(list(domains))]

@@ -159,19 +159,19 @@ def _facts(board: Board, table: Table) -> list[tuple[str, str]]:
         ("Data", f"{key.data}, fingerprint {key.data_fingerprint[:8]}"),
         ("Protocol", f"{key.protocol}, hash {key.protocol_hash[:8]}"),
         (f"Test {table.units}", f"{table.identities}"),
-        ("Pictures a row", f"{table.n_requests} in the headline task"),
+        ("Images a row", f"{table.n_requests} in the headline task"),
         ("Budget, preset", f"{key.budget}, {key.preset}"),
         ("Seeds", ", ".join(str(s) for s in sorted({r.cell.seed for r in records}))),
     ]
     if rules is not None:
-        facts.insert(2, ("Picture size", f"{rules.data.size} × {rules.data.size} px"))
+        facts.insert(2, ("Image size", f"{rules.data.size} × {rules.data.size} px"))
     if told := folds_note(board):
         facts.append(("Folds", told))
     if table.split_note:
         facts.append(("Split", table.split_note.removeprefix("split ")))
     if judged:
         shown = " to ".join(f"{100 * accuracy:.1f} %" for accuracy in sorted(judged))
-        facts.append(("Judge on real pictures", f"{shown} right"))
+        facts.append(("Judge on real images", f"{shown} right"))
     measured = {
         float(r.action_unit_regressor[REGRESSOR_CORRELATION])
         for r in records
@@ -179,7 +179,7 @@ def _facts(board: Board, table: Table) -> list[tuple[str, str]]:
     }
     if measured:
         shown = " to ".join(f"{correlation:.2f}" for correlation in sorted(measured))
-        facts.append(("Action-unit regressor on real pictures", f"mean correlation {shown}"))
+        facts.append(("Action-unit regressor on real images", f"mean correlation {shown}"))
     if finished:
         facts.append(("Records finished", finished[-1][:10]))
     facts.append(("Made with", f"fesbench {', '.join(versions) or 'of unknown version'}"))

@@ -30,7 +30,7 @@ class Cell:
 
     @property
     def partly_valid(self) -> bool:
-        """Whether fewer pictures were valid than were asked for."""
+        """Whether fewer images were valid than were asked for."""
         return self.value is not None and self.n_valid < self.n_requested
 
 
@@ -78,14 +78,14 @@ class Table:
     """Metrics for which no row has a figure, with the reasons."""
     n_requests: int = 0
     identities: int = 0
-    units: str = "people"
-    """What intervals resample: "people" or "images"."""
+    units: str = "subjects"
+    """What intervals resample: "subjects" or "images"."""
     sorted_by: str = ""
     """The metric by which rows stand, "" where none has a direction."""
 
     @property
     def split_note(self) -> str:
-        """What a reader must know of the split, "" where people are disjoint."""
+        """What a reader must know of the split, "" where subjects are disjoint."""
         return BY_IMAGE if self.units == "images" else ""
 
     @property

@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the caches of the person who runs it."""
+    """No test reads or writes the caches of whoever runs it."""
     home: Path = tmp_path_factory.mktemp("home")
     for name in ("HOME", "FESBENCH_HOME", "DEEPFACE_HOME", "TORCH_HOME", "HF_HOME", "MPLCONFIGDIR"):
         monkeypatch.setenv(name, str(home))

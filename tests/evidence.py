@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fesbench.metrics.inputs import Evidence
+from fesbench.metrics.inputs import MetricInputs
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class FakeFeatures:
     signature: str
 
 
-def pair_lookup(evidence, compare, signature):
+def pair_lookup(inputs, compare, signature):
     def values(extractor, first, second, pairs):
-        a, b = (getattr(evidence, which)[pairs[:, side]] for side, which in enumerate((first, second)))
+        a, b = (getattr(inputs, which)[pairs[:, side]] for side, which in enumerate((first, second)))
         found = np.asarray(compare(a, b), dtype=np.float32)[:, None]
         return FakeFeatures(found, np.ones(len(found), dtype=bool), f"{extractor}:{signature}")
 
@@ -26,11 +26,11 @@ def pair_lookup(evidence, compare, signature):
 
 
 @pytest.fixture
-def make_evidence():
-    """Factory: ``make_evidence(identities=[0, 0, 1], features={("dlib", "source"): values, ...}, ...)``.
+def make_inputs():
+    """Factory: ``make_inputs(identities=[0, 0, 1], features={("dlib", "source"): values, ...}, ...)``.
 
-    A feature entry is an array, or a pair (array, valid). ``pairs`` is a function of two stacks of pictures
-    that stands for every pair extractor. All fields of Evidence can be overridden.
+    A feature entry is an array, or a pair (array, valid). ``pairs`` is a function of two stacks of images
+    that stands for every pair extractor. All fields of MetricInputs can be overridden.
     """
 
     def make(identities, *, features=None, pairs=None, signature="sig:1", size=16, **fields):
@@ -64,14 +64,14 @@ def make_evidence():
             "gallery_identity": np.unique(clusters),
             "reference_name": "test-real",
         }
-        evidence = Evidence(**(given | fields))
+        inputs = MetricInputs(**(given | fields))
         if pairs is not None:
-            evidence.pair_values = pair_lookup(evidence, pairs, signature)
-        return evidence
+            inputs.pair_values = pair_lookup(inputs, pairs, signature)
+        return inputs
 
     return make
 
 
 @pytest.fixture
 def all_rows():
-    return lambda evidence: np.arange(len(evidence))
+    return lambda inputs: np.arange(len(inputs))

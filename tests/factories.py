@@ -51,7 +51,7 @@ class FakeStore:
 def fake_store(
     identities: int = 6, size: int = 64, *, takes: int = 1, sequences: bool = False, action_units: bool = True
 ) -> FakeStore:
-    """Every person x expression x take; with ``sequences`` two frames each of neutral and peak, as CK+."""
+    """Every subject x expression x take; with ``sequences`` two frames each of neutral and peak, as CK+."""
     rows, images, marks, units = [], [], [], []
     frames = 2 if sequences else 1
     for who in range(identities):

@@ -28,7 +28,7 @@ def plan(data: str, root: Path, **options: object) -> ListedPlan:
 
 
 def rows(found: ListedPlan) -> list[Mapping[str, Any]]:
-    """What the manifest will say of each picture."""
+    """What the manifest will say of each image."""
     return [picture.row for picture in found.pictures]
 
 

@@ -18,7 +18,7 @@ SIZE = 16
 
 
 def picture(name: str, size: int = SIZE) -> np.ndarray:
-    """A picture that no other name has: blocks of noise from the name, uint8 (size, size, 3)."""
+    """An image that no other name has: blocks of noise from the name, uint8 (size, size, 3)."""
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
     blocks = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     return np.kron(blocks, np.ones((size // 8, size // 8, 1), np.uint8))
@@ -36,7 +36,7 @@ def tiny_store(
 
     Args:
         path: folder to make.
-        rows: ``image`` and ``identity`` at least; ``look`` names the picture where that is not the image.
+        rows: ``image`` and ``identity`` at least; ``look`` names the image where that is not the image.
         data: the data set's name.
         size: pixels.
         units: action units that every image codes; None = none.
@@ -54,7 +54,7 @@ def tiny_store(
 
 
 def shot(who: str, what: str, **more: Any) -> dict[str, Any]:
-    """A still of one person: a manifest row with a name of its own."""
+    """A still of one subject: a manifest row with a name of its own."""
     extra = "_".join(str(value) for value in more.values())
     level = 0.0 if what == "neutral" else 1.0
     row = {"image": f"{who}/{what}_{extra}.png", "identity": who, "expression": what, "intensity": level}

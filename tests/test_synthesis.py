@@ -187,7 +187,7 @@ def test_under_expression_only_the_label_speaks(store, training) -> None:
     assert batch.target_label.tolist() == [1, 5, 7, 1, 5, 7]
     expected = store.manifest.landmarks[16] + training.mean_landmark_displacement[5]
     np.testing.assert_allclose(batch.target_landmarks[1], expected, atol=1e-4)
-    # Happiness is action units 6 and 12 in every face of the training people.
+    # Happiness is action units 6 and 12 in every face of the training subjects.
     assert batch.target_action_units[1].tolist() == [1.0, 1.0]
     assert batch.noise_seed.tolist() == requests["noise_seed"].tolist()
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fesbench.cli.data_tables import tell_counts, tell_prepared
+from fesbench.cli.data_tables import print_counts, print_prepared
 from fesbench.cli.output import JsonOption, print_json, show_table
 from fesbench.errors import DataError, UsageError
 
@@ -72,7 +72,7 @@ def data_make(
     name: Annotated[str, typer.Argument(help="avatars")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     identities: Annotated[
-        int | None, typer.Option(min=1, help="How many people; default: as many as suits the layout.")
+        int | None, typer.Option(min=1, help="How many subjects; default: as many as suits the layout.")
     ] = None,
     size: Annotated[int, typer.Option(min=32, max=1024, help="Image side in pixels.")] = 128,
     layout: Annotated[
@@ -81,7 +81,7 @@ def data_make(
     generation: Annotated[
         str | None, typer.Option(help="Which form of the layout, where copies lie in several.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the people.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the subjects.")] = 0,
 ) -> None:
     """Write the embedded faces as files, also exactly as the owner of a real data set would lay it out."""
     if name != "avatars":
@@ -133,7 +133,7 @@ def data_prepare(
 ) -> None:
     """Verify, align and store a data set; print what is there, what is missing, and whether it leaks.
 
-    The same command after an interruption goes on where it stood.
+    The same command after an interruption resumes.
     """
     from fesbench.data.contact_sheets import contact_sheet, failure_sheet
     from fesbench.data.prepare import prepare
@@ -157,7 +157,7 @@ def data_prepare(
             )
         sheets = [contact_sheet(store), failure_sheet(store)]
         if not json_:
-            tell_prepared(store, sheets)
+            print_prepared(store, sheets)
         near = check_sides(store, rules, faces, reporter)
     if json_:
         facts = {"fingerprint": store.fingerprint, "files": store.files, "path": store.path, **store.info}
@@ -206,7 +206,7 @@ def data_show(
         facts = {"fingerprint": store.fingerprint, "files": store.files, "alignment": store.alignment}
         print_json({**facts, **counts, "duplicates": twice, "sheet": sheet, "protocols": dict(protocols)})
         return
-    tell_counts(counts, twice)
+    print_counts(counts, twice)
     typer.echo("used by: " + (", ".join(f"{p} ({how})" for p, how in protocols) or "no installed protocol"))
     typer.echo(str(sheet))
 
@@ -245,11 +245,11 @@ def data_verify(name: NameArgument, json_: JsonOption = False) -> None:
 @data_app.command("measure", epilog="Example:  fesbench data measure avatars --identities 40")
 def data_measure(
     name: Annotated[str, typer.Argument(help="avatars")] = "avatars",
-    identities: Annotated[int, typer.Option(min=4, help="How many unseen people.")] = 40,
+    identities: Annotated[int, typer.Option(min=4, help="How many unseen subjects.")] = 40,
     size: Annotated[int, typer.Option(help="Image side in pixels.")] = 256,
     json_: JsonOption = False,
 ) -> None:
-    """Measure the embedded faces by third-party models, on people drawn from the hash of their sources."""
+    """Measure the embedded faces by third-party models, on subjects drawn from the hash of their sources."""
     if name != "avatars":
         raise UsageError(f"only 'avatars' can be measured, not '{name}'")
     from fesbench.data.avatars.measure import measure

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-def tell_prepared(store: AlignedStore, sheets: list[Path | None]) -> None:
+def print_prepared(store: AlignedStore, sheets: list[Path | None]) -> None:
     """Found, expected and missing; what could not be used, and why; the fingerprints; the sheets."""
     info = store.info
     if info["counts"]:
@@ -37,7 +37,7 @@ def tell_prepared(store: AlignedStore, sheets: list[Path | None]) -> None:
     if unknown["count"]:
         typer.echo(f"- {unknown['count']} files not understood, such as {', '.join(unknown['first'])}")
     typer.echo(f"{len(store)} images of {store.data} at {store.size} px, aligned by {store.alignment}")
-    typer.echo(f"files {store.files[:16]} (equal for everybody who holds the same files)")
+    typer.echo(f"files {store.files[:16]} (equal for everyone who holds the same files)")
     typer.echo(f"fingerprint {store.fingerprint[:16]} (equal where they were also prepared in the same way)")
     for sheet in sheets:
         if sheet is not None:
@@ -50,11 +50,11 @@ def _remark(count: dict[str, Any]) -> str:
     return "missing" if count["found"] < count["expected"] else "more than known"
 
 
-def tell_counts(counts: dict[str, Any], twice: dict[str, Any]) -> None:
+def print_counts(counts: dict[str, Any], twice: dict[str, Any]) -> None:
     """What `fesbench.data.summary.tally` and `fesbench.data.summary.repeats` found."""
     known = counts["identities_known"]
     show_table(
-        ("expression", "images", *(("people",) if known else ())),
+        ("expression", "images", *(("subjects",) if known else ())),
         (
             (label, n["images"], *((n["people"],) if known else ()))
             for label, n in counts["expressions"].items()
@@ -75,7 +75,7 @@ def _show_people(counts: dict[str, Any]) -> None:
         typer.echo(f"{counts['images']} images; identities unknown, so a split can only go by image")
         return
     typer.echo(
-        f"{counts['images']} images of {people['people']} people; images of one person: "
+        f"{counts['images']} images of {people['people']} subjects; images of one subject: "
         f"{people['fewest']} to {people['most']}, median {people['median']:g}"
     )
 

@@ -17,7 +17,7 @@ def show_answers(answers: Answers, *, as_json: bool) -> int:
     """Print what a folder answers, every faulty name in full.
 
     Returns:
-        the exit code: 0 where it can be scored, 2 where something must be mended first.
+        the exit code: 0 where it can be scored, 2 where something must be fixed first.
     """
     report = answers.report()
     if as_json:
@@ -39,6 +39,6 @@ def show_answers(answers: Answers, *, as_json: bool) -> int:
             typer.echo(f"\n{what}: {len(names)}")
             typer.echo("\n".join(f"  {name}" for name in names))
     if report["identical"]:
-        typer.echo(f"\n{report['identical']} pictures equal another one; they are scored, and counted")
+        typer.echo(f"\n{report['identical']} images equal another one; they are scored, and counted")
     typer.echo(f"\nnot scored: {report['fault']}" if report["fault"] else "\nready to be scored")
     return EXIT_USAGE if report["fault"] else EXIT_OK

@@ -68,7 +68,7 @@ def compare(
     json_: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
     markdown: Annotated[Path | None, typer.Option(help="Write the table as Markdown.")] = None,
 ) -> None:
-    """Compare two rows: paired differences over people, intervals, p-values, and who improves."""
+    """Compare two rows: paired differences over subjects, intervals, p-values, and who improves."""
     from fesbench.files import atomic_write_bytes
     from fesbench.gate import comparison_writers
     from fesbench.gate.comparison import compare as compare_rows
@@ -152,11 +152,11 @@ def baseline_save(
     out: Annotated[Path, typer.Option(help="The baseline file.")],
     method: MethodOption = None,
 ) -> None:
-    """Write what 'fesbench check' needs of a run into one JSON file; it holds no pictures."""
+    """Write what 'fesbench check' needs of a run into one JSON file; it holds no images."""
     from fesbench.gate.collect import open_row
     from fesbench.gate.snapshot import save_snapshot
 
     found = open_row(run, method)
     save_snapshot(found, out)
     figures = sum(bool(figure.values) for figure in found.figures)
-    typer.echo(f"{out}: {found.name}, {figures} figures, {len(found.people)} people, seeds {found.seeds}")
+    typer.echo(f"{out}: {found.name}, {figures} figures, {len(found.people)} subjects, seeds {found.seeds}")

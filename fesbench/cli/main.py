@@ -96,7 +96,7 @@ def run(
 ) -> None:
     """Train and score methods under a protocol, and build the HTML leaderboard.
 
-    The same command after an interruption goes on where it stood.
+    The same command after an interruption resumes.
     """
     from fesbench.progress import LiveReporter
     from fesbench.protocol.data_folders import parse_sources
@@ -161,7 +161,7 @@ def evaluate(
 ) -> None:
     """Score images that another program made, beside the reference rows.
 
-    'fesbench protocols requests' lists the wanted pictures.
+    'fesbench protocols requests' lists the wanted images.
     """
     from fesbench.cli.evaluate import show_answers
     from fesbench.external.evaluate import evaluate as evaluate_any
@@ -253,7 +253,7 @@ def _guard(call: Callable[[], Any], *, debug: bool) -> int:
         typer.echo(f"fesbench: {error}", err=True)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("fesbench: interrupted; the same command goes on where it stood", err=True)
+        typer.echo("fesbench: interrupted; the same command resumes", err=True)
         return 130
     except _usage_errors() as error:
         error.show()

@@ -153,7 +153,7 @@ def protocols_split(
     source: FromOption = None,
     size: _Size = None,
 ) -> None:
-    """Write who trains, validates and is tested, for other people's training code.
+    """Write who trains, validates and is tested, for other subjects's training code.
 
     One row an image: image, identity, expression, side. In a k-fold form the side is the number of the fold.
     """
@@ -179,7 +179,7 @@ def protocols_split(
 
 
 def _split_summary(protocol: Protocol, source: Sources) -> dict[str, Any]:
-    """People and images per side, and the split's hash; ``reason`` where the data is not at hand."""
+    """Subjects and images per side, and the split's hash; ``reason`` where the data is not at hand."""
     from fesbench.context.build import open_store
     from fesbench.progress import LiveReporter
     from fesbench.protocol.describe import summary_of

@@ -101,7 +101,7 @@ def weights_verify() -> None:
         typer.echo(str(status))
     bad = [status.entry.name for status in found if not status.present]
     if bad:
-        raise WeightsError(f"not the right files: {', '.join(bad)}; each line above says what mends it")
+        raise WeightsError(f"not the right files: {', '.join(bad)}; each line above says what fixes it")
 
 
 @weights_app.command("where", epilog="Example:  fesbench weights where dlib")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fesbench.context.context import Bench
+from fesbench.context.context import RunContext
 from fesbench.judges.build import build_judge
 from fesbench.progress import Reporter
 from fesbench.protocol.data_folders import Sources, folders_of
@@ -61,7 +61,7 @@ def open_store(protocol: Protocol, source: Sources, reporter: Reporter) -> Align
 
 
 def settle_labels(protocol: Protocol, store: AlignedStore, split: Split) -> Protocol:
-    """The protocol with those of its labels that the training people show; of a k-fold form those that they
+    """The protocol with those of its labels that the training subjects show; of a k-fold form those that they
     show in every fold, so that all folds ask for the same and their judges know the same labels.
 
     Raises:
@@ -78,14 +78,14 @@ def settle_labels(protocol: Protocol, store: AlignedStore, split: Split) -> Prot
     return protocol.with_labels(set.intersection(*shown))
 
 
-def build_bench(
+def build_context(
     protocol: Protocol,
     *,
     budget: str,
     out: Path,
     source: Sources = None,
     reporter: Reporter | None = None,
-) -> Bench:
+) -> RunContext:
     """Prepare everything that is shared, in the order of the pipeline.
 
     Raises:
@@ -114,6 +114,6 @@ def build_bench(
     regressor_card: dict[str, Any] = {}
     if regressor_wanted(protocol, requests):
         regressor, regressor_card = build_regressor(protocol, store, split, folder / "judge", reporter)
-    return Bench(
+    return RunContext(
         protocol, store, split, budget, requests, not_run, judge, card, cache, out, regressor, regressor_card
     )

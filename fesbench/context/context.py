@@ -27,7 +27,7 @@ _LISTED = 20
 
 
 @dataclass
-class Bench:
+class RunContext:
     """Everything that the cells of one run share."""
 
     protocol: Protocol

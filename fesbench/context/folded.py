@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.context.build import build_bench, open_store, settle_labels
-from fesbench.context.context import Bench
+from fesbench.context.build import build_context, open_store, settle_labels
+from fesbench.context.context import RunContext
 from fesbench.extractors.registry import JUDGE, REGRESSOR
 from fesbench.progress import Reporter
 from fesbench.protocol.data_folders import Sources
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class FoldedBench(Bench):
-    """All folds as one bench: everybody is tested, and judged by the judge of the own fold."""
+class FoldedContext(RunContext):
+    """All folds as one bench: every subject is tested, and judged by the judge of the own fold."""
 
-    folds: dict[int, Bench] = field(default_factory=dict)
+    folds: dict[int, RunContext] = field(default_factory=dict)
     fold_of: dict[str, int] = field(default_factory=dict)
 
     @property
     def judge_key(self) -> str:
         """Changes with any fold's judge."""
-        return hash_parts(*(f"{k}:{bench.judge_key}" for k, bench in sorted(self.folds.items())))
+        return hash_parts(*(f"{k}:{context.judge_key}" for k, context in sorted(self.folds.items())))
 
     @property
     def regressor_key(self) -> str:
         """Changes with any fold's regressor."""
-        return hash_parts(*(f"{k}:{bench.regressor_key}" for k, bench in sorted(self.folds.items())))
+        return hash_parts(*(f"{k}:{context.regressor_key}" for k, context in sorted(self.folds.items())))
 
     def columns(self, name: str) -> tuple[str, ...]:
-        """As `Bench.columns`; of the regressors what every fold's knows."""
+        """As `RunContext.columns`; of the regressors what every fold's knows."""
         if name != REGRESSOR:
             return super().columns(name)
         known = [fold.columns(name) for fold in self.folds.values()]
@@ -53,7 +53,7 @@ class FoldedBench(Bench):
     def features(
         self, name: str, images: np.ndarray, landmarks: np.ndarray | None, identities: np.ndarray
     ) -> Features:
-        """As `Bench.features`; an image's judge and regressor are those that did not see its person."""
+        """As `RunContext.features`; an image's judge and regressor are those that did not see its subject."""
         if name not in (JUDGE, REGRESSOR):
             return super().features(name, images, landmarks, identities)
         from fesbench.extractors.base import Features
@@ -66,9 +66,9 @@ class FoldedBench(Bench):
         for fold in np.unique(numbers):
             rows = np.flatnonzero(numbers == fold)
             points = None if landmarks is None else landmarks[rows]
-            bench = self.folds[int(fold)]
-            found = bench.features(name, images[rows], points, identities[rows])
-            own = wanted if name == JUDGE else bench.columns(name)
+            context = self.folds[int(fold)]
+            found = context.features(name, images[rows], points, identities[rows])
+            own = wanted if name == JUDGE else context.columns(name)
             values[rows] = found.values[:, [own.index(column) for column in wanted]]
             valid[rows] = found.valid
             if name == REGRESSOR:
@@ -78,13 +78,13 @@ class FoldedBench(Bench):
     def close(self) -> None:
         """Close every fold's bench too."""
         super().close()
-        for bench in self.folds.values():
-            bench.close()
+        for context in self.folds.values():
+            context.close()
 
 
-def open_bench(
+def open_context(
     protocol: Protocol, *, budget: str, out: Path, source: Sources = None, reporter: Reporter | None = None
-) -> Bench:
+) -> RunContext:
     """A protocol's bench; of a k-fold form one that holds every fold's.
 
     Raises:
@@ -92,13 +92,13 @@ def open_bench(
     """
     reporter = reporter or Reporter()
     if not protocol.split.n_folds:
-        return build_bench(protocol, budget=budget, out=out, source=source, reporter=reporter)
+        return build_context(protocol, budget=budget, out=out, source=source, reporter=reporter)
     store = open_store(protocol, source, reporter)
     protocol = settle_labels(protocol, store, build_split(protocol, store))
     folds = {}
     for number, rules in _used_folds(protocol, store):
         reporter.note(f"fold {number} of {protocol.split.n_folds}")
-        folds[number] = build_bench(rules, budget=budget, out=out / FOLDS, source=source, reporter=reporter)
+        folds[number] = build_context(rules, budget=budget, out=out / FOLDS, source=source, reporter=reporter)
     return _whole(protocol, folds, budget, out)
 
 
@@ -132,13 +132,13 @@ def tables_of(
 
 
 def _once(requests: pd.DataFrame) -> pd.DataFrame:
-    """Without training material: a person trains in many folds, and each fold's generator makes its own."""
+    """Without training rows: a subject trains in many folds, and each fold's generator makes its own."""
     from fesbench.metrics.selection import NOT_IMAGEWISE
 
     return requests[~requests["task"].isin(NOT_IMAGEWISE)].reset_index(drop=True)
 
 
-def answered_requests(fold: Bench, made: Path) -> pd.DataFrame:
+def answered_requests(fold: RunContext, made: Path) -> pd.DataFrame:
     """The requests of a fold that a cell answered; none where its folder ``made`` holds no images."""
     import pandas as pd
 
@@ -150,35 +150,35 @@ def answered_requests(fold: Bench, made: Path) -> pd.DataFrame:
 
 
 def _used_folds(protocol: Protocol, store: AlignedStore) -> list[tuple[int, Protocol]]:
-    """The folds that have people, with their rules."""
+    """The folds that have subjects, with their rules."""
     used = {int(side) for side in assignment(protocol, store).values()}
     return [(number, rules) for number, rules in enumerate(protocol.folds()) if number in used]
 
 
-def _whole(protocol: Protocol, folds: dict[int, Bench], budget: str, out: Path) -> FoldedBench:
+def _whole(protocol: Protocol, folds: dict[int, RunContext], budget: str, out: Path) -> FoldedContext:
     import pandas as pd
 
     first = next(iter(folds.values()))
-    cards = [bench.judge_card for bench in folds.values() if bench.judge_card]
+    cards = [context.judge_card for context in folds.values() if context.judge_card]
     card: dict[str, Any] = {}
     if cards:
         n = sum(c["n"] for c in cards)
         right = sum(c["n"] * c["accuracy_on_real_test_images"] for c in cards)
         card = {**cards[0], "n": n, "accuracy_on_real_test_images": right / n}
         card["weights_sha256"] = "one judge a fold"
-    return FoldedBench(
+    return FoldedContext(
         protocol=protocol,
         store=first.store,
         split=build_split(protocol, first.store),
         budget=budget,
-        requests=_once(pd.concat([bench.requests for bench in folds.values()], ignore_index=True)),
+        requests=_once(pd.concat([context.requests for context in folds.values()], ignore_index=True)),
         not_run=first.not_run,
         judge=first.judge,
         judge_card=card,
         cache=first.cache,
         out=out,
         folds=folds,
-        regressor=first.regressor if all(bench.regressor for bench in folds.values()) else None,
+        regressor=first.regressor if all(context.regressor for context in folds.values()) else None,
         regressor_card=first.regressor_card,
-        fold_of={who: number for number, bench in folds.items() for who in bench.split.test},
+        fold_of={who: number for number, context in folds.items() for who in context.split.test},
     )

@@ -1,7 +1,7 @@
-"""Pictures of a prepared data set for the eyes of whoever holds it: faces, failures, faces that look alike.
+"""Images of a prepared data set for the eyes of whoever holds it: faces, failures, faces that look alike.
 
 They are written into the store's own folder and nowhere else. Where rows are not publishable a line on the
-picture says so.
+image says so.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from fesbench.vocabulary import EXPRESSIONS
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-PRIVATE = "For your own screen: the license of this data set may forbid to show its pictures to others."
+PRIVATE = "For your own screen: the license of this data set may forbid to show its images to others."
 
 _CELL, _CAPTION, _GAP = (96, 96), 14, 4
 _PEOPLE, _LABELS = 9, 12
 _INK, _PAPER, _EMPTY = (32, 32, 32), (255, 255, 255), (232, 232, 232)
 
 Cell = tuple[np.ndarray | None, str]
-"""A picture, uint8 (h, w, 3) of any size, or None for a gap; and its caption, lines divided by "\\n"."""
+"""An image, uint8 (h, w, 3) of any size, or None for a gap; and its caption, lines divided by "\\n"."""
 
 
 def contact_sheet(store: AlignedStore) -> Path:
-    """A picture of what a store holds: people down and expressions across, where both are known.
+    """An image of what a store holds: subjects down and expressions across, where both are known.
 
-    Elsewhere each column is an expression with its first images. The people are spread evenly over the
-    sorted names, and of each the first picture of an expression at its strongest is taken: the same store
+    Elsewhere each column is an expression with its first images. The subjects are spread evenly over the
+    sorted names, and of each the first image of an expression at its strongest is taken: the same store
     gives the same sheet.
 
     Returns:
@@ -52,7 +52,7 @@ def contact_sheet(store: AlignedStore) -> Path:
 
 
 def failure_sheet(store: AlignedStore) -> Path | None:
-    """A picture of the first images that could not be used, with the reason below each.
+    """An image of the first images that could not be used, with the reason below each.
 
     Returns:
         ``failures.png`` in the store's folder; None where every image could be used.
@@ -74,7 +74,7 @@ def failure_sheet(store: AlignedStore) -> Path | None:
 
 
 def leakage_sheet(store: AlignedStore, pairs: Sequence[FacePair]) -> Path:
-    """The people of different sides who look most alike, side by side with their distance.
+    """The subjects of different sides who look most alike, side by side with their distance.
 
     Returns:
         ``leakage.png`` in the store's folder.
@@ -152,7 +152,7 @@ def _tail(name: str) -> str:
 def _draw(
     rows: list[list[Cell]], title: str, *, private: bool, shape: tuple[int, int] = _CELL, lines: int = 2
 ) -> Image.Image:
-    """Cells in rows under a title; ``shape`` is the width and height of their pictures."""
+    """Cells in rows under a title; ``shape`` is the width and height of their images."""
     from PIL import Image, ImageDraw, ImageOps
 
     (width, tall), across = shape, max(len(row) for row in rows)

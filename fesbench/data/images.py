@@ -27,16 +27,16 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, Typ
 
 
 def read_image(path: Path) -> np.ndarray:
-    """The picture in a file: uint8 (H, W, 3) RGB.
+    """The image in a file: uint8 (H, W, 3) RGB.
 
     Raises:
-        DataError: missing, empty, truncated, no picture at all, or of a kind that is refused.
+        DataError: missing, empty, truncated, no image at all, or of a kind that is refused.
     """
     return load_image(path)[0]
 
 
 def load_image(path: Path) -> tuple[np.ndarray, str]:
-    """The picture in a file, uint8 (H, W, 3) RGB, and the file's sha256 (hex).
+    """The image in a file, uint8 (H, W, 3) RGB, and the file's sha256 (hex).
 
     Raises:
         DataError: see `read_image`.
@@ -65,11 +65,11 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
         raise DataError(f"{name} is empty (0 bytes); copy the file again")
     try:
         with warnings.catch_warnings():
-            # Pillow warns about metadata that it repairs and about large pictures; neither changes pixels
+            # Pillow warns about metadata that it repairs and about large images; neither changes pixels
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(content)) as image:
                 if getattr(image, "is_animated", False) and image.format in ("GIF", "PNG", "WEBP", "TIFF"):
-                    raise DataError(f"{name} holds several pictures; give one picture a file")
+                    raise DataError(f"{name} holds several images; give one image a file")
                 image.load()
                 return _to_rgb(image, name)
     except DataError:
@@ -107,7 +107,7 @@ def _from_16_bit(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
-    """Write a uint8 picture, (H, W, 3) RGB or (H, W) gray, as PNG.
+    """Write a uint8 image, (H, W, 3) RGB or (H, W) gray, as PNG.
 
     Raises:
         DataError: the disk is full or the folder not writable.

@@ -40,7 +40,7 @@ def prepare(
 ) -> AlignedStore:
     """Build a data set's store under ``$FESBENCH_HOME/stores``, or open the one that is there.
 
-    Constant memory in the number of images; a killed run goes on where it stood. A folder that was given once
+    Constant memory in the number of images; a killed run resumes. A folder that was given once
     is remembered: later calls may leave ``source`` out.
 
     Args:

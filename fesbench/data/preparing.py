@@ -43,7 +43,7 @@ _THUMBNAIL = 160
 
 @dataclass(frozen=True)
 class Aligned:
-    """One aligned picture with its row; see `fesbench.data.store.writer.StoreWriter.add`."""
+    """One aligned image with its row; see `fesbench.data.store.writer.StoreWriter.add`."""
 
     image: np.ndarray
     row: Mapping[str, Any]
@@ -53,13 +53,13 @@ class Aligned:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An entry that gives no picture.
+    """An entry that gives no image.
 
     Attributes:
         image: its name.
         key: one of `fesbench.data.alignment.recipes.REASONS`.
         reason: in words.
-        picture: uint8 (h, w, 3), the original made small; None where there is none to see.
+        image: uint8 (h, w, 3), the original made small; None where there is none to see.
     """
 
     image: str
@@ -75,7 +75,7 @@ class Job:
     Attributes:
         plan: what to read.
         recipe: the alignment's name.
-        size: side of the aligned pictures, pixels.
+        size: side of the aligned images, pixels.
     """
 
     plan: Plan
@@ -231,7 +231,7 @@ class _Worker:
         self._log.seek(0)
         said = self._log.read().decode(errors="replace").strip().splitlines()
         return DataError(
-            f"a worker that prepares pictures ended with code {self._process.returncode}"
+            f"a worker that prepares images ended with code {self._process.returncode}"
             f"{f' ({said[-1]})' if said else ''}; run the same command again: what is done is kept "
             "(short of memory? use --workers 1)"
         )

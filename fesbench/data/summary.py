@@ -1,4 +1,4 @@
-"""Counts and repeats of an aligned store, for people who look at their copy of a data set."""
+"""Counts and repeats of an aligned store, for those who look at their copy of a data set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def tally(store: AlignedStore) -> dict[str, Any]:
-    """Counts of a store: by expression (images, people), by person, and by every column that tells apart."""
+    """Counts of a store: by expression (images, subjects), by subject, by every column that tells apart."""
     table = store.manifest.table
     labels = [name or "(unlabelled)" for name in table["expression"]]
     people: dict[str, set[str]] = {}
@@ -43,7 +43,7 @@ def tally(store: AlignedStore) -> dict[str, Any]:
 
 
 def repeats(store: AlignedStore, groups: np.ndarray, examples: int = 5) -> dict[str, Any]:
-    """Duplicates by file and by picture, with the first groups by name.
+    """Duplicates by file and by image, with the first groups by name.
 
     Args:
         store: the data.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from fesbench.context.context import Bench
-from fesbench.context.folded import FoldedBench, answered_requests
-from fesbench.evaluation.augmentation_trials import TASK, Progress, Told, outcomes_of
+from fesbench.context.context import RunContext
+from fesbench.context.folded import FoldedContext, answered_requests
+from fesbench.evaluation.augmentation_trials import TASK, Counter, Progress, outcomes_of
 from fesbench.metrics.augmentation import Figure, Outcomes, figures
 from fesbench.records.record import Cell, Record, Score
 from fesbench.records.signature import Signature
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def score_augmentation(
-    bench: Bench,
+    context: RunContext,
     record: Record,
     requests: pd.DataFrame,
     folder: Path,
@@ -27,25 +27,25 @@ def score_augmentation(
     device: str,
     on_progress: Progress | None = None,
 ) -> list[Score]:
-    """The scores of the task on one cell's pictures; none where it was not asked.
+    """The scores of the task on one cell's images; none where it was not asked.
 
     Args:
-        bench: what the cells share; of a k-fold form each fold's own pictures are tried in that fold.
+        bench: what the cells share; of a k-fold form each fold's own images are tried in that fold.
         record: of the cell.
-        requests: those of this task, whose pictures lie in ``folder/images``.
+        requests: those of this task, whose images lie in ``folder/images``.
         folder: the cell's.
         device: "auto", "cpu" or "cuda".
         on_progress: shown (trainings done, in all, what).
 
     Raises:
-        DataError: a picture is missing, or made from somebody who does not train.
+        DataError: an image is missing, or made from somebody who does not train.
     """
     from fesbench.records.environment import resolve_device
 
-    places = [(bench, record.cell, folder, requests)]
-    if isinstance(bench, FoldedBench):
-        places = [_in_fold(record.cell, fold) for fold in bench.folds.values()]
-    told, used = Told(on_progress), resolve_device(device)
+    places = [(context, record.cell, folder, requests)]
+    if isinstance(context, FoldedContext):
+        places = [_in_fold(record.cell, fold) for fold in context.folds.values()]
+    told, used = Counter(on_progress), resolve_device(device)
     scores = []
     for domain in dict.fromkeys(str(name) for *_, table in places for name in table["domain"]):
         parts = [
@@ -53,11 +53,11 @@ def score_augmentation(
             for split, cell, where, table in places
         ]
         found = _together(parts)
-        scores += [_score(bench, record, domain, figure, found) for figure in figures(found)]
+        scores += [_score(context, record, domain, figure, found) for figure in figures(found)]
     return scores
 
 
-def _in_fold(cell: Cell, fold: Bench) -> tuple[Bench, Cell, Path, pd.DataFrame]:
+def _in_fold(cell: Cell, fold: RunContext) -> tuple[RunContext, Cell, Path, pd.DataFrame]:
     """The same cell in one fold, and the requests of this task that it answered."""
     own = cell.model_copy(update={"protocol": fold.protocol.name, "protocol_hash": fold.protocol.hash})
     table = answered_requests(fold, fold.out / own.folder)
@@ -65,7 +65,7 @@ def _in_fold(cell: Cell, fold: Bench) -> tuple[Bench, Cell, Path, pd.DataFrame]:
 
 
 def _together(parts: list[Outcomes]) -> Outcomes:
-    """All folds as one: every test picture once, each answered by the recognizers of its own fold."""
+    """All folds as one: every test image once, each answered by the recognizers of its own fold."""
     arms = [arm for arm in parts[0].right if all(arm in part.right for part in parts)]
     missing = {k: why for part in parts for k, why in part.missing.items()}
     steps = sorted({part.settings["steps"] for part in parts}, key=int)
@@ -77,7 +77,7 @@ def _together(parts: list[Outcomes]) -> Outcomes:
     )
 
 
-def _score(bench: Bench, record: Record, domain: str, figure: Figure, outcomes: Outcomes) -> Score:
+def _score(context: RunContext, record: Record, domain: str, figure: Figure, outcomes: Outcomes) -> Score:
     cell, n = record.cell, len(outcomes.identities)
     valid = 0 if figure.value is None else n
     settings = dict(outcomes.settings)
@@ -85,9 +85,9 @@ def _score(bench: Bench, record: Record, domain: str, figure: Figure, outcomes: 
         figure.name,
         n_valid=valid,
         n_requested=n,
-        protocol=bench.signature,
+        protocol=context.signature,
         reference="test-real",
-        alignment=bench.store.alignment,
+        alignment=context.store.alignment,
         settings=settings | {"factor": str(figure.factor), "added": figure.arm},
     )
     status: Literal["ok", "n/a", "collapsed"] = "collapsed" if record.collapsed else "ok"

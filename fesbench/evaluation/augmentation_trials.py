@@ -1,6 +1,6 @@
 """The recognizers of one cell in one split: their material, their trainings, what they answer.
 
-Every training is written as it is done: those on a method's pictures into its cell, those that all methods
+Every training is written as it is done: those on a method's images into its cell, those that all methods
 share (nothing added, and the controls) beside the judge. The same command after a kill takes up what is
 there; a changed input is noticed by its hash.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.context.context import Bench
+from fesbench.context.context import RunContext
 from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes
 from fesbench.metrics.augmentation import (
@@ -47,7 +47,7 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass
-class Told:
+class Counter:
     """Progress over all trainings of a cell."""
 
     on_progress: Progress | None
@@ -62,28 +62,28 @@ class Told:
 
 
 def outcomes_of(
-    bench: Bench, cell: Cell, requests: pd.DataFrame, folder: Path, device: str, told: Told
+    context: RunContext, cell: Cell, requests: pd.DataFrame, folder: Path, device: str, told: Counter
 ) -> Outcomes:
-    """Train, or find trained, every recognizer that one cell needs, and what each answers on test pictures.
+    """Train, or find trained, every recognizer that one cell needs, and what each answers on test images.
 
     Args:
         bench: of one split.
-        cell: whose pictures are tried.
+        cell: whose images are tried.
         requests: of one domain.
         folder: of the cell.
         device: "cpu" or "cuda".
         told: shown the progress.
 
     Raises:
-        DataError: a picture is missing, made from somebody who does not train, or nobody can be tested.
+        DataError: an image is missing, made from somebody who does not train, or nobody can be tested.
     """
-    trial = _Trial(bench, requests, folder, device)
-    task = _factors(bench, str(requests["domain"].iloc[0]))
+    trial = _Trial(context, requests, folder, device)
+    task = _factors(context, str(requests["domain"].iloc[0]))
     possible = [k for k in task if k * len(trial.real) <= len(trial.synthetic)]
     arms: list[Arm] = [(REAL, 0)]
     arms += [(what, k) for k in possible for what in (SYNTHETIC, *CONTROLS)]
     told.total += len(arms) * len(trial.recipe.seeds)
-    shared = bench.out / cell.folder.parent.parent / FOLDER
+    shared = context.out / cell.folder.parent.parent / FOLDER
     right = {}
     for arm in arms:
         place = folder / FOLDER if arm[0] == SYNTHETIC else shared
@@ -99,49 +99,49 @@ def outcomes_of(
     return Outcomes(trial.who, right, missing, settings)
 
 
-def _factors(bench: Bench, domain: str) -> list[int]:
-    run, _ = bench.protocol.tasks_under(bench.budget)
+def _factors(context: RunContext, domain: str) -> list[int]:
+    run, _ = context.protocol.tasks_under(context.budget)
     return sorted({k for task in run if task.kind == TASK and domain in task.domains for k in task.factors})
 
 
 class _Trial:
     """The material of one cell's recognizers in one split."""
 
-    def __init__(self, bench: Bench, requests: pd.DataFrame, folder: Path, device: str) -> None:
+    def __init__(self, context: RunContext, requests: pd.DataFrame, folder: Path, device: str) -> None:
         from fesbench.judges.recognizer import recipe_for
 
-        self.bench, self.device = bench, device
-        _check_sources(bench, requests)
+        self.context, self.device = context, device
+        _check_sources(context, requests)
         asked = set(requests["target_expression"])
-        self.classes = tuple(label for label in bench.protocol.labels if label in asked)
+        self.classes = tuple(label for label in context.protocol.labels if label in asked)
         self.real, self.validation, self.test = (self._pool(s) for s in ("train", "validation", "test"))
         if not len(self.test) or not len(self.real):
             raise DataError(
-                f"{bench.protocol.name}: task '{TASK}' finds no real picture of {', '.join(self.classes)} "
+                f"{context.protocol.name}: task '{TASK}' finds no real image of {', '.join(self.classes)} "
                 "to train or test on; leave the task out of the protocol"
             )
-        table = bench.store.manifest.table
+        table = context.store.manifest.table
         self.who = table["identity"].to_numpy(dtype=str)[self._rows("test")]
-        self.recipe: Recipe = recipe_for(bench.budget, len(self.real))
+        self.recipe: Recipe = recipe_for(context.budget, len(self.real))
         self.domain = str(requests["domain"].iloc[0])
         self.synthetic = self._synthetic(requests, folder / "images")
 
     def _rows(self, side: str) -> np.ndarray:
-        rows = labelled_rows(self.bench.protocol, self.bench.store, self.bench.split, side)
-        return rows[self.bench.store.manifest.table["expression"].isin(self.classes).to_numpy()[rows]]
+        rows = labelled_rows(self.context.protocol, self.context.store, self.context.split, side)
+        return rows[self.context.store.manifest.table["expression"].isin(self.classes).to_numpy()[rows]]
 
     def _pool(self, side: str) -> Pool:
         from fesbench.judges.recognizer import pool_of
 
         rows = self._rows(side)
-        names = self.bench.store.manifest.table["expression"].to_numpy()[rows]
-        return pool_of(self.bench.store.images, rows, self._codes(names))
+        names = self.context.store.manifest.table["expression"].to_numpy()[rows]
+        return pool_of(self.context.store.images, rows, self._codes(names))
 
     def _codes(self, names: Any) -> np.ndarray:
         return np.array([self.classes.index(name) for name in names], dtype=np.int64)
 
     def _synthetic(self, requests: pd.DataFrame, images: Path) -> Pool:
-        """Every different picture with its label, in an order that has nothing to do with who or what it is,
+        """Every different image with its label, in an order that has nothing to do with who or what it is,
         so that the first k N of them are a fair choice and those of a smaller k are among them.
         """
         import torch
@@ -152,7 +152,7 @@ class _Trial:
         mixed = requests.iloc[sorted(range(len(digests)), key=digests.__getitem__)]
         seen: set[tuple[bytes, str]] = set()
         parts = [pool_of(np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int64))]
-        for rows, pictures in _decoded(mixed, images, self.bench.store.size):
+        for rows, pictures in _decoded(mixed, images, self.context.store.size):
             keys = [
                 (hashlib.sha256(picture.tobytes()).digest(), label)
                 for picture, label in zip(pictures, rows["target_expression"], strict=True)
@@ -170,7 +170,7 @@ class _Trial:
         return f"only {share:.1f} synthetic images for each real one"
 
     def answers(self, arm: Arm, seed: int, place: Path) -> list[bool]:
-        """Which test pictures a recognizer names rightly, from its file where it was trained before."""
+        """Which test images a recognizer names rightly, from its file where it was trained before."""
         added = None if arm[0] != SYNTHETIC else self.synthetic.first(arm[1] * len(self.real))
         inputs = hash_parts(*self._inputs(), arm, seed, "" if added is None else _digest(added))
         path = place / safe_part(self.domain) / f"{arm[0]}-{arm[1]}-{seed}.json"
@@ -209,28 +209,28 @@ class _Trial:
             "fesbench.judges.expression",
             "fesbench.judges.training",
         )
-        split = self.bench.split.hash
-        return code, self.bench.signature, split, self.classes, self.recipe.settings(), self.device
+        split = self.context.split.hash
+        return code, self.context.signature, split, self.classes, self.recipe.settings(), self.device
 
 
-def _check_sources(bench: Bench, requests: pd.DataFrame) -> None:
-    """Training material is made from training people alone.
+def _check_sources(context: RunContext, requests: pd.DataFrame) -> None:
+    """Training material is made from training subjects alone.
 
     Raises:
         DataError: a request starts from somebody else.
     """
     sources = requests["source"].to_numpy()
-    people = bench.store.manifest.table["identity"].to_numpy()[sources[sources >= 0]]
-    others = sorted((set(people) | set(requests["identity"])) - bench.split.train)
+    people = context.store.manifest.table["identity"].to_numpy()[sources[sources >= 0]]
+    others = sorted((set(people) | set(requests["identity"])) - context.split.train)
     if others:
         raise DataError(
-            f"task '{TASK}' starts from {others[0]}, who is not a training person of {bench.protocol.name}; "
+            f"task '{TASK}' starts from {others[0]}, no training subject of {context.protocol.name}; "
             "write the requests again with 'fesbench protocols requests'"
         )
 
 
 def _decoded(requests: pd.DataFrame, images: Path, size: int) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
-    """The pictures of a request table in parts: (rows, uint8 (n, size, size, 3))."""
+    """The images of a request table in parts: (rows, uint8 (n, size, size, 3))."""
     from fesbench.evaluation.images import load_images
 
     for start in range(0, len(requests), _PART):

@@ -11,7 +11,7 @@ from fesbench.records.confusion import UNREADABLE, ConfusionMatrix
 
 if TYPE_CHECKING:
     from fesbench.metrics.base import Metric
-    from fesbench.metrics.inputs import Evidence
+    from fesbench.metrics.inputs import MetricInputs
 
 
 def judges_of(names: Sequence[str], metrics: Mapping[str, Metric], reasons: Mapping[str, str]) -> list[str]:
@@ -20,16 +20,16 @@ def judges_of(names: Sequence[str], metrics: Mapping[str, Metric], reasons: Mapp
     return list(dict.fromkeys(found))
 
 
-def confusion_matrix(evidence: Evidence, judge: str, task: str, domain: str) -> ConfusionMatrix:
+def confusion_matrix(inputs: MetricInputs, judge: str, task: str, domain: str) -> ConfusionMatrix:
     """What a judge saw in the outputs, by what was asked for; requests without an expression are left out.
 
     The class seen is the single highest one; of a tie the first, as in the samples' ``predicted``.
     """
     from fesbench.metrics.expression.score import classes_of, judged_pictures
 
-    judged, classes = judged_pictures(evidence, judge), classes_of(evidence, judge)
-    first = evidence.requests["target_expression"].to_numpy()
-    second = evidence.requests["second_expression"].to_numpy()
+    judged, classes = judged_pictures(inputs, judge), classes_of(inputs, judge)
+    first = inputs.requests["target_expression"].to_numpy()
+    second = inputs.requests["second_expression"].to_numpy()
     asked = np.array([f"{a}+{b}" if b else a for a, b in zip(first, second, strict=True)], dtype=object)
     seen = np.where(judged.valid, judged.values.argmax(axis=1), len(classes))
     requested = [name for name in dict.fromkeys(asked) if name]

@@ -1,7 +1,8 @@
 """A fixed workload, timed beside every method, so that speeds compare across machines by their ratio.
 
 A frozen stack of six 3 x 3 convolutions on 64-pixel images (0.32 GFLOP an image), in plain float32. Its
-weights are of no importance but drawn from a seed of their own: no denormal numbers, the same for everybody.
+weights are of no importance but drawn from a seed of their own: no denormal numbers, the same for every
+subject.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fesbench.context.context import Bench
+from fesbench.context.context import RunContext
 from fesbench.extractors.registry import DISCRIMINATOR
 from fesbench.vocabulary import EXPRESSIONS
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Pictures:
-    """The sets of pictures that metrics read, each as (pictures or None, rows of the store, people)."""
+    """The sets of images that metrics read, each as (images or None, rows of the store, subjects)."""
 
-    bench: Bench
+    context: RunContext
     discriminator: Extractor | None
     sets: Mapping[str, tuple[np.ndarray | None, np.ndarray, np.ndarray]]
 
@@ -28,17 +28,17 @@ class _Pictures:
         """An extractor's features of one set."""
         _, rows, who = self.sets[which]
         if name == DISCRIMINATOR and self.discriminator is not None:
-            return self.bench.cache.get(self.discriminator, self._stack(which))
-        points = _known(self.bench.store.manifest.landmarks, rows)
-        return self.bench.features(name, self._stack(which), points, who)
+            return self.context.cache.get(self.discriminator, self._stack(which))
+        points = _known(self.context.store.manifest.landmarks, rows)
+        return self.context.features(name, self._stack(which), points, who)
 
     def pair_values(self, extractor: str, first: str, second: str, pairs: np.ndarray) -> Features:
         """A pair extractor's values between two sets."""
-        return self.bench.pair_values(extractor, self._stack(first), self._stack(second), pairs)
+        return self.context.pair_values(extractor, self._stack(first), self._stack(second), pairs)
 
     def _stack(self, which: str) -> np.ndarray:
         found, rows, _ = self.sets[which]
-        return self.bench.store.images[rows] if found is None else found
+        return self.context.store.images[rows] if found is None else found
 
 
 def _labels(expressions: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def _known(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _stack(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The pictures of rows of the store; black where there is no row."""
+    """The images of rows of the store; black where there is no row."""
     found = images[np.maximum(rows, 0)]
     found[rows < 0] = 0
     return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.context.context import Bench
+from fesbench.context.context import RunContext
 from fesbench.evaluation.confusion import confusion_matrix, judges_of
 from fesbench.evaluation.images import load_images
 from fesbench.evaluation.task_group import Group
@@ -33,7 +33,7 @@ from fesbench.records.replicates import write_replicates
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fesbench.context.context import Bench
+    from fesbench.context.context import RunContext
     from fesbench.extractors.base import Extractor
     from fesbench.metrics.base import Metric
 
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], None]
 
 
-def scoring_inputs(bench: Bench) -> str:
+def scoring_inputs(context: RunContext) -> str:
     """Hash of what scoring depends on beside the images: metrics, available extractors, judge."""
     from fesbench.extractors.registry import BOUND, network
 
-    parts = [bench.signature, bench.judge_key, bench.regressor_key, metric_reasons(bench.protocol)]
+    parts = [context.signature, context.judge_key, context.regressor_key, metric_reasons(context.protocol)]
     parts.append(
         engine_hash(
             "fesbench.metrics",
@@ -68,7 +68,7 @@ def scoring_inputs(bench: Bench) -> str:
             "fesbench.judges.regressor_training",
         )
     )
-    for name, metric in protocol_metrics(bench.protocol).items():
+    for name, metric in protocol_metrics(context.protocol).items():
         needed = metric.card.extractor
         parts += [name, metric.settings()]
         if needed and needed not in BOUND:
@@ -77,7 +77,7 @@ def scoring_inputs(bench: Bench) -> str:
 
 
 def score_cell(
-    bench: Bench,
+    context: RunContext,
     record: Record,
     requests: pd.DataFrame,
     folder: Path,
@@ -109,17 +109,17 @@ def score_cell(
     record.scores, record.counts, record.weights = [], {}, {}
     if len(scored):
         if images is None:
-            decoded = load_images(folder / "images", scored, bench.store.size)
+            decoded = load_images(folder / "images", scored, context.store.size)
         else:
             decoded = images[~material.to_numpy()]
-        _score_images(bench, record, scored, decoded, folder, on_progress, discriminator)
+        _score_images(context, record, scored, decoded, folder, on_progress, discriminator)
     record.scores += score_augmentation(
-        bench, record, requests[material], folder, device=device, on_progress=on_progress
+        context, record, requests[material], folder, device=device, on_progress=on_progress
     )
 
 
 def _score_images(
-    bench: Bench,
+    context: RunContext,
     record: Record,
     requests: pd.DataFrame,
     images: np.ndarray,
@@ -130,9 +130,9 @@ def _score_images(
     """Score the images one by one; write the samples, the replicates and the confusion matrices."""
     import pandas as pd
 
-    record.counts = _count(bench, images)
-    metrics = protocol_metrics(bench.protocol)
-    reasons = metric_reasons(bench.protocol) | unbound_reasons(bench, metrics, discriminator)
+    record.counts = _count(context, images)
+    metrics = protocol_metrics(context.protocol)
+    reasons = metric_reasons(context.protocol) | unbound_reasons(context, metrics, discriminator)
     groups = list(requests.groupby(["task", "domain"], sort=False))
     samples, replicates, matrices = [], [], []
     used: set[str] = set()
@@ -140,7 +140,7 @@ def _score_images(
         if on_progress is not None:
             on_progress(number, len(groups), f"{task} {domain}")
         asked, made = rows.reset_index(drop=True), images[rows.index.to_numpy()]
-        group = Group(bench, record, asked, made, discriminator)
+        group = Group(context, record, asked, made, discriminator)
         columns: dict[str, Any] = {}
         for name in metrics_of(task, metrics):
             found = group.score(name, metrics[name], reasons.get(name, ""))
@@ -151,7 +151,7 @@ def _score_images(
         samples.append(group.sample_table(columns))
         replicates += group.replicates
         judges = judges_of(metrics_of(task, metrics), metrics, reasons)
-        matrices += [confusion_matrix(group.evidence, judge, task, domain) for judge in judges]
+        matrices += [confusion_matrix(group.inputs, judge, task, domain) for judge in judges]
     record.weights = _weights(used)
     write_replicates(folder, replicates)
     write_confusion(folder, matrices)
@@ -169,29 +169,29 @@ def _weights(extractors: set[str]) -> dict[str, Any]:
     return WeightsManager(fesbench_home()).licenses_in_use(names)
 
 
-def _count(bench: Bench, images: np.ndarray) -> dict[str, int]:
+def _count(context: RunContext, images: np.ndarray) -> dict[str, int]:
     import hashlib
 
     distinct = {hashlib.sha256(image.tobytes()).digest() for image in images}
     counts = {"images": len(images), "identical": len(images) - len(distinct)}
-    detector = bench.extractor(DETECTOR)
+    detector = context.extractor(DETECTOR)
     if detector.available() is None:
-        found = bench.cache.get(detector, images, None)
+        found = context.cache.get(detector, images, None)
         counts["faces_not_found"] = int((~found.valid).sum())
     return counts
 
 
 def unbound_reasons(
-    bench: Bench, metrics: Mapping[str, Metric], discriminator: Extractor | None
+    context: RunContext, metrics: Mapping[str, Metric], discriminator: Extractor | None
 ) -> dict[str, str]:
     """Metrics whose extractor this protocol, or this method, does not have, with the reason."""
     from fesbench.evaluation.class_head import NO_CLASS_HEAD
     from fesbench.judges.build_regressor import NOTHING_CODED
 
     missing = {}
-    if bench.judge is None:
+    if context.judge is None:
         missing[JUDGE] = "the protocol has no labels"
-    if bench.regressor is None:
+    if context.regressor is None:
         missing[REGRESSOR] = NOTHING_CODED
     if discriminator is None:
         missing[DISCRIMINATOR] = NO_CLASS_HEAD

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fesbench.context.context import Bench
+from fesbench.context.context import RunContext
 from fesbench.evaluation.inputs import _known, _labels, _Pictures, _stack
 from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, PAIR_EXTRACTORS, REGRESSOR
 from fesbench.metrics.selection import protocol_metrics
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fesbench.extractors.base import Extractor
     from fesbench.metrics.base import Measurement, Metric
-    from fesbench.metrics.inputs import Evidence
+    from fesbench.metrics.inputs import MetricInputs
 
 RESAMPLING_SEED = 0
 
@@ -40,30 +40,30 @@ class Group:
 
     def __init__(
         self,
-        bench: Bench,
+        context: RunContext,
         record: Record,
         requests: pd.DataFrame,
         images: np.ndarray,
         discriminator: Extractor | None = None,
     ) -> None:
-        self.bench, self.record, self.requests = bench, record, requests
+        self.context, self.record, self.requests = context, record, requests
         self.discriminator = discriminator
         self.replicates: list[ReplicateRow] = []
         self.kind: dict[str, Any] = requests.iloc[0][["given", "task", "domain"]].to_dict()
         self.is_real = record.cell.method == "real"
-        self.gallery, _ = gallery_rows(bench.protocol, bench.store, bench.split)
+        self.gallery, _ = gallery_rows(context.protocol, context.store, context.split)
         self.reference, self.reference_name = reference_rows(
-            bench.protocol, bench.store, bench.split, requests
+            context.protocol, context.store, context.split, requests
         )
-        self.training = labelled_rows(bench.protocol, bench.store, bench.split, "train")
-        self.evidence = self._evidence(requests, images, self.reference, self.reference_name)
+        self.training = labelled_rows(context.protocol, context.store, context.split, "train")
+        self.inputs = self._evidence(requests, images, self.reference, self.reference_name)
 
     def _evidence(
         self, requests: pd.DataFrame, images: np.ndarray, reference: np.ndarray, reference_name: str
-    ) -> Evidence:
-        from fesbench.metrics.inputs import Evidence
+    ) -> MetricInputs:
+        from fesbench.metrics.inputs import MetricInputs
 
-        store = self.bench.store
+        store = self.context.store
         table = store.manifest.table
         self.people = dict(enumerate(sorted(set(table["identity"]))))
         people = {who: code for code, who in self.people.items()}
@@ -77,7 +77,7 @@ class Group:
         names = table["identity"].to_numpy()
         asked = requests["identity"].to_numpy()
         pictures = _Pictures(
-            self.bench,
+            self.context,
             self.discriminator,
             {
                 "generated": (images, source_rows, asked),
@@ -88,14 +88,14 @@ class Group:
                 "training": (None, self.training, names[self.training]),
             },
         )
-        return Evidence(
+        return MetricInputs(
             requests=requests,
             generated=images,
             truth=truth,
             source=sources,
             clusters=np.array([people[who] for who in requests["identity"]]),
             seed=RESAMPLING_SEED,
-            protocol=self.bench.signature,
+            protocol=self.context.signature,
             features=pictures.features,
             pair_values=pictures.pair_values,
             labels=np.where(single, target, -1),
@@ -103,7 +103,7 @@ class Group:
             reference_name=reference_name,
             reference_identity=np.array([people[names[row]] for row in reference]),
             reference_labels=_labels(expressions[reference]),
-            judge_classes=self.bench.judge_classes,
+            judge_classes=self.context.judge_classes,
             columns=self._columns(),
             training_labels=_labels(expressions[self.training]),
             training_identity=np.array([people[names[row]] for row in self.training]),
@@ -122,50 +122,50 @@ class Group:
 
     def _columns(self) -> dict[str, tuple[str, ...]]:
         """What the values of the protocol's extractors are, where they have names."""
-        metrics = protocol_metrics(self.bench.protocol).values()
+        metrics = protocol_metrics(self.context.protocol).values()
         named = {DISCRIMINATOR: () if self.discriminator is None else self.discriminator.classes}
         for extractor in {m.card.extractor for m in metrics} - {"", JUDGE, DISCRIMINATOR, *PAIR_EXTRACTORS}:
-            if extractor != REGRESSOR or self.bench.regressor is not None:
-                named[extractor] = self.bench.columns(extractor)
+            if extractor != REGRESSOR or self.context.regressor is not None:
+                named[extractor] = self.context.columns(extractor)
         return named
 
     def score(self, name: str, metric: Metric, unavailable: str) -> Scored:
         """The pooled score of one metric and one per expression."""
-        labels = self.evidence.labels
+        labels = self.inputs.labels
         everything = np.arange(len(self.requests))
         if unavailable:
             return Scored([self._empty(name, len(everything), unavailable)], None)
         if self.is_real and "truth" in metric.card.needs:
-            return Scored([self._empty(name, len(everything), "the true image against itself")], None)
-        if "truth" in metric.card.needs and self.evidence.truth is None:
-            return Scored([self._empty(name, len(everything), "no true images in this domain")], None)
-        evidence, rows = self.evidence, everything
+            return Scored([self._empty(name, len(everything), "the target image against itself")], None)
+        if "truth" in metric.card.needs and self.inputs.truth is None:
+            return Scored([self._empty(name, len(everything), "no target images in this domain")], None)
+        inputs, rows = self.inputs, everything
         if self.is_real and "reference" in metric.card.needs and self.reference_name == "test-real":
-            evidence, rows = self._halves()
-            labels = evidence.labels
-        pooled = metric.measure(evidence, rows)
+            inputs, rows = self._halves()
+            labels = inputs.labels
+        pooled = metric.measure(inputs, rows)
         scores = [self._score(name, "all", pooled)]
         for label in sorted(set(labels[labels >= 0])):
             chosen = np.flatnonzero(labels == label)
-            scores.append(self._score(name, EXPRESSIONS[label], metric.measure(evidence, chosen)))
-        units = evidence.requests["action_unit"].to_numpy()
+            scores.append(self._score(name, EXPRESSIONS[label], metric.measure(inputs, chosen)))
+        units = inputs.requests["action_unit"].to_numpy()
         for unit in sorted(set(units[units > 0])):
             chosen = np.flatnonzero(units == unit)
-            scores.append(self._score(name, f"AU{unit}", metric.measure(evidence, chosen)))
-        whole = evidence is self.evidence
+            scores.append(self._score(name, f"AU{unit}", metric.measure(inputs, chosen)))
+        whole = inputs is self.inputs
         return Scored(scores, pooled.per_sample if whole else None)
 
-    def _halves(self) -> tuple[Evidence, np.ndarray]:
-        """Real images of every second test person against those of the others, never an image with itself."""
+    def _halves(self) -> tuple[MetricInputs, np.ndarray]:
+        """Real images of every second test subject against the others', never an image with itself."""
         people = sorted(set(self.requests["identity"]))
         first = set(people[::2])
         mine = self.requests["identity"].isin(first).to_numpy()
         other = self.requests["target"].to_numpy()[~mine]
         half = self.requests[mine].reset_index(drop=True)
-        evidence = self._evidence(
-            half, self.evidence.generated[mine], np.unique(other[other >= 0]), "test-real-other-half"
+        inputs = self._evidence(
+            half, self.inputs.generated[mine], np.unique(other[other >= 0]), "test-real-other-half"
         )
-        return evidence, np.arange(len(half))
+        return inputs, np.arange(len(half))
 
     def _common(self, metric: str, expression: str) -> dict[str, Any]:
         cell = self.record.cell
@@ -179,7 +179,7 @@ class Group:
             **self.kind,
             "expression": expression,
             "metric": metric,
-            "judge": self.bench.judge_signature,
+            "judge": self.context.judge_signature,
         }
 
     def _score(self, name: str, expression: str, found: Measurement) -> Score:
@@ -223,17 +223,17 @@ class Group:
 
         told = ["request", "task", "domain", "identity", "target_expression", "second_expression"]
         table = self.requests[[*told, "action_unit", "intensity"]].copy()
-        shown = self.bench.store.manifest.table["publishable"].to_numpy()
+        shown = self.context.store.manifest.table["publishable"].to_numpy()
         # a grid shows the source and the truth beside what was made: both must be allowed
         rows = self.requests[["source", "target"]].to_numpy()
         table["publishable"] = (shown[np.maximum(rows, 0)] | (rows < 0)).all(axis=1) & (rows >= 0).any(axis=1)
         table["predicted"] = ""
-        if self.bench.judge is not None:
-            codes = predictions(self.evidence)
+        if self.context.judge is not None:
+            codes = predictions(self.inputs)
             table["predicted"] = ["" if code < 0 else EXPRESSIONS[code] for code in codes]
         for name, values in columns.items():
             table[name] = values
-        memorized = protocol_metrics(self.bench.protocol).get("Memorized")
+        memorized = protocol_metrics(self.context.protocol).get("Memorized")
         if memorized is not None:
             extractor = memorized.card.extractor if "Memorized" in columns else ""
             table["nearest_training"] = self._nearest_training(extractor)
@@ -245,6 +245,6 @@ class Group:
 
         if not extractor:
             return np.full(len(self.requests), "", dtype=object)
-        places = nearest_training(self.evidence, extractor).training
-        names = self.bench.store.manifest.table["image"].to_numpy(dtype=object)[self.training]
+        places = nearest_training(self.inputs, extractor).training
+        names = self.context.store.manifest.table["image"].to_numpy(dtype=object)[self.training]
         return np.array([names[place] if place >= 0 else "" for place in places], dtype=object)

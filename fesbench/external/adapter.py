@@ -1,4 +1,4 @@
-"""The adapter file of an exported network: what each of its inputs is, and how pictures are laid out."""
+"""The adapter file of an exported network: what each of its inputs is, and how images are laid out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Model(BaseModel):
 
 
 class Pixels(_Model):
-    """How a picture is laid out."""
+    """How an image is laid out."""
 
     channels: Literal["rgb", "bgr", "gray"] = "rgb"
     range: tuple[float, float] = (-1.0, 1.0)
@@ -45,9 +45,9 @@ class Adapter(_Model):
     inputs: dict[str, What] = Field(min_length=1)
     """The network's name of an input -> what it is given."""
     output: str = ""
-    """Name of the output that is the picture; the only one, if not said."""
+    """Name of the output that is the image; the only one, if not said."""
     size: int | None = Field(None, ge=16, le=2048)
-    """Side of its pictures in pixels; the protocol's, if not said."""
+    """Side of its images in pixels; the protocol's, if not said."""
     labels: tuple[str, ...] = ()
     """Expressions in the network's order."""
     action_units: tuple[int, ...] = ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.context.context import Bench
+from fesbench.context.context import RunContext
 from fesbench.errors import EXIT_CELLS_FAILED, DataError, FesbenchError, UsageError
 from fesbench.external.requests_export import _opened, asked, wanted
 from fesbench.external.submission import Answers, read_answers
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class CellsFailedError(FesbenchError):
-    """The outside images are scored and saved, but reference rows beside them failed."""
+    """The external images are scored and saved, but reference rows beside them failed."""
 
     exit_code = EXIT_CELLS_FAILED
 
@@ -84,7 +84,7 @@ def evaluate_folder(
         UsageError: the folder does not exist, or the name is a registered method's or unfit for a path.
         CellsFailedError: reference rows failed; the images are scored and their record is saved.
     """
-    from fesbench.context.folded import open_bench
+    from fesbench.context.folded import open_context
     from fesbench.evaluation.score import score_cell
     from fesbench.methods.registry import methods
     from fesbench.runs.folds import run_plans
@@ -106,18 +106,18 @@ def evaluate_folder(
     table, store = asked(rules, budget, source, reporter)
     answers = read_answers(folder, table, store.size)
     images = answers.stack()
-    bench = open_bench(rules, budget=budget, out=out, source=source, reporter=reporter)
+    context = open_context(rules, budget=budget, out=out, source=source, reporter=reporter)
     try:
-        requests = replace(answers, requests=bench.requests).chosen
-        record = _record(name, bench, requests, made_by or {})
-        target = bench.out / record.cell.folder
+        requests = replace(answers, requests=context.requests).chosen
+        record = _record(name, context, requests, made_by or {})
+        target = context.out / record.cell.folder
         _write_images(dict(zip(requests["request"], images, strict=True)), target / "images")
         requests.to_csv(target / "requests.csv", index=False)
-        beside = run_plans(references, bench, reporter, device="auto")
+        beside = run_plans(references, context, reporter, device="auto")
         with reporter.stage(f"{name}: score") as stage:
-            score_cell(bench, record, requests, target, stage.update_what, images=images)
+            score_cell(context, record, requests, target, stage.update_what, images=images)
     finally:
-        bench.close()
+        context.close()
     record.status = "scored"
     record.save(target)
     failed = [other.cell.method for other in beside if other.status == "failed"]
@@ -129,17 +129,17 @@ def evaluate_folder(
     return record
 
 
-def _record(name: str, bench: Bench, requests: pd.DataFrame, made_by: Mapping[str, Any]) -> Record:
-    """The record of pictures from elsewhere, before it is scored."""
+def _record(name: str, context: RunContext, requests: pd.DataFrame, made_by: Mapping[str, Any]) -> Record:
+    """The record of images from elsewhere, before it is scored."""
     card = {"id": name, "title": name, "citation": ""}
     return Record(
-        cell=_cell(name, bench),
+        cell=_cell(name, context),
         trained_on="unknown",
         card=card,
-        not_run=[*bench.not_run, *_unanswered(bench.requests, requests)],
-        judge=bench.judge_card,
-        action_unit_regressor=bench.regressor_card,
-        data=bench.data_card,
+        not_run=[*context.not_run, *_unanswered(context.requests, requests)],
+        judge=context.judge_card,
+        action_unit_regressor=context.regressor_card,
+        data=context.data_card,
         parameters=dict(made_by),
         environment=describe_environment(resolve_device("auto")),
     )
@@ -219,7 +219,7 @@ def _ask_function(
 def _ask_network(
     path: Path, adapter: Path | None, folder: Path, protocol: str, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write a network's pictures; what the record keeps of it."""
+    """Write a network's images; what the record keeps of it."""
     from fesbench.context.folded import tables_of
     from fesbench.external.adapter import load_adapter
     from fesbench.external.exported import ExportedNetwork, exported_answers
@@ -249,15 +249,15 @@ def _ask_network(
     return network.card()
 
 
-def _cell(name: str, bench: Bench) -> Cell:
+def _cell(name: str, context: RunContext) -> Cell:
     return Cell(
         method=name,
-        protocol=bench.protocol.name,
-        protocol_hash=bench.protocol.hash,
-        data=bench.store.data,
-        data_fingerprint=bench.store.fingerprint,
+        protocol=context.protocol.name,
+        protocol_hash=context.protocol.hash,
+        data=context.store.data,
+        data_fingerprint=context.store.fingerprint,
         preset=EXTERNAL,
-        budget=bench.budget,
+        budget=context.budget,
         seed=0,
     )
 
@@ -275,7 +275,7 @@ def _unanswered(requests: pd.DataFrame, answered: pd.DataFrame) -> list[NotRun]:
 
 
 def _write_images(images: Mapping[str, np.ndarray], folder: Path) -> None:
-    """Write pictures as ``<request>.png``, 8-bit RGB.
+    """Write images as ``<request>.png``, 8-bit RGB.
 
     Raises:
         DataError: the disk is full or the folder not writable.

@@ -1,6 +1,6 @@
-"""Ask an exported network for a protocol's pictures.
+"""Ask an exported network for a protocol's images.
 
-The network gets what a method inside fesbench gets, and nothing of the true image.
+The network gets what a method inside fesbench gets, and nothing of the target image.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 class ExportedNetwork:
-    """A program with its adapter, fitted to pictures of one size.
+    """A program with its adapter, fitted to images of one size.
 
     Args:
         program: the network.
         adapter: what its inputs are.
-        size: side of the protocol's pictures.
+        size: side of the protocol's images.
 
     Raises:
         UsageError: program and adapter do not fit; says which input and key.
@@ -76,7 +76,7 @@ class ExportedNetwork:
         return card
 
     def answer(self, batch: RequestBatch, problem: Problem) -> np.ndarray:
-        """Pictures for some requests.
+        """Images for some requests.
 
         Args:
             batch: at most ``self.batch`` requests.
@@ -189,17 +189,17 @@ class ExportedNetwork:
 def exported_answers(
     network: ExportedNetwork, protocol: Protocol, store: AlignedStore, requests: pd.DataFrame
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """A network's pictures for those of a protocol's tasks that its inputs can answer.
+    """A network's images for those of a protocol's tasks that its inputs can answer.
 
     Args:
         network: with its adapter.
         protocol: of one split; a k-fold form is asked fold by fold, since the means that stand for a label
-            are those of the training people.
+            are those of the training subjects.
         store: of the protocol.
         requests: its request table.
 
     Yields:
-        request, picture uint8 (S, S, 3).
+        request, image uint8 (S, S, 3).
     """
     from fesbench.methods.card import Problem
     from fesbench.methods.conditions import request_batch

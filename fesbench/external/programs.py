@@ -67,7 +67,7 @@ def open_program(path: Path) -> Program:
     if path.suffix not in SUFFIXES:
         raise UsageError(
             f"{path} is not opened: a pickle runs code when it is loaded; give the network as .onnx "
-            "(torch.onnx.export) or .pt2 (torch.export.save), or a folder of its pictures"
+            "(torch.onnx.export) or .pt2 (torch.export.save), or a folder of its images"
         )
     if not path.is_file():
         raise UsageError(f"{path} does not exist")

@@ -40,12 +40,12 @@ def _opened(protocol: Protocol, source: Sources, reporter: Reporter) -> tuple[Pr
 
 
 def wanted(requests: pd.DataFrame, store: AlignedStore) -> pd.DataFrame:
-    """The table for an outside program: names of pictures in place of rows of the store.
+    """The table for an external program: names of images in place of rows of the store.
 
     Columns beside those of the request table: ``file`` (the name that the answer must have),
     ``source_image`` (the source's name in the data set), ``source_file`` (its name in the folder that
     `write_sources` writes), and ``target_landmarks``: where granted, the driver's 68 [x, y] as JSON in
-    pixels of the aligned image (0 = center of the first pixel), "" elsewhere. The driver's picture is not
+    pixels of the aligned image (0 = center of the first pixel), "" elsewhere. The driver's image is not
     given out: methods inside fesbench do not see it either.
     """
     shown = requests.drop(columns=["source", "driver"])

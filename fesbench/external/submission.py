@@ -1,4 +1,4 @@
-"""What a folder of pictures answers: each file read once, every fault by name, before anything is scored."""
+"""What a folder of images answers: each file read once, every fault by name, before anything is scored."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Answers:
     Attributes:
         folder: with ``<request>.png``, or a folder ``<request>`` that holds one ``.png`` of any name.
         requests: the table.
-        size: side of a picture.
-        images: request -> picture uint8 (S, S, 3), those that can be scored.
+        size: side of an image.
+        images: request -> image uint8 (S, S, 3), those that can be scored.
         extra: files and folders that answer no request.
         double: requests with more than one file.
         wrong_size: request -> its size in words.
@@ -62,7 +62,7 @@ class Answers:
 
     @property
     def identical(self) -> int:
-        """How many pictures are equal to an earlier one."""
+        """How many images are equal to an earlier one."""
         return len(self.images) - len({image.tobytes() for image in self.images.values()})
 
     def fault(self) -> str:
@@ -86,7 +86,7 @@ class Answers:
         return ""
 
     def stack(self) -> np.ndarray:
-        """The pictures of `chosen` in its order, uint8 (N, S, S, 3).
+        """The images of `chosen` in its order, uint8 (N, S, S, 3).
 
         Raises:
             DataError: the folder cannot be scored.
@@ -121,7 +121,7 @@ class Answers:
 
 
 def read_answers(folder: Path, requests: pd.DataFrame, size: int) -> Answers:
-    """Read every picture of a folder, once.
+    """Read every image of a folder, once.
 
     Raises:
         UsageError: the folder does not exist.

@@ -34,7 +34,7 @@ class Network(ABC):
 
     Attributes:
         name: the name in the registry and in protocols.
-        smallest: shorter side in pixels below which it cannot read a picture.
+        smallest: shorter side in pixels below which it cannot read an image.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Network(ABC):
         return self.signature
 
     def available(self) -> str | None:
-        """None when it can run here; else the reason and the one command that mends it."""
+        """None when it can run here; else the reason and the one command that fixes it."""
         return None
 
     def close(self) -> None:
@@ -168,7 +168,7 @@ def check_pairs(network: PairExtractor, first: np.ndarray, second: np.ndarray) -
     """Refuse pairs that no network can read.
 
     Raises:
-        DataError: not two equal stacks uint8 (P, H, W, 3), or pictures below the smallest size.
+        DataError: not two equal stacks uint8 (P, H, W, 3), or images below the smallest size.
     """
     check_inputs(network.name, first, None, needs_landmarks=False)
     if second.shape != first.shape or second.dtype != first.dtype:
@@ -180,14 +180,14 @@ def check_pairs(network: PairExtractor, first: np.ndarray, second: np.ndarray) -
 
 
 def check_size(network: Network, images: np.ndarray) -> None:
-    """Refuse pictures that are too small for a network.
+    """Refuse images that are too small for a network.
 
     Raises:
         DataError: says the smallest size.
     """
     if min(images.shape[1:3]) < network.smallest:
         raise DataError(
-            f"extractor '{network.name}' reads pictures of {network.smallest} px or more, "
+            f"extractor '{network.name}' reads images of {network.smallest} px or more, "
             f"not of {images.shape[2]}x{images.shape[1]}"
         )
 

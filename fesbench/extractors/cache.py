@@ -131,7 +131,7 @@ class FeatureCache:
     ) -> Features:
         """Values by key, computed and kept where the file has none; ``compute`` gets places in ``keys``."""
         rows = self._read(network.cache_key, set(keys))
-        # Equal pictures are computed once.
+        # Equal images are computed once.
         first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in rows}
         missing = sorted(first.values())
         done = len(keys) - len(missing)

@@ -1,4 +1,4 @@
-"""CLIP's picture features for Fréchet distances, through torch-fidelity."""
+"""CLIP's image features for Fréchet distances, through torch-fidelity."""
 
 from __future__ import annotations
 

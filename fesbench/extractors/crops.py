@@ -1,4 +1,4 @@
-"""Face crops from known landmarks, never from detection: the same place in the picture for every method.
+"""Face crops from known landmarks, never from detection: the same place in the image for every method.
 
 dlib's network wants dlib's own chip; the others want a similarity alignment to five template points.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 DLIB_CHIP = 150
 _DLIB_PADDING = 0.25
-# dlib takes whole pixels only. Its fit is done on a picture 256 times as large and scaled back, so that the
+# dlib takes whole pixels only. Its fit is done on an image 256 times as large and scaled back, so that the
 # chip does not jump by the rounding of landmarks, which at 64 px is more than two chip pixels.
 _SUBPIXEL = 256
 
@@ -26,12 +26,12 @@ _LEAST_EYE_DISTANCE = 4.0
 
 
 def usable(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Whether a crop can be made: finite landmarks, eyes apart, and the face's center inside the picture.
+    """Whether a crop can be made: finite landmarks, eyes apart, and the face's center inside the image.
 
     Args:
         landmarks: float (N, 68, 2) pixels.
-        height: of the pictures.
-        width: of the pictures.
+        height: of the images.
+        width: of the images.
 
     Returns:
         bool (N,).
@@ -55,7 +55,7 @@ def dlib_chip(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         landmarks: finite float (68, 2) pixels.
 
     Returns:
-        uint8 (150, 150, 3) RGB, black beyond the picture.
+        uint8 (150, 150, 3) RGB, black beyond the image.
     """
     import dlib
 
@@ -81,7 +81,7 @@ def _chip_dims() -> Any:
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """Eye centers, nose tip, mouth corners, left before right in the picture: (..., 68, 2) -> (..., 5, 2)."""
+    """Eye centers, nose tip, mouth corners, left before right in the image: (..., 68, 2) -> (..., 5, 2)."""
     eyes = [landmarks[..., 36:42, :].mean(axis=-2), landmarks[..., 42:48, :].mean(axis=-2)]
     rest = [landmarks[..., 30, :], landmarks[..., 48, :], landmarks[..., 54, :]]
     return np.stack([*eyes, *rest], axis=-2)
@@ -125,7 +125,7 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 def aligned_crop(image: np.ndarray, landmarks: np.ndarray, size: int, zoom: float) -> np.ndarray:
     """A crop whose five points lie on the template as well as a similarity allows.
 
-    Where the crop is smaller than its place in the picture, it is sampled more finely and averaged, so that
+    Where the crop is smaller than its place in the image, it is sampled more finely and averaged, so that
     nothing aliases; elsewhere it is bilinear.
 
     Args:
@@ -135,7 +135,7 @@ def aligned_crop(image: np.ndarray, landmarks: np.ndarray, size: int, zoom: floa
         zoom: see :func:`template`.
 
     Returns:
-        float32 (size, size, 3) in [0, 255], black beyond the picture.
+        float32 (size, size, 3) in [0, 255], black beyond the image.
     """
     return warp(image, fit_similarity(five_points(landmarks), template(size, zoom)), size)
 
@@ -145,11 +145,11 @@ def warp(image: np.ndarray, to_crop: np.ndarray, size: int) -> np.ndarray:
 
     Args:
         image: uint8 (H, W, 3).
-        to_crop: float (2, 3), maps picture pixels to crop pixels.
+        to_crop: float (2, 3), maps image pixels to crop pixels.
         size: of the crop.
 
     Returns:
-        float32 (size, size, 3) in [0, 255], black beyond the picture.
+        float32 (size, size, 3) in [0, 255], black beyond the image.
     """
     import torch
     import torch.nn.functional as F

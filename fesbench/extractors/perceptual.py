@@ -1,10 +1,10 @@
-"""Perceptual distances between two pictures: LPIPS and DISTS, on the trunks that torchvision publishes.
+"""Perceptual distances between two images: LPIPS and DISTS, on the trunks that torchvision publishes.
 
 LPIPS (Zhang et al., CVPR 2018), version 0.1:
 
     LPIPS(x, y) = sum_l mean_hw sum_c w_lc (f_lc(x) - f_lc(y))^2
 
-with features f of unit length over the channels and learned weights w >= 0. Pictures are in [-1, 1], shifted
+with features f of unit length over the channels and learned weights w >= 0. Images are in [-1, 1], shifted
 and scaled, and not resized: values belong to one size. DISTS (Ding et al., TPAMI 2022) is piq's.
 """
 
@@ -30,10 +30,10 @@ _EPSILON = 1e-10
 
 _TRUNKS = {"alex": "alexnet", "vgg": "vgg16"}
 _TAPS = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29)}
-"""Layers of torchvision's ``features`` after whose ReLU the pictures are compared."""
+"""Layers of torchvision's ``features`` after whose ReLU the images are compared."""
 
 _CHANNELS = (3, 64, 128, 256, 512, 512)
-"""Of DISTS: the picture itself, then VGG's five stages."""
+"""Of DISTS: the image itself, then VGG's five stages."""
 
 
 class _TorchPairs(PairExtractor):
@@ -169,9 +169,9 @@ class LPIPSDistance(_TorchPairs):
 
 
 class DISTSDistance(_TorchPairs):
-    """DISTS on VGG-16: structure and texture similarity, 0 for equal pictures.
+    """DISTS on VGG-16: structure and texture similarity, 0 for equal images.
 
-    piq shrinks pictures whose shorter side is above 256 px to it; others keep their size.
+    piq shrinks images whose shorter side is above 256 px to it; others keep their size.
     """
 
     name = "dists"

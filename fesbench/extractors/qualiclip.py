@@ -1,4 +1,4 @@
-"""QualiCLIP's view of a picture: its cosines with seven pairs of prompts about quality.
+"""QualiCLIP's view of an image: its cosines with seven pairs of prompts about quality.
 
 The official computation (miccunifi/QualiCLIP): native resolution, CLIP's RN50 image tower with attention
 pooling *without* positional embedding, all weights and the prompts' features from the checkpoint, float32.
@@ -28,7 +28,7 @@ _PREFIX = "clip_model.visual."
 
 
 class QualiCLIP(WholePicture):
-    """14 cosines between a picture and the prompts, then exp(logit_scale) of the checkpoint.
+    """14 cosines between an image and the prompts, then exp(logit_scale) of the checkpoint.
 
     Source: Agnolucci et al., Quality-aware image-text alignment for opinion-unaware image quality assessment.
     """
@@ -43,10 +43,10 @@ class QualiCLIP(WholePicture):
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Values float32 (N, 15) of the whole picture.
+        """Values float32 (N, 15) of the whole image.
 
         Raises:
-            DataError: the pictures are smaller than the tower's stride of 32 px.
+            DataError: the images are smaller than the tower's stride of 32 px.
         """
         check_inputs(self.name, images, None, needs_landmarks=False)
         check_size(self, images)
@@ -72,7 +72,7 @@ class QualiCLIP(WholePicture):
         without_position(tower)
 
         class Network(torch.nn.Module):
-            """Pictures -> cosines and the scale."""
+            """Images -> cosines and the scale."""
 
             prompts: torch.Tensor
             scale: torch.Tensor

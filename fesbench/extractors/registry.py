@@ -27,7 +27,7 @@ EXTRACTORS: dict[str, str] = {
     "inception-tf-2015-clean": "the same network and weights, with clean-fid's resize",
     "inception-tf-2015-logits": "Inception class scores of IS, from the features of FID",
     "inception-clean-fid": "Inception pool3 features as clean-fid computes them, from its own file",
-    "clip-vit-b-32": "CLIP ViT-B/32's 512-d picture embedding, through torch-fidelity",
+    "clip-vit-b-32": "CLIP ViT-B/32's 512-d image embedding, through torch-fidelity",
     "dinov2-vit-b-14": "DINOv2 ViT-B/14's 768-d class token, as torch-fidelity computes it",
     "dinov2-vit-l-14": "DINOv2 ViT-L/14's 1024-d class token, as torch-fidelity computes it",
     "judge": "the protocol's expression classifier: a probability for each expression",
@@ -36,7 +36,7 @@ EXTRACTORS: dict[str, str] = {
     "qualiclip": "QualiCLIP's cosines with its prompts about quality, at native resolution",
     "au-regressor": "the protocol's action-unit regressor: an intensity for each action unit",
     "discriminator": "a method's own class head: what an auxiliary-classifier model says of itself",
-    "dlib-landmarks": "dlib's 68 landmarks, detected on the picture itself",
+    "dlib-landmarks": "dlib's 68 landmarks, detected on the image itself",
     "dlib-hog": "dlib's frontal face detector: is a face found at all",
 }
 
@@ -60,7 +60,7 @@ PAIR_EXTRACTORS: dict[str, str] = {
 
 
 def extractor_names() -> dict[str, str]:
-    """Every registered name with its line; those of outside packages name their package."""
+    """Every registered name with its line; those of external packages name their package."""
     outside = {point.name: f"from {point.value}" for point in entry_points(group=GROUP)}
     return {**outside, **EXTRACTORS}
 

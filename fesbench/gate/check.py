@@ -1,7 +1,7 @@
 """The gate: is a run worse than its baseline? For continuous integration.
 
 A figure is worse only where the whole 95 % interval of the paired change lies beyond the tolerance on the bad
-side, so that the noise of few people never fails a build; improved likewise. Where several seeds were
+side, so that the noise of few subjects never fails a build; improved likewise. Where several seeds were
 trained, the interval is widened by their spread, because a new training is a new draw. What was not measured
 alike is "not comparable", and never taken for the same.
 """

@@ -118,7 +118,7 @@ def _cost(record: Record) -> CostFigures:
 
 
 class _Seed:
-    """One cell's scores with their sums per person."""
+    """One cell's scores with their sums per subject."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class _Seed:
         }
 
     def sums(self, score: Score) -> tuple[np.ndarray, np.ndarray] | None:
-        """Sum and number of values of each person, where their mean is the score."""
+        """Sum and number of values of each subject, where their mean is the score."""
         table = self.samples
         if table is None or score.value is None or score.metric not in table:
             return None
@@ -194,7 +194,7 @@ def _figure(key: FigureKey, seeds: Sequence[_Seed]) -> Figure:
 
 
 def _pooled_replicates(rows: Sequence[ReplicateRow], seeds: int) -> dict[str, Any]:
-    """The mean over seeds of what each changed set of people gives; nothing where the sets differ."""
+    """The mean over seeds of what each changed set of subjects gives; nothing where the sets differ."""
     alike = {(row.kind, row.people, len(row.values)) for row in rows}
     if len(rows) != seeds or len(alike) != 1:
         return {}

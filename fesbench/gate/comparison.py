@@ -1,6 +1,6 @@
-"""Two rows side by side: paired differences, intervals, p-values, and how many people improve.
+"""Two rows side by side: paired differences, intervals, p-values, and how many subjects improve.
 
-Figures are compared only where their comparison keys agree. Each figure is paired over people; the spread
+Figures are compared only where their comparison keys agree. Each figure is paired over subjects; the spread
 over training seeds is another source of change and is told apart.
 """
 
@@ -27,7 +27,7 @@ from fesbench.statistics.paired import (
 from fesbench.statistics.significance import holm
 
 SEED = 0
-_GAPS = "no paired interval: without some people one of the rows has no figure"
+_GAPS = "no paired interval: without some subjects one of the rows has no figure"
 Direction = Literal["higher", "lower", ""]
 Status = Literal["compared", "no interval", "not comparable", "missing"]
 
@@ -66,7 +66,7 @@ class Compared:
 
     @property
     def improved(self) -> int:
-        """How many people are better under a."""
+        """How many subjects are better under a."""
         if self.difference is None or not self.direction:
             return 0
         return self.difference.higher if self.direction == "higher" else self.difference.lower
@@ -194,11 +194,11 @@ def _difference(
             _aligned(b.counts, yours, everybody),
             seed=SEED,
         )
-        return found, "" if np.isfinite(found.low) else "no paired interval: one person allows none"
+        return found, "" if np.isfinite(found.low) else "no paired interval: one subject allows none"
     if a.replicates is None or b.replicates is None:
-        return bare, "no paired interval: a record holds neither values per picture nor replicates"
+        return bare, "no paired interval: a record holds neither values per image nor replicates"
     if (a.kind, a.resampled, len(a.replicates)) != (b.kind, b.resampled, len(b.replicates)):
-        return bare, "no paired interval: the two figures stand on other people"
+        return bare, "no paired interval: the two figures stand on other subjects"
     draws = [np.array(side.replicates, dtype=np.float64) for side in (a, b)]
     pair = difference_of_deleted if a.kind == "delete-one-identity" else difference_of_draws
     found = pair(value, draws[0], draws[1], clusters=a.identities)
@@ -207,7 +207,7 @@ def _difference(
 
 
 def _aligned(column: Sequence[float], own: Sequence[str], everybody: Sequence[str]) -> np.ndarray:
-    """One person's entry at that person's place among the people of both rows; 0 for the others."""
+    """One subject's entry at that subject's place among the subjects of both rows; 0 for the others."""
     found = np.zeros(len(everybody))
     found[np.searchsorted(np.array(everybody), np.array(own))] = column
     return found

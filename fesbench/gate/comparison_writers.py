@@ -34,7 +34,7 @@ def remarks(comparison: Comparison) -> list[str]:
 def markdown(comparison: Comparison) -> str:
     """The table for a page or a comment."""
     title = f"**A** = {comparison.a.name}, **B** = {comparison.b.name}, {comparison.a.cell.protocol}"
-    lines = [f"{title}; differences are paired over people, p-values Holm-adjusted.", ""]
+    lines = [f"{title}; differences are paired over subjects, p-values Holm-adjusted.", ""]
     lines.append(table(list(COLUMNS), as_rows(comparison)))
     lines += ["", *(f"- {line}" for line in remarks(comparison))]
     return "\n".join(lines).rstrip() + "\n"

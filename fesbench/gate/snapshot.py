@@ -1,7 +1,7 @@
-"""What one row showed, in one self-contained file without pictures: the currency of `compare` and `check`.
+"""What one row showed, in one self-contained file without images: the currency of `compare` and `check`.
 
 A snapshot holds each score with its signature and what a paired test needs: the sum and number of values of
-every person, or replicates (`fesbench.records.replicates`). Saved as JSON it is the gate's baseline.
+every subject, or replicates (`fesbench.records.replicates`). Saved as JSON it is the gate's baseline.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Figure(_Model):
 
     Attributes:
         values: One figure a seed; empty where there is none, with the reason.
-        sums, counts: One entry a person of the snapshot, added up over seeds; None where the figure is no
-            mean of values per picture.
-        replicates: Mean over seeds; null where a changed set of people allows no figure.
+        sums, counts: One entry a subject of the snapshot, added up over seeds; None where the figure is no
+            mean of values per image.
+        replicates: Mean over seeds; null where a changed set of subjects allows no figure.
         kind, resampled, identities: Of the replicates; see :class:`fesbench.records.replicates.ReplicateRow`.
     """
 
@@ -177,6 +177,6 @@ def _check(found: Snapshot, path: Path, again: str) -> None:
             if column is not None and len(column) != len(found.people):
                 where = " ".join(figure.key)
                 raise RecordError(
-                    f"{path}: '{name}' of {where} has {len(column)} entries for {len(found.people)} people; "
-                    f"{again}"
+                    f"{path}: '{name}' of {where} has {len(column)} entries for {len(found.people)} "
+                    f"subjects; {again}"
                 )

@@ -37,7 +37,7 @@ COST_TOLERANCES: Mapping[str, float] = {
 """Of the baseline's figure. Times are looser: even as ratios they tremble on shared machines."""
 
 FRACTION, RANGE_SHARE, RELATIVE = 0.01, 0.005, 0.05
-"""For metrics that no file names: shares of people's pictures, other bounded ranges, unbounded ones."""
+"""For metrics that no file names: shares of subjects' images, other bounded ranges, unbounded ones."""
 
 
 @dataclass(frozen=True)

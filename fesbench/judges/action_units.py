@@ -1,9 +1,9 @@
-"""The action-unit regressor: a small network, trained on a protocol's training people alone, that measures
+"""The action-unit regressor: a small network, trained on a protocol's training subjects alone, that measures
 how strongly each action unit shows.
 
 It is to action units what the judge is to expressions: known by its recipe in signatures, kept beside the
-judge, and measured on real pictures of people it never saw. What it cannot know is a unit by itself where
-the training pictures show only whole expressions, in which units go together; figures of it compare methods,
+judge, and measured on real images of subjects it never saw. What it cannot know is a unit by itself where
+the training images show only whole expressions, in which units go together; figures of it compare methods,
 and the row ``real`` shows where its own error lies.
 """
 
@@ -39,11 +39,11 @@ class RegressorFacts:
     Attributes:
         recipe: version of network, input and training recipe.
         units: FACS numbers in the order of its outputs.
-        correlations: Pearson's r of measured and coded intensity for each unit, on real held-out pictures of
-            people it never saw; None for a unit that does not vary there.
-        held_out: how many pictures those were.
+        correlations: Pearson's r of measured and coded intensity for each unit, on real held-out images of
+            subjects it never saw; None for a unit that does not vary there.
+        held_out: how many images those were.
         data_fingerprint: of the store that it was trained on, or "".
-        trained_on: number of training pictures.
+        trained_on: number of training images.
         seed: of the training.
     """
 
@@ -67,7 +67,7 @@ class ActionUnitRegressor(FrozenNetwork):
 
     @property
     def mean_correlation(self) -> float | None:
-        """Mean over units of the correlation on real held-out pictures; None when not measured."""
+        """Mean over units of the correlation on real held-out images; None when not measured."""
         known = [r for r in self.facts.correlations if r is not None]
         return float(np.mean(known)) if known else None
 
@@ -82,19 +82,19 @@ class ActionUnitRegressor(FrozenNetwork):
         return torch.sigmoid(logits)
 
     def measured_on(self, images: np.ndarray, coded: np.ndarray) -> ActionUnitRegressor:
-        """The same regressor with its correlations on these real pictures in its facts.
+        """The same regressor with its correlations on these real images in its facts.
 
         Args:
-            images: uint8 (N, H, W, 3), of people it never saw.
+            images: uint8 (N, H, W, 3), of subjects it never saw.
             coded: float (N, units) in [0, 1]; NaN = not coded.
 
         Raises:
-            DataError: no pictures, or codes that do not fit.
+            DataError: no images, or codes that do not fit.
         """
         if len(images) == 0 or coded.shape != (len(images), len(self.facts.units)):
             raise DataError(
-                f"an action-unit regressor is measured on pictures with {len(self.facts.units)} coded units "
-                f"each; got {len(images)} pictures and codes {coded.shape}"
+                f"an action-unit regressor is measured on images with {len(self.facts.units)} coded units "
+                f"each; got {len(images)} images and codes {coded.shape}"
             )
         found = correlations(self.extract(images)[0], coded)
         return ActionUnitRegressor(

@@ -1,6 +1,7 @@
-"""The protocol's expression classifier: which pictures it learns from, where it lies, how good it is.
+"""The protocol's expression classifier: which images it learns from, where it lies, how good it is.
 
-Trained once per protocol and data fingerprint, on training people alone, before any method and never by one.
+Trained once per protocol and data fingerprint, on training subjects alone, before any method and never by
+one.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 def build_judge(
     protocol: Protocol, store: AlignedStore, split: Split, folder: Path, reporter: Reporter
 ) -> tuple[Judge, dict[str, Any]]:
-    """The protocol's expression classifier with its accuracy on the real images of the test people.
+    """The protocol's expression classifier with its accuracy on the real images of the test subjects.
 
-    Shipped for ``avatars@1``; else trained once per protocol and data fingerprint on training people alone
+    Shipped for ``avatars@1``; else trained once per protocol and data fingerprint on training subjects alone
     and kept in ``folder``.
 
     Raises:
         UsageError: the protocol asks for a shipped judge that the package does not hold.
-        DataError: a label of the protocol has no training picture, or the folder cannot be written.
+        DataError: a label of the protocol has no training image, or the folder cannot be written.
     """
     from fesbench.judges.training import train_judge
 
@@ -51,7 +52,7 @@ def build_judge(
     if judge is None:
         started = time.monotonic()
         images, labels = material("train")
-        with reporter.stage(f"train the judge on {len(images)} images of training people") as stage:
+        with reporter.stage(f"train the judge on {len(images)} images of training subjects") as stage:
             judge = train_judge(
                 images,
                 labels,
@@ -75,12 +76,12 @@ def build_judge(
         "n": len(images),
         "chance": 1 / len(judge.label_names),
     }
-    reporter.note(f"judge ({origin}): {accuracy:.1%} on {len(images)} real images of test people")
+    reporter.note(f"judge ({origin}): {accuracy:.1%} on {len(images)} real images of test subjects")
     return judge, card
 
 
 def _ships(protocol: Protocol, store: AlignedStore) -> bool:
-    """Whether the packaged judge serves: it knows the training people of avatars@1, and them alone."""
+    """Whether the packaged judge serves: it knows the training subjects of avatars@1, and them alone."""
     return (
         protocol.metrics.judge == "shipped"
         and protocol.id == store.data == "avatars"

@@ -1,6 +1,6 @@
-"""The protocol's action-unit regressor: which pictures it learns from, where it lies, how good it is.
+"""The protocol's action-unit regressor: which images it learns from, where it lies, how good it is.
 
-Trained once per protocol and data fingerprint, on training people alone, and kept beside the judge.
+Trained once per protocol and data fingerprint, on training subjects alone, and kept beside the judge.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from fesbench.judges.action_units import ActionUnitRegressor
 
 LEAST_PICTURES = 10
-"""A unit that fewer training pictures show is not learned: its figure would be noise."""
+"""A unit that fewer training images show is not learned: its figure would be noise."""
 
 FILE = f"{REGRESSOR}.safetensors"
-NOTHING_CODED = "the training people's pictures code no action units"
+NOTHING_CODED = "the training subjects's images code no action units"
 
 
 def regressor_wanted(protocol: Protocol, requests: pd.DataFrame) -> bool:
@@ -46,7 +46,7 @@ def regressor_wanted(protocol: Protocol, requests: pd.DataFrame) -> bool:
 
 
 def shown_units(codes: np.ndarray) -> tuple[int, ...]:
-    """The units that enough pictures show: codes float (N, len(ACTION_UNITS)) -> FACS numbers."""
+    """The units that enough images show: codes float (N, len(ACTION_UNITS)) -> FACS numbers."""
     shown = (np.nan_to_num(codes) > 0).sum(axis=0) >= LEAST_PICTURES
     varied = np.nan_to_num(codes, nan=-np.inf).max(axis=0, initial=-np.inf) > np.nan_to_num(
         codes, nan=np.inf
@@ -57,7 +57,7 @@ def shown_units(codes: np.ndarray) -> tuple[int, ...]:
 def build_regressor(
     protocol: Protocol, store: AlignedStore, split: Split, folder: Path, reporter: Reporter
 ) -> tuple[ActionUnitRegressor | None, dict[str, Any]]:
-    """The regressor of a protocol with its correlations on real images of the test people.
+    """The regressor of a protocol with its correlations on real images of the test subjects.
 
     Args:
         protocol: for the name in messages.
@@ -67,7 +67,7 @@ def build_regressor(
         reporter: shown the progress.
 
     Returns:
-        None and no card where the training people's pictures code too few units.
+        None and no card where the training subjects's images code too few units.
 
     Raises:
         DataError: the folder cannot be written.
@@ -112,7 +112,7 @@ def _card(made: ActionUnitRegressor, reporter: Reporter) -> dict[str, Any]:
     if mean is not None:
         reporter.note(
             f"action-unit regressor: mean correlation {mean:.2f} over {len(made.classes)} units on "
-            f"{made.facts.held_out} real images of test people"
+            f"{made.facts.held_out} real images of test subjects"
         )
     return {
         "signature": made.signature,

@@ -1,7 +1,7 @@
-"""The judge: a small expression classifier, trained on a protocol's training people alone, that scores ECS.
+"""The judge: a small expression classifier, trained on a protocol's training subjects alone, that scores ECS.
 
 A judge enters a score's signature by its recipe, not by its weights: training it again on another machine
-gives another file of the same recipe. Its accuracy on real held-out pictures stands beside every ECS.
+gives another file of the same recipe. Its accuracy on real held-out images stands beside every ECS.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class JudgeFacts:
     Attributes:
         recipe: version of network, input and training recipe.
         classes: expression names in the order of its outputs.
-        accuracy: on real held-out pictures of people it never saw, in [0, 1]; None when none were given.
+        accuracy: on real held-out images of subjects it never saw, in [0, 1]; None when none were given.
         held_out: how many those were.
         data_fingerprint: of the store that it was trained on, or "".
-        trained_on: number of training pictures.
+        trained_on: number of training images.
         seed: of the training.
     """
 
@@ -67,7 +67,7 @@ class Judge(FrozenNetwork):
 
     @property
     def accuracy(self) -> float | None:
-        """Share of real held-out pictures that it names rightly."""
+        """Share of real held-out images that it names rightly."""
         return self.facts.accuracy
 
     @property
@@ -85,7 +85,7 @@ class Judge(FrozenNetwork):
         return self.extract(images)[0].argmax(axis=1)
 
     def measured_on(self, images: np.ndarray, labels: np.ndarray) -> Judge:
-        """The same judge with its accuracy on these real pictures, of people it never saw, in its facts.
+        """The same judge with its accuracy on these real images, of subjects it never saw, in its facts.
 
         Args:
             images: uint8 (N, H, W, 3).

@@ -43,7 +43,7 @@ class JudgeNetwork(nn.Module):
         self.head = nn.Linear(fourth * (INPUT // 16) ** 2, classes)
 
     def forward(self, gray: Tensor) -> Tensor:
-        """Logits (N, classes) of standardized gray pictures (N, 1, 64, 64)."""
+        """Logits (N, classes) of standardized gray images (N, 1, 64, 64)."""
         return self.head(self.dropout(self.blocks(gray).flatten(1)))
 
 
@@ -53,13 +53,13 @@ def _block(inputs: int, outputs: int, *, kernel: int, stride: int) -> tuple[nn.M
 
 
 def to_input(images: np.ndarray) -> Tensor:
-    """Gray, antialiased to 64 px, each picture standardized.
+    """Gray, antialiased to 64 px, each image standardized.
 
     Args:
         images: uint8 (N, H, W, 3) RGB of any size.
 
     Returns:
-        float32 (N, 1, 64, 64), mean 0 and deviation 1 each (0 everywhere for a flat picture).
+        float32 (N, 1, 64, 64), mean 0 and deviation 1 each (0 everywhere for a flat image).
     """
     rgb = torch.from_numpy(np.ascontiguousarray(images)).float()
     # Rec. 601 luma, as in every gray conversion of the field.
@@ -70,7 +70,7 @@ def to_input(images: np.ndarray) -> Tensor:
 
 
 def standardize(gray: Tensor) -> Tensor:
-    """Mean 0 and deviation 1 for each picture of (N, 1, H, W)."""
+    """Mean 0 and deviation 1 for each image of (N, 1, H, W)."""
     centered = gray - gray.mean(dim=(1, 2, 3), keepdim=True)
     return centered / (centered.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() + 1e-3)
 
@@ -102,7 +102,7 @@ class FrozenNetwork(Extractor):
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Answers float32 (N, classes), the mean of picture and mirror image; every image is valid."""
+        """Answers float32 (N, classes), the mean of image and mirror image; every image is valid."""
         check_inputs(self.name, images, None, needs_landmarks=False)
         values = np.zeros((len(images), len(self.classes)), dtype=np.float32)
         with torch.inference_mode():

@@ -1,7 +1,7 @@
 """How the judge of ``avatars@1`` is made and measured: ``python -m fesbench.judges.packaged [FILE]``.
 
-The judge is trained on the 200 training people of the protocol alone, both takes, at 64 and at 128 px, and
-measured on the real pictures of the 20 validation and 40 test people, none of whom it saw. The recipe runs
+The judge is trained on the 200 training subjects of the protocol alone, both takes, at 64 and at 128 px, and
+measured on the real images of the 20 validation and 40 test subjects, none of whom it saw. The recipe runs
 with three seeds; seed 0 is shipped. Beside it stands what a linear probe on pixels reaches, so
 that a reader sees how hard the task is. Run it again whenever the avatars' sources change.
 """
@@ -26,9 +26,9 @@ SEEDS = (0, 1, 2)
 
 
 def pictures(people: Iterable[int], sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Real pictures of people, both takes: uint8 (N, 64, 64, 3) and labels int64 (N,).
+    """Real images of subjects, both takes: uint8 (N, 64, 64, 3) and labels int64 (N,).
 
-    Pictures of another size are brought to 64 px by a box filter.
+    Images of another size are brought to 64 px by a box filter.
     """
     from PIL import Image
 
@@ -48,7 +48,7 @@ def pictures(people: Iterable[int], sizes: tuple[int, ...]) -> tuple[np.ndarray,
 
 
 def linear_probe(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> float:
-    """Accuracy of logistic regression on 32-px gray pixels, each picture standardized."""
+    """Accuracy of logistic regression on 32-px gray pixels, each image standardized."""
     from sklearn.linear_model import LogisticRegression
 
     def flat(images: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ def main(path: Path) -> Judge:
     """Train with every seed, tell the figures, write the first seed's judge."""
     train, held_out = pictures(TRAINING, (64, 128)), pictures(HELD_OUT, (64,))
     typer.echo(
-        f"avatars {source_sha256()[:12]}: {len(train[0])} training, {len(held_out[0])} held-out pictures"
+        f"avatars {source_sha256()[:12]}: {len(train[0])} training, {len(held_out[0])} held-out images"
     )
     shipped: Judge | None = None
     for seed in SEEDS:

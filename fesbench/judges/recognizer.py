@@ -1,9 +1,9 @@
 """The recognizer of the augmentation task: the judge's network, trained for a fixed number of steps.
 
 What differs from the judge's training is what the task must hold fixed: the number of optimizer steps does
-not depend on how many pictures there are, every batch mixes real and added pictures one to one, the random
+not depend on how many images there are, every batch mixes real and added images one to one, the random
 flips and distortions are a control of their own instead of a part of every training, and the step that is
-kept is chosen on validation people.
+kept is chosen on validation subjects.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Recipe:
     Attributes:
         steps: optimizer steps, the same for every factor and control.
         seeds: of initial weights and order; the same seeds for every factor, so that differences are paired.
-        batch_size: pictures a step; half of them are added ones where there are any.
-        checks: how often the accuracy on validation people is read; the best of them is kept.
+        batch_size: images a step; half of them are added ones where there are any.
+        checks: how often the accuracy on validation subjects is read; the best of them is kept.
     """
 
     steps: int
@@ -57,13 +57,13 @@ class Recipe:
 
 
 def recipe_for(budget: str, real: int) -> Recipe:
-    """The recipe under a budget: as many steps as show each real picture as often as the judge sees it.
+    """The recipe under a budget: as many steps as show each real image as often as the judge sees it.
 
     ``smoke`` takes few steps and two seeds; ``steps=N`` takes N steps at most.
 
     Args:
         budget: such as "standard".
-        real: number of real training pictures.
+        real: number of real training images.
     """
     steps = JUDGE_RECIPE.epochs * math.ceil(real / (JUDGE_RECIPE.batch_size // 2))
     if budget == "smoke":
@@ -73,7 +73,7 @@ def recipe_for(budget: str, real: int) -> Recipe:
 
 @dataclass(frozen=True)
 class Pool:
-    """Pictures to draw from: float16 inputs (N, 1, 64, 64), standardized, and int64 labels (N,).
+    """Images to draw from: float16 inputs (N, 1, 64, 64), standardized, and int64 labels (N,).
 
     ``copies`` > 1 stands for that many copies of each without holding them.
     """
@@ -86,7 +86,7 @@ class Pool:
         return len(self.inputs) * self.copies
 
     def first(self, count: int) -> Pool:
-        """The first pictures alone."""
+        """The first images alone."""
         return Pool(self.inputs[:count], self.labels[:count])
 
     def batch(self, rows: Tensor, device: str) -> tuple[Tensor, Tensor]:
@@ -96,7 +96,7 @@ class Pool:
 
 
 def pool_of(images: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> Pool:
-    """Some rows of a store as a pool, read in parts: 8 kB a picture.
+    """Some rows of a store as a pool, read in parts: 8 kB an image.
 
     Args:
         images: uint8 (M, H, W, 3).
@@ -109,7 +109,7 @@ def pool_of(images: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> Pool:
 
 
 def classical_pool(real: Pool, factor: int, seed: int) -> Pool:
-    """``factor`` flipped, moved, scaled and relit variants of each real picture, by the judge's recipe."""
+    """``factor`` flipped, moved, scaled and relit variants of each real image, by the judge's recipe."""
     generator = torch.Generator().manual_seed(seed)
     parts = [
         augment(real.inputs[i : i + _CHUNK].float(), JUDGE_RECIPE, generator).half()
@@ -129,13 +129,13 @@ def train_recognizer(
     recipe: Recipe,
     device: str = "cpu",
 ) -> JudgeNetwork:
-    """One recognizer, as it was at the check with the highest accuracy on validation people (the earliest of
-    equals); at its last step where there are no validation pictures.
+    """One recognizer, as it was at the check with the highest accuracy on validation subjects (the first of
+    equals); at its last step where there are no validation images.
 
     Args:
-        real: real pictures of training people.
-        added: the pictures that are added, or None; then whole batches are real.
-        validation: real pictures of validation people.
+        real: real images of training subjects.
+        added: the images that are added, or None; then whole batches are real.
+        validation: real images of validation subjects.
         classes: number of classes.
         seed: of initial weights, dropout and order; global random state is left alone.
         recipe: steps, batch and checks.
@@ -194,7 +194,7 @@ def _stream(count: int, each: int, seed: int) -> Iterator[Tensor]:
 
 
 def right(network: JudgeNetwork, pool: Pool, device: str) -> np.ndarray:
-    """Whether each picture of a pool is named rightly, by the mean answer for it and its mirror image as
+    """Whether each image of a pool is named rightly, by the mean answer for it and its mirror image as
     with the judge: bool (N,).
     """
     training = network.training

@@ -26,7 +26,7 @@ class RegressorRecipe:
     Attributes:
         version: of the recipe, in the regressor's signature.
         steps: how many; the same for every amount of data, so that little data is seen more often.
-        batch_size: pictures a step.
+        batch_size: images a step.
         learning_rate: the peak of the one-cycle schedule.
         weight_decay: AdamW's.
         augmentation: strengths of the random changes, the judge's.
@@ -54,20 +54,20 @@ def train_regressor(
     progress: Callable[[int, int], None] | None = None,
     recipe: RegressorRecipe = REGRESSOR_RECIPE,
 ) -> ActionUnitRegressor:
-    """Train a regressor on real pictures of training people, by the cross entropy to the coded levels.
+    """Train a regressor on real images of training subjects, by the cross entropy to the coded levels.
 
     Args:
         images: uint8 (N, H, W, 3) RGB of any size.
         coded: float (N, units) in [0, 1]; NaN = not coded.
         units: FACS numbers of the columns.
         seed: of initial weights, order and augmentation; global random state is left alone.
-        held_out: (images, coded) of people that are not in ``images``: the correlations that are reported.
+        held_out: (images, coded) of subjects that are not in ``images``: the correlations that are reported.
         fingerprint: of the store, kept in the regressor's facts.
-        progress: called after each pass over the pictures with (steps done, steps in all).
+        progress: called after each pass over the images with (steps done, steps in all).
         recipe: replaced in tests only.
 
     Raises:
-        DataError: codes that do not fit, or a unit that no picture codes.
+        DataError: codes that do not fit, or a unit that no image codes.
     """
     coded = np.asarray(coded, dtype=np.float32)
     _check(images, coded, units)
@@ -96,15 +96,15 @@ def _check(images: np.ndarray, coded: np.ndarray, units: Sequence[int]) -> None:
         raise DataError(f"a regressor measures one or more different action units, not {list(units)}")
     if coded.shape != (len(images), len(units)):
         raise DataError(
-            f"a regressor for {len(units)} units is trained on as many codes a picture; got {len(images)} "
-            f"pictures and codes {coded.shape}"
+            f"a regressor for {len(units)} units is trained on as many codes an image; got {len(images)} "
+            f"images and codes {coded.shape}"
         )
     known = np.isfinite(coded)
     if ((coded < 0) | (coded > 1)).any():
         raise DataError("action-unit intensities must lie in [0, 1], NaN where not coded")
     empty = [f"AU{unit}" for unit, some in zip(units, known.any(axis=0), strict=True) if not some]
     if empty:
-        raise DataError(f"no training picture codes {', '.join(empty)}; leave such units out")
+        raise DataError(f"no training image codes {', '.join(empty)}; leave such units out")
 
 
 def _fit(

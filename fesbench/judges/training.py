@@ -22,17 +22,17 @@ class JudgeRecipe:
 
     Attributes:
         version: of the recipe, in the judge's signature.
-        epochs: passes over the training pictures.
-        batch_size: pictures a step.
+        epochs: passes over the training images.
+        batch_size: images a step.
         learning_rate: the peak of the one-cycle schedule.
         weight_decay: AdamW's.
         label_smoothing: of the cross entropy.
-        shift: largest shift, as a share of the picture.
+        shift: largest shift, as a share of the image.
         rotation: largest, in degrees.
         scale: largest relative change.
         contrast: strength of the random tone curve and of the random slope of light.
-        soften: probability that a picture is blurred to half its resolution or below.
-        noise: largest deviation of added noise, in units of the picture's own.
+        soften: probability that an image is blurred to half its resolution or below.
+        noise: largest deviation of added noise, in units of the image's own.
     """
 
     version: str = RECIPE_VERSION
@@ -66,20 +66,20 @@ def train_judge(
     progress: TrainingProgress | None = None,
     recipe: JudgeRecipe = JUDGE_RECIPE,
 ) -> Judge:
-    """Train a judge on real pictures of training people.
+    """Train a judge on real images of training subjects.
 
     Args:
         images: uint8 (N, H, W, 3) RGB of any size.
         labels: int (N,), indices into label_names.
         label_names: the classes, in the order of the judge's outputs.
         seed: of initial weights, order and augmentation; global random state is left alone.
-        validation: (images, labels) of people that are not in ``images``: the accuracy that is reported.
+        validation: (images, labels) of subjects that are not in ``images``: the accuracy that is reported.
         fingerprint: of the store, kept in the judge's facts.
         progress: called after each epoch.
         recipe: replaced in tests only.
 
     Raises:
-        DataError: labels that do not fit, or a class without a picture.
+        DataError: labels that do not fit, or a class without an image.
     """
     labels = np.asarray(labels, dtype=np.int64)
     _check(images, labels, label_names)
@@ -112,11 +112,11 @@ def _check(images: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None
     counts = np.bincount(labels, minlength=len(names))
     empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
     if empty:
-        raise DataError(f"no training picture shows {', '.join(empty)}; leave such classes out of the judge")
+        raise DataError(f"no training image shows {', '.join(empty)}; leave such classes out of the judge")
 
 
 def _inputs(images: np.ndarray) -> Tensor:
-    """All training inputs, made in parts: float32 (N, 1, 64, 64), 16 kB a picture."""
+    """All training inputs, made in parts: float32 (N, 1, 64, 64), 16 kB an image."""
     return torch.cat([to_input(images[start : start + 256]) for start in range(0, len(images), 256)])
 
 
@@ -150,7 +150,7 @@ def _fit(
 
 
 def augment(batch: Tensor, recipe: JudgeRecipe, generator: torch.Generator) -> Tensor:
-    """Random flips, placements, light, softness and noise, each picture its own; the labels stay.
+    """Random flips, placements, light, softness and noise, each image its own; the labels stay.
 
     Args:
         batch: float32 (B, 1, 64, 64), standardized.
@@ -184,7 +184,7 @@ def augment(batch: Tensor, recipe: JudgeRecipe, generator: torch.Generator) -> T
     lit = moved + bend * (moved.square() - 1).clamp(max=3.0)
     lit = lit + slope[:, :1] * ramp[None, None, None, :] + slope[:, 1:] * ramp[None, None, :, None]
 
-    # Softness of resampled and generated pictures: through a smaller picture and back.
+    # Softness of resampled and generated images: through a smaller image and back.
     small = int(torch.randint(24, 49, (), generator=generator))
     soft = F.interpolate(lit, (small, small), mode="bilinear", antialias=True, align_corners=False)
     soft = F.interpolate(soft, (INPUT, INPUT), mode="bilinear", align_corners=False)

@@ -1,7 +1,7 @@
 """What methods receive: batches of training images or pairs, and batches of requests.
 
-Images are float32 (N, 3, H, W) in [-1, 1]; a request batch never holds the true image, nor anything made from
-it that the task does not grant.
+Images are float32 (N, 3, H, W) in [-1, 1]; a request batch never holds the target image, nor anything made
+from it that the task does not grant.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ImageBatch(_Batch):
         label: int64 (B,), index into ``problem.labels``.
         action_units: float32 (B, A) in [0, 1], the columns of ``problem.action_units``; NaN = not coded.
         landmarks: float32 (B, 68, 2) x, y in pixels; NaN = unknown.
-        identity: int64 (B,), a code that is the same for all images of one person.
+        identity: int64 (B,), a code that is the same for all images of one subject.
     """
 
     image: Tensor
@@ -72,7 +72,7 @@ class ImageBatch(_Batch):
 
 @dataclass(frozen=True)
 class PairBatch(_Batch):
-    """Neutral ``source`` and expressive ``target`` of one person in one take or sequence, row by row."""
+    """Neutral ``source`` and expressive ``target`` of one subject in one take or sequence, row by row."""
 
     source: ImageBatch
     target: ImageBatch

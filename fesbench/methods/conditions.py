@@ -28,7 +28,7 @@ def request_batch(
 
     The column ``target`` is never read. ``target_landmarks`` and ``target_action_units`` come from the driver
     where the task grants them; else they are made from the label: the source's landmarks plus the label's
-    mean displacement over the training people, and the label's mean action units, both scaled by intensity.
+    mean displacement over the training subjects, and the label's mean action units, both scaled by intensity.
     A compound takes the mean of its labels' displacements and the stronger of their action units. Under
     ``action-unit`` the source's action units are kept but for the one that is asked for. Under ``random``
     there is no source: it is mid-gray, and its landmarks and action units are NaN.

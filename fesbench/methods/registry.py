@@ -17,7 +17,7 @@ from fesbench.methods.base import Method
 
 
 def methods() -> dict[str, type[Method]]:
-    """Every registered method by id: fesbench's own, then those of outside packages.
+    """Every registered method by id: fesbench's own, then those of external packages.
 
     A plug-in that does not import, or takes the id of another method, is named in a warning and left out.
     """

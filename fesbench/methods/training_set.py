@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class TrainingSet:
     """The labelled images of some rows of a store, and the neutral -> expression pairs among them.
 
-    A pair is a neutral and an expressive image of one person: of one sequence where the data has sequences
+    A pair is a neutral and an expressive image of one subject: of one sequence where the data has sequences
     that hold both (the k-th neutral frame with the k-th peak frame), of one take elsewhere.
 
     Args:
@@ -43,9 +43,9 @@ class TrainingSet:
         labels: int64 (n_images,), index into ``problem.labels``; -1 where the problem has no labels.
         pair_rows: int64 (n_pairs, 2), rows of the neutral and of the expressive image.
         pair_labels: int64 (n_pairs,), the expressive image's label.
-        mean_landmark_displacement: float32 (L, 68, 2) pixels, neutral -> label, the mean of the people's
+        mean_landmark_displacement: float32 (L, 68, 2) pixels, neutral -> label, the mean of the subjects'
             means; 0 for neutral; NaN where no pair has landmarks.
-        mean_action_units: float32 (L, A), the mean of the people's means; NaN = never coded.
+        mean_action_units: float32 (L, A), the mean of the subjects' means; NaN = never coded.
 
     Raises:
         DataError: no row has a label of the problem.
@@ -141,7 +141,7 @@ class TrainingSet:
         pool = self._pool(kind, frozenset(needs) & {"action_units", "landmarks"})
         if not len(pool):
             what = f"image with {' and '.join(sorted(needs))}" if needs else kind
-            raise DataError(f"the training people of '{self.store.data}' have not one {what}")
+            raise DataError(f"the training subjects of '{self.store.data}' have not one {what}")
         places = step * batch_size + np.arange(batch_size)
         epochs, offsets = np.divmod(places, len(pool))
         chosen = np.array(
@@ -249,7 +249,7 @@ class TrainingSet:
         return mean
 
     def _means(self, rows: np.ndarray, labels: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Per label the mean over people of each person's mean; NaN values are left out."""
+        """Per label the mean over subjects of each subject's mean; NaN values are left out."""
         found = np.full((len(self.problem.labels), values.shape[1]), np.nan, dtype=np.float32)
         for label in range(len(self.problem.labels)):
             chosen = labels == label

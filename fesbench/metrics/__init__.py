@@ -1,7 +1,7 @@
 """Metrics: pure functions of evidence, each with a card, a signature and an interval.
 
 ``METRICS`` maps a column name to its metric and is built when first asked for, so that importing the
-package stays quick. Outside packages add their own through the entry-point group ``fesbench.metrics`` (an
+package stays quick. External packages add their own through the entry-point group ``fesbench.metrics`` (an
 object with ``card`` and ``measure``).
 """
 

@@ -1,25 +1,25 @@
-"""Augmentation gain: is a recognizer better for having been trained on synthetic pictures too?
+"""Augmentation gain: is a recognizer better for having been trained on synthetic images too?
 
-Definition (Li, 2021, table 4): one fixed expression recognizer is trained on the N real pictures of training
-people plus k N synthetic ones, and tested on real pictures of test people::
+Definition (Li, 2021, table 4): one fixed expression recognizer is trained on the N real images of training
+subjects plus k N synthetic ones, and tested on real images of test subjects::
 
     augmentation-gain@k = accuracy(k) - accuracy(0)
 
 What keeps it honest, all of it in the signature:
 
-- the generator saw training people alone, and synthetic pictures are made from their pictures;
-- the same number of optimizer steps for every k: one hundred times the pictures would else train longer;
+- the generator saw training subjects alone, and synthetic images are made from their images;
+- the same number of optimizer steps for every k: one hundred times the images would else train longer;
 - half of each batch is real and half is added, for every k > 0;
-- a synthetic picture's label is the expression that was asked for; no classifier filters it;
+- a synthetic image's label is the expression that was asked for; no classifier filters it;
 - the same seeds for every k (five; fewer under ``smoke`` alone), and the step to keep is chosen on validation
-  people;
+  subjects;
 - two controls stand beside it at the same k: ``[classical]`` adds flipped, moved and relit variants of the
-  real pictures, ``[repetition]`` adds the real pictures once more. A gain below theirs is no gain.
+  real images, ``[repetition]`` adds the real images once more. A gain below theirs is no gain.
 
 The classes are the expressions that the task asks for (neutral is not synthesized, so it is none of them).
-Intervals resample people: each test picture's value is its mean over seeds, paired between k and 0. The
+Intervals resample subjects: each test image's value is its mean over seeds, paired between k and 0. The
 spread over seeds is told apart, as ``augmentation-gain-seed-sd@k``, for it says how far one more training
-would move the figure, not one more person. Where the synthetic pictures are fewer than k N different ones
+would move the figure, not one more subject. Where the synthetic images are fewer than k N different ones
 (told apart together with their label), there is no figure.
 """
 
@@ -45,10 +45,10 @@ Arm = tuple[str, int]
 
 @dataclass
 class Outcomes:
-    """What the recognizers of one method answered on the real test pictures.
+    """What the recognizers of one method answered on the real test images.
 
     Attributes:
-        identities: str (N,), who each test picture shows.
+        identities: str (N,), who each test image shows.
         right: by arm, bool (seeds, N).
         missing: why there is no synthetic arm, by factor.
         settings: of the recipe, for the signature.
@@ -101,7 +101,7 @@ def _mean(
     outcomes: Outcomes,
     bounds: tuple[float, float] | None,
 ) -> Figure:
-    """Mean over pictures of the values' mean over seeds, with its interval over people."""
+    """Mean over images of the values' mean over seeds, with its interval over subjects."""
     each = values.mean(axis=0)
     found = cluster_mean(each, outcomes.identities, seed=RESAMPLING_SEED, bounds=bounds)
     low, high = (None if math.isnan(bound) else bound for bound in (found.low, found.high))

@@ -1,7 +1,8 @@
 """What a metric is: a card, the evidence it reads, and the measurement it returns.
 
-A metric is a pure function of an :class:`Evidence` (one task and domain of one cell) and a choice of rows.
-It never reads a file, never draws from global random state, and never drops a request without counting it.
+A metric is a pure function of an :class:`MetricInputs` (one task and domain of one cell) and a choice of
+rows. It never reads a file, never draws from global random state, and never drops a request without counting
+it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from fesbench.errors import UsageError
-from fesbench.metrics.inputs import Evidence, Floats, Rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows
 from fesbench.records.signature import Signature
 from fesbench.statistics.intervals import Interval, Replicates, cluster_mean
 
@@ -32,7 +33,7 @@ class MetricCard:
         unit: Unit, "" for a plain number; "fraction" lies in [0, 1].
         extractor: Name of the feature extractor, "" where pixels are compared.
         needs: Which parts of the evidence it reads: truth, source, gallery, reference, training; and
-            landmarks, action_units: those that are known of the true picture (or of the driver).
+            landmarks, action_units: those that are known of the target image (or of the driver).
         source: Citation.
         per_sample: Whether it yields one value a request.
         tasks: Kinds of task that it means something for; empty: all that its needs allow.
@@ -61,12 +62,12 @@ class Measurement:
         value: The figure; None with a ``reason``.
         low, high: 95 % interval; None where too few identities allow none.
         n_requested: Rows asked for.
-        n_valid: Rows whose pictures could be read by the extractor (a face found); the others count as
+        n_valid: Rows whose images could be read by the extractor (a face found); the others count as
             failures.
         identities: Number of identities (clusters) behind the figure.
         signature: How the figure was made.
         interval_method: How the interval was made.
-        replicates: The figure on changed sets of people, where it is no mean of ``per_sample``.
+        replicates: The figure on changed sets of subjects, where it is no mean of ``per_sample``.
     """
 
     card: MetricCard
@@ -93,7 +94,7 @@ class Metric(ABC):
         """Every setting that can change the value, for the signature."""
 
     @abstractmethod
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Measure the given rows of the evidence (indices into ``evidence.requests``)."""
 
     def with_extractor(self, extractor: str) -> Metric:
@@ -106,7 +107,7 @@ class Metric(ABC):
 
     def signature(
         self,
-        evidence: Evidence,
+        inputs: MetricInputs,
         n_valid: int,
         n_requested: int,
         *,
@@ -117,8 +118,8 @@ class Metric(ABC):
 
         Args:
             evidence: what was measured.
-            n_valid: pictures that could be read.
-            n_requested: pictures that were asked for.
+            n_valid: images that could be read.
+            n_requested: images that were asked for.
             found: settings that follow from the evidence, beside the metric's own.
             parts: extractor, resize, reference.
         """
@@ -126,8 +127,8 @@ class Metric(ABC):
             self.card.name,
             n_valid=n_valid,
             n_requested=n_requested,
-            protocol=evidence.protocol,
-            alignment=evidence.alignment,
+            protocol=inputs.protocol,
+            alignment=inputs.alignment,
             settings={**self.settings(), **(found or {})},
             **parts,
         )
@@ -135,7 +136,7 @@ class Metric(ABC):
 
 def mean_measurement(
     metric: Metric,
-    evidence: Evidence,
+    inputs: MetricInputs,
     rows: Rows,
     values: Floats,
     *,
@@ -145,10 +146,10 @@ def mean_measurement(
 ) -> Measurement:
     """Mean of per-request values with its identity-clustered interval; NaN rows are left out."""
     kept = np.isfinite(values)
-    clusters = evidence.clusters[rows]
+    clusters = inputs.clusters[rows]
     if not kept.any():
         return refusal(metric, values, rows, n_valid, signature, "no request has a value")
-    interval = cluster_mean(values[kept], clusters[kept], seed=evidence.seed, bounds=bounds)
+    interval = cluster_mean(values[kept], clusters[kept], seed=inputs.seed, bounds=bounds)
     return from_interval(metric, interval, values, rows, n_valid, signature)
 
 

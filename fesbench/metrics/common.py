@@ -1,4 +1,4 @@
-"""What several metrics ask of rows: is there a true image, features at unit length, pairs within groups."""
+"""What several metrics ask of rows: is there a target image, features at unit length, pairs within groups."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
-from fesbench.metrics.inputs import Evidence, FeatureSet, Floats, Rows
+from fesbench.metrics.inputs import FeatureSet, Floats, MetricInputs, Rows
 
 NEIGHBORS = 20
 """An item of a group is paired with so many that follow it, cyclically: all pairs of groups up to 41."""
 
 
-def has_truth(evidence: Evidence) -> npt.NDArray[np.bool_]:
-    """(N,) whether a request has a true image."""
-    if "target" not in evidence.requests:
-        return np.ones(len(evidence), dtype=bool)
-    present: npt.NDArray[np.bool_] = evidence.requests["target"].to_numpy() >= 0
+def has_truth(inputs: MetricInputs) -> npt.NDArray[np.bool_]:
+    """(N,) whether a request has a target image."""
+    if "target" not in inputs.requests:
+        return np.ones(len(inputs), dtype=bool)
+    present: npt.NDArray[np.bool_] = inputs.requests["target"].to_numpy() >= 0
     return present
 
 
@@ -36,31 +36,31 @@ def same_extractor(a: FeatureSet, b: FeatureSet) -> None:
         DataError: their signatures differ.
     """
     if a.signature != b.signature:
-        raise DataError(f"pictures are compared across two extractors: {a.signature} and {b.signature}")
+        raise DataError(f"images are compared across two extractors: {a.signature} and {b.signature}")
 
 
 def faces_and_sources(
-    evidence: Evidence, extractor: str, rows: Rows
+    inputs: MetricInputs, extractor: str, rows: Rows
 ) -> tuple[Floats, Floats, npt.NDArray[np.bool_], str]:
-    """Embeddings of outputs and of the pictures that they were made from.
+    """Embeddings of outputs and of the images that they were made from.
 
     Returns:
         outputs and sources at unit length (rows, D), whether both have a face (rows,), the signature.
     """
-    output = evidence.feature_set(extractor, "generated")
-    source = evidence.feature_set(extractor, "source")
+    output = inputs.feature_set(extractor, "generated")
+    source = inputs.feature_set(extractor, "source")
     same_extractor(output, source)
     valid: npt.NDArray[np.bool_] = output.valid[rows] & source.valid[rows]
     return unit_rows(output.values[rows]), unit_rows(source.values[rows]), valid, output.signature
 
 
-def codes(evidence: Evidence, columns: Sequence[str]) -> npt.NDArray[np.int64]:
+def codes(inputs: MetricInputs, columns: Sequence[str]) -> npt.NDArray[np.int64]:
     """(N,) int: equal where the requested label and these columns of the requests are equal.
 
     Columns that the requests do not have are left out. Codes do not depend on the order of the requests.
     """
-    known = [evidence.requests[name].astype(str) for name in columns if name in evidence.requests]
-    texts = ["|".join(parts) for parts in zip(evidence.labels.astype(str), *known, strict=True)]
+    known = [inputs.requests[name].astype(str) for name in columns if name in inputs.requests]
+    texts = ["|".join(parts) for parts in zip(inputs.labels.astype(str), *known, strict=True)]
     return np.unique(np.array(texts, dtype=str), return_inverse=True)[1].astype(np.int64)
 
 
@@ -95,19 +95,19 @@ def distance_name(extractor: str) -> str:
 
 
 def feature_distances(
-    evidence: Evidence, extractor: str, pairs: Rows
+    inputs: MetricInputs, extractor: str, pairs: Rows
 ) -> tuple[Floats, npt.NDArray[np.bool_], str]:
     """How far pairs of outputs are apart: a pair extractor's value, else the L2 distance at unit length.
 
     Returns:
-        distance (P,), whether both pictures have features (P,), the extractor's signature.
+        distance (P,), whether both images have features (P,), the extractor's signature.
     """
     from fesbench.extractors.registry import PAIR_EXTRACTORS
 
     if extractor in PAIR_EXTRACTORS:
-        found = evidence.pair_set(extractor, "generated", "generated", pairs)
+        found = inputs.pair_set(extractor, "generated", "generated", pairs)
         return found.values[:, 0].astype(np.float64), found.valid, found.signature
-    features = evidence.feature_set(extractor, "generated")
+    features = inputs.feature_set(extractor, "generated")
     unit = unit_rows(features.values)
     distance: Floats = np.linalg.norm(unit[pairs[:, 0]] - unit[pairs[:, 1]], axis=1)
     found_both: npt.NDArray[np.bool_] = features.valid[pairs[:, 0]] & features.valid[pairs[:, 1]]

@@ -15,9 +15,9 @@ FIELDS: Mapping[str, str] = {
     "x": "extractor (name, weights, input, resize, range)",
     "r": "resize before the comparison",
     "ref": "compared with",
-    "n": "pictures that counted / that were asked for",
+    "n": "images that counted / that were asked for",
     "p": "protocol, its hash, the data with its fingerprint, the budget",
-    "a": "alignment of the pictures",
+    "a": "alignment of the images",
     "v": "version of fesbench (may differ)",
     "against": "what the error is measured against",
     "argmax": "classes that the judge chooses among",
@@ -43,8 +43,8 @@ FIELDS: Mapping[str, str] = {
     "kernel": "kernel",
     "logits": "factor of the cosines before the softmax",
     "mean": "what is averaged",
-    "missing": "a picture without a face (or features) counts as",
-    "next": "largest number of pairs or pictures compared",
+    "missing": "an image without a face (or features) counts as",
+    "next": "largest number of pairs or images compared",
     "norm": "what distances are divided by",
     "over": "expressions that are pooled",
     "pair": "what is compared with what",
@@ -55,7 +55,7 @@ FIELDS: Mapping[str, str] = {
     "rise": "what counts as rising",
     "scale": "factor of the figure",
     "scales": "number of scales",
-    "shuffle": "order of the pictures before they are split",
+    "shuffle": "order of the images before they are split",
     "sim": "similarity",
     "splits": "number of splits",
     "subset": "size of the subsets",
@@ -107,7 +107,7 @@ def explain_difference(a: str, b: str) -> list[str]:
     for name in Signature.difference(a, b):
         words = "metric" if name == "metric" else FIELDS.get(name, UNKNOWN)
         if name == "n":
-            words = "pictures asked for"
+            words = "images asked for"
         shown = [f"'{side[name]}'" if name in side else "nothing" for side in (left, right)]
         sentences.append(f"{words} ({name}): {shown[0]} against {shown[1]}")
     return sentences

@@ -37,7 +37,7 @@ class FeatureSet(Protocol):
 
     @property
     def valid(self) -> npt.NDArray[np.bool_]:
-        """(N,) whether the picture could be read (a face was found)."""
+        """(N,) whether the image could be read (a face was found)."""
 
     @property
     def signature(self) -> str:
@@ -45,44 +45,44 @@ class FeatureSet(Protocol):
 
 
 class PairValues(Protocol):
-    """Gives a pair extractor's values, (P, 1), of pairs (P, 2) of rows of two sets of pictures."""
+    """Gives a pair extractor's values, (P, 1), of pairs (P, 2) of rows of two sets of images."""
 
     def __call__(self, extractor: str, first: Which, second: Which, pairs: Rows) -> FeatureSet:
         """Values of the pairs."""
 
 
 @dataclass
-class Evidence:
+class MetricInputs:
     """One group of requests of one cell: one task in one domain.
 
     Attributes:
-        requests: (N rows) the request table; ``target`` < 0 marks a request without a true image.
+        requests: (N rows) the request table; ``target`` < 0 marks a request without a target image.
         generated: (N, S, S, 3) uint8.
-        truth: Same shape, or None where no true images exist.
-        source: Same shape, the pictures the method was given.
+        truth: Same shape, or None where no target images exist.
+        source: Same shape, the images the method was given.
         clusters: (N,) int identity code, stable across cells.
         seed: Of all resampling.
         protocol: Such as "avatars@1+size=64:8c1f2a3b".
-        features: (extractor, which) -> features of that set of pictures; generated, truth and source have N
-            rows, "training" those of the people who were trained on.
+        features: (extractor, which) -> features of that set of images; generated, truth and source have N
+            rows, "training" those of the subjects who were trained on.
         labels: (N,) int index of the requested expression into EXPRESSIONS, -1 where it has no single label.
-        gallery_identity: (G,) int identity code of each gallery picture; none of them is from the take or
+        gallery_identity: (G,) int identity code of each gallery image; none of them is from the take or
             sequence that a request's source is from.
         reference_name: Name of the reference set, such as "test-real".
         reference_identity: (M,) int identity code, for the jackknife; None: no shared identities.
         reference_labels: (M,) int label, so that one expression is held against its own reference; None:
             pooled.
         judge_classes: Expression names in the order of the judge's outputs.
-        columns: extractor -> what the columns of its features are, such as "anger" of an outside judge or
+        columns: extractor -> what the columns of its features are, such as "anger" of an external judge or
             "AU12" of the action-unit regressor.
-        alignment: Of the pictures, such as "dlib68-128-gray".
+        alignment: Of the images, such as "dlib68-128-gray".
         pair_values: (extractor, which, which, pairs) -> one value a pair of rows of two sets, such as LPIPS;
             None: no pair extractors at hand.
         landmarks: "source", "truth", "driver", "driver-neutral" -> (N, 68, 2) float32 pixels that the data
             set or its alignment knows; NaN where it does not.
         action_units: "source", "truth" -> (N, len(ACTION_UNITS)) float32 in [0, 1]; NaN where not coded.
-        training_labels: (T,) int label of each training picture, -1 for none; None: not at hand.
-        training_identity: (T,) int identity code of each training picture.
+        training_labels: (T,) int label of each training image, -1 for none; None: not at hand.
+        training_identity: (T,) int identity code of each training image.
     """
 
     requests: pd.DataFrame
@@ -119,7 +119,7 @@ class Evidence:
         return found
 
     def feature_set(self, extractor: str, which: Which) -> FeatureSet:
-        """Features of one set of pictures, checked once.
+        """Features of one set of images, checked once.
 
         Raises:
             DataError: wrong number of rows, or a value that is not finite under a valid row.
@@ -137,7 +137,7 @@ class Evidence:
 
     def _checked_pairs(self, extractor: str, first: Which, second: Which, pairs: Rows) -> FeatureSet:
         if self.pair_values is None:
-            raise DataError(f"{extractor} compares pairs of pictures, and this evidence has no pair values")
+            raise DataError(f"{extractor} compares pairs of images, and this evidence has no pair values")
         found = self.pair_values(extractor, first, second, pairs)
         if found.values.shape != (len(pairs), 1):
             raise DataError(
@@ -166,7 +166,7 @@ class Evidence:
         return found
 
 
-def checked_rows(evidence: Evidence, rows: npt.ArrayLike) -> Rows:
+def checked_rows(inputs: MetricInputs, rows: npt.ArrayLike) -> Rows:
     """Rows as indices.
 
     Raises:
@@ -175,6 +175,6 @@ def checked_rows(evidence: Evidence, rows: npt.ArrayLike) -> Rows:
     found = np.asarray(rows, dtype=np.int64)
     if found.ndim != 1 or len(np.unique(found)) != len(found):
         raise DataError("rows to measure must be a list of different indices")
-    if len(found) and (found.min() < 0 or found.max() >= len(evidence)):
-        raise DataError(f"rows to measure must lie in 0..{len(evidence) - 1}")
+    if len(found) and (found.min() < 0 or found.max() >= len(inputs)):
+        raise DataError(f"rows to measure must lie in 0..{len(inputs) - 1}")
     return found

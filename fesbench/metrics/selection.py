@@ -14,7 +14,7 @@ DETECTOR = "dlib-hog"
 """Counts the faces that are not found, in every record."""
 
 NOT_IMAGEWISE = ("augmentation",)
-"""Tasks whose images are training material: they are not scored one by one."""
+"""Tasks whose images are training rows: they are not scored one by one."""
 
 
 def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
@@ -39,7 +39,7 @@ def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
 def metrics_of(task: str, metrics: Mapping[str, Metric]) -> list[str]:
     """The metrics that mean something for a kind of task, in the protocol's order.
 
-    A random picture has no source, no true image and no person; an action-unit request has no label;
+    A random image has no source, no target image and no subject; an action-unit request has no label;
     identity verification asks who it is and nothing else. A card may name the tasks that it is about.
     """
     metrics = {name: m for name, m in metrics.items() if not m.card.tasks or task in m.card.tasks}
@@ -54,7 +54,7 @@ def metrics_of(task: str, metrics: Mapping[str, Metric]) -> list[str]:
 
 
 def metric_reasons(protocol: Protocol) -> dict[str, str]:
-    """Metrics of a protocol that cannot be computed here, with the reason and the command that mends it."""
+    """Metrics of a protocol that cannot be computed here, with the reason and the command that fixes it."""
     from fesbench.extractors.registry import BOUND, network
 
     reasons: dict[str, str] = {}
@@ -63,9 +63,7 @@ def metric_reasons(protocol: Protocol) -> dict[str, str]:
             continue
         needed = network(metric.card.extractor)
         if needed.smallest > protocol.data.size:
-            reasons[name] = (
-                f"needs pictures of {needed.smallest} px, the protocol has {protocol.data.size} px"
-            )
+            reasons[name] = f"needs images of {needed.smallest} px, the protocol has {protocol.data.size} px"
         elif reason := needed.available():
             reasons[name] = reason
     return reasons

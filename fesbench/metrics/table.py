@@ -12,7 +12,7 @@ _HEAD = """\
 
 Made from the declarations by `python -m fesbench.metrics.table`; `fesbench metrics list` prints the same. The
 definition of each stands above its class in `fesbench/metrics/`. *Needs* is what a metric reads beside the
-generated pictures. With another face model a metric is called `NAME[model]`, such as `Rank-1[arcface]`; a
+generated images. With another face model a metric is called `NAME[model]`, such as `Rank-1[arcface]`; a
 Fréchet distance on any extractor is `FD-<extractor>`. [Weights](weights.md) has more on files and licenses.
 
 | name | title | better | range | unit | extractor | needs | weights | license of the weights | source |
@@ -50,7 +50,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def page() -> str:
-    """The docs' page, Markdown: fesbench's own metrics, without those of outside packages."""
+    """The docs' page, Markdown: fesbench's own metrics, without those of external packages."""
     from fesbench.metrics import METRICS
 
     lines = []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def summary_of(protocol: Protocol, store: AlignedStore) -> dict[str, Any]:
-    """People and images per side (of a k-fold form: people per fold), and the hash."""
+    """Subjects and images per side (of a k-fold form: subjects per fold), and the hash."""
     from fesbench.data.splits.assign import split_table
     from fesbench.data.splits.files import sides_hash
     from fesbench.protocol.split import assignment, build_split
@@ -36,7 +36,7 @@ def summary_of(protocol: Protocol, store: AlignedStore) -> dict[str, Any]:
 
 
 def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
-    """The rules as a person would tell them; with a `summary_of` its data also the counts."""
+    """The rules as a subject would tell them; with a `summary_of` its data also the counts."""
     rule, split, metrics = protocol.data, protocol.split, protocol.metrics
     lines = [f"{protocol.name}  {protocol.title}", f"hash {protocol.hash}", ""]
     lines += textwrap.wrap(" ".join(protocol.summary.split()), 100)
@@ -50,7 +50,7 @@ def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
         lines.append(f"May also be served by: {', '.join(rule.stand_ins)} (--data).")
     for extra in rule.test_sets:
         where = f" as domain '{extra.domain}'" if extra.domain else ""
-        truth = "" if extra.truth else ", no true images"
+        truth = "" if extra.truth else ", no target images"
         lines.append(f"Tested on, never trained on: {extra.set}{where}, alignment {extra.alignment}{truth}.")
     lines.append(f"Split: {rule_in_words(split)}.")
     if split.by == "image":
@@ -66,7 +66,7 @@ def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
         if task.kind == "action-unit":
             what += f"; AU{', AU'.join(map(str, task.action_units))}, those that the data codes"
         if task.takes > 1:
-            what += f"; {task.takes} takes a person"
+            what += f"; {task.takes} takes a subject"
         if task.samples:
             what += f"; {task.samples} of them"
         if task.kind == "augmentation":
@@ -91,7 +91,7 @@ def split_lines(summary: dict[str, Any]) -> list[str]:
     """The counts of a split, by side (of a k-fold form: by fold) and by expression."""
     if "reason" in summary:
         return [f"Split counts: the data is not at hand. {summary['reason']}"]
-    who = "images" if summary["by"] == "image" else "people"
+    who = "images" if summary["by"] == "image" else "subjects"
     sides = ("test",) if "folds" in summary else ("train", "validation", "test")
     counted = summary.get("folds") or summary["people"]
     form = "by fold: " if "folds" in summary else ""
@@ -105,5 +105,5 @@ def split_lines(summary: dict[str, Any]) -> list[str]:
 
 def _cell(row: dict[str, Any], side: str, who: str) -> str:
     name = f"{side} " if side != "test" else "tested "
-    people = "" if who == "images" else f" of {row[f'{side}_people']} people"
+    people = "" if who == "images" else f" of {row[f'{side}_people']} subjects"
     return f"{name}{row[side]}{people}"

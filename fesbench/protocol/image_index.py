@@ -1,4 +1,4 @@
-"""Where the pictures of the people of one side are: what a request is made from."""
+"""Where the images of the subjects of one side are: what a request is made from."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._+@=-]+")
 
 
 class RequestIndex:
-    """Finds rows of a store by person, expression, domain, take and intensity.
+    """Finds rows of a store by subject, expression, domain, take and intensity.
 
     Args:
         protocol: gives the pairing and the gallery's rule.
         store: the aligned store.
-        people: the people of one side, in the order in which they are asked.
+        people: the subjects of one side, in the order in which they are asked.
     """
 
     def __init__(self, protocol: Protocol, store: AlignedStore, people: Sequence[str]) -> None:
@@ -48,18 +48,18 @@ class RequestIndex:
         self.untrue = tuple(f"{extra.set}." for extra in protocol.data.test_sets if not extra.truth)
 
     def find(self, who: str, what: str, domain: str, *, take: int = 0, intensity: float = 1.0) -> int:
-        """The row of a person's picture, -1 where there is none."""
+        """The row of a subject's image, -1 where there is none."""
         for row in self.rows.get((who, what, domain), []):
             if self.take[row] == take and (what == "neutral" or abs(self.intensity[row] - intensity) < 1e-6):
                 return row
         return -1
 
     def has_truth(self, who: str) -> bool:
-        """Whether a person's pictures are of one occasion, so that one is the true image for another."""
+        """Whether a subject's images are of one occasion, so that one is the target image for another."""
         return not (self.untrue and who.startswith(self.untrue))
 
     def source(self, who: str, domain: str, take: int) -> int:
-        """The picture that a request starts from: the neutral one of a take; an unlabelled one where there is
+        """The image that a request starts from: the neutral one of a take; an unlabelled one where there is
         none; outside of the domain "in" whichever there is. -1 where there is nothing.
         """
         starts = ("neutral", "") if domain == "in" else ("neutral", "", *EXPRESSIONS[1:])
@@ -84,12 +84,12 @@ class RequestIndex:
         return min(rows, key=lambda r: self.frame[r]) if rows else -1
 
     def home(self, who: str) -> str:
-        """The domain of a person's gallery picture: "in", or the only one that a tested set has."""
+        """The domain of a subject's gallery image: "in", or the only one that a tested set has."""
         known = self.domains.get(who, ["in"])
         return "in" if "in" in known else known[0]
 
     def gallery(self, who: str) -> int:
-        """The row of a person's gallery image, never of the source's own take or sequence; -1 if none."""
+        """The row of a subject's gallery image, never of the source's own take or sequence; -1 if none."""
         if self.protocol.metrics.gallery == "none":
             return -1
         if self.protocol.metrics.gallery == "other-take":
@@ -102,8 +102,8 @@ class RequestIndex:
         return sorted(rows, key=lambda row: hashlib.sha256(str(self.image[row]).encode()).digest())
 
     def _gallery_sequence(self, who: str) -> str | None:
-        """The sequence kept for the gallery: an unlabelled one, else one that the person's name draws, so
-        that no expression is kept back from everybody; none if it is the only one.
+        """The sequence kept for the gallery: an unlabelled one, else one that the subject's name draws, so
+        that no expression is kept back from every subject; none if it is the only one.
         """
         home = self.home(who)
         everything = sorted({self.sequence[r] for r in self.rows.get((who, "neutral", home), [])})
@@ -115,7 +115,7 @@ class RequestIndex:
 
 
 def safe_part(name: str) -> str:
-    """A person's or image's name as a part of a request's id: the same where it is safe as a file name,
+    """A subject's or image's name as a part of a request's id: the same where it is safe as a file name,
     else its safe characters and a piece of its hash.
     """
     if not _UNSAFE.search(name):

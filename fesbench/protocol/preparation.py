@@ -17,7 +17,7 @@ class Rules:
     """Size, alignment and options, and the protocol that they come from.
 
     Attributes:
-        size: side of the aligned pictures, pixels.
+        size: side of the aligned images, pixels.
         alignment: a recipe's name.
         options: of the data set's adapter.
         protocol: the one whose split applies to the data set by itself; None: there is none.

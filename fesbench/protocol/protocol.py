@@ -133,7 +133,7 @@ class Protocol(Strict):
         )
 
     def folds(self) -> tuple[Protocol, ...]:
-        """One protocol a fold, in each of which other people are tested; () where it is no k-fold form."""
+        """One protocol a fold, in each of which other subjects are tested; () where it is no k-fold form."""
         return tuple(
             self.model_copy(
                 update={
@@ -154,7 +154,7 @@ class Protocol(Strict):
         if self.data.test_sets and (self.split.folds or self.split.fold_names):
             raise ValueError("a set that is only tested on goes with one split, not with folds")
         if self.data.pairing == "none" and rules.gallery != "none":
-            raise ValueError('pairing = "none" knows no two pictures of a person: set gallery = "none"')
+            raise ValueError('pairing = "none" knows no two images of a subject: set gallery = "none"')
         return self
 
     def tasks_under(self, budget: str) -> tuple[list[Task], list[Task]]:
@@ -178,7 +178,7 @@ def _only(task: Task, present: Collection[str]) -> dict[str, Any]:
 
 
 def protocol_files() -> dict[str, Any]:
-    """Every installed protocol file by name (``ck+@1``, ``ck+/10fold@1``), also those of outside packages."""
+    """Every installed protocol file by name (``ck+@1``, ``ck+/10fold@1``), external packages' too."""
     found: dict[str, Any] = {}
     for entry in files("fesbench.protocols").iterdir():
         inside = entry.iterdir() if entry.is_dir() else [entry]

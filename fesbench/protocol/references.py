@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def gallery_rows(protocol: Protocol, store: AlignedStore, split: Split) -> tuple[np.ndarray, list[str]]:
-    """One neutral row per test person from another take or sequence, and the people who have none."""
+    """One neutral row per test subject from another take or sequence, and the subjects who have none."""
     index = RequestIndex(protocol, store, sorted(split.test))
     rows = {who: index.gallery(who) for who in index.people}
     missing = [who for who, row in rows.items() if row < 0]
@@ -26,7 +26,7 @@ def gallery_rows(protocol: Protocol, store: AlignedStore, split: Split) -> tuple
 
 
 def neutral_rows(table: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
-    """For each picture the same person's neutral one: the first of its sequence, else of its take and domain.
+    """For each image the same subject's neutral one: the first of its sequence, else of its take and domain.
 
     Args:
         table: the manifest's.
@@ -51,10 +51,10 @@ def reference_rows(
 ) -> tuple[np.ndarray, str]:
     """The real images that a distribution metric compares a group of requests with, and the rule's name.
 
-    ``test-real-other-take``: the same people and expressions in the other take. Where the data has no other
-    take (styles, compounds, CK+): ``test-real``, the true images themselves. ``source-domain``: where a
-    domain has no true images, the sources; a distance to them says how far the domain was left, not how real
-    the pictures are.
+    ``test-real-other-take``: the same subjects and expressions in the other take. Where the data has no other
+    take (styles, compounds, CK+): ``test-real``, the target images themselves. ``source-domain``: where a
+    domain has no target images, the sources; a distance to them says how far the domain was left, not how
+    real the images are.
     """
     if protocol.metrics.reference == "other-take":
         index = RequestIndex(protocol, store, sorted(split.test))

@@ -1,6 +1,6 @@
 """From a protocol's tasks to requests: what exactly each method is asked to make.
 
-The request table has one row a request. Its column ``target`` (row of the true image, -1 where there is
+The request table has one row a request. Its column ``target`` (row of the target image, -1 where there is
 none) belongs to the scoring side alone; what a method receives is made from the other columns.
 """
 
@@ -48,7 +48,7 @@ asked for; ``target_expression`` is "" where no label is."""
 
 GALLERY_TAKE = 1
 SMOKE_SAMPLES = 20
-"""Under ``smoke``: pictures a label of a random task, and sources of an action-unit task."""
+"""Under ``smoke``: images a label of a random task, and sources of an action-unit task."""
 
 Row = dict[str, Any]
 
@@ -58,7 +58,7 @@ def build_requests(
 ) -> tuple[pd.DataFrame, list[NotRun]]:
     """The request table of a protocol under a budget, in a fixed order, and the tasks that are left out.
 
-    What has no true image is asked only in a domain that has none at all, so that every row of a table
+    What has no target image is asked only in a domain that has none at all, so that every row of a table
     stands on the same requests. Where a level of intensity has none, no level has: all are asked.
 
     Raises:
@@ -68,7 +68,7 @@ def build_requests(
 
     from fesbench.protocol.training_rows import labelled_rows
 
-    # what only the test people's pictures code is nothing that a method can have learned
+    # what only the test subjects's images code is nothing that a method can have learned
     units = store.manifest.action_units[labelled_rows(protocol, store, split, "train")]
     coded = ~np.isnan(units).all(axis=0)
     tested = RequestIndex(protocol, store, sorted(split.test))
@@ -82,7 +82,7 @@ def build_requests(
             index = RequestIndex(protocol, store, sorted(split.train))
         for domain in task.domains:
             if protocol.data.test_sets and domain not in shown:
-                left_out.append(NotRun(task=task.kind, domain=domain, reason="the data has no picture of it"))
+                left_out.append(NotRun(task=task.kind, domain=domain, reason="the data has no image of it"))
                 continue
             found = _of_one_kind(task, list(_ask(task, domain, index, coded, budget)))
             if not found:
@@ -106,7 +106,7 @@ def build_requests(
 
 
 def _of_one_kind(task: Task, found: list[Row]) -> list[Row]:
-    """All with a true image, or all without."""
+    """All with a target image, or all without."""
     true = [row for row in found if row["target"] >= 0]
     missing = set(task.levels) - {row["intensity"] for row in true}
     if true and (task.kind != "intensity" or not missing):
@@ -151,7 +151,7 @@ def _ask(task: Task, domain: str, index: RequestIndex, coded: np.ndarray, budget
 def _pairs(
     task: Task, who: str, label: str, level: float, domain: str, index: RequestIndex
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Sources and true images of one person and label: (running number, take, source row, target row)."""
+    """Sources and target images of one subject and label: (running number, take, source row, target row)."""
     every = task.kind in ("identity-verification", "augmentation")
     if index.protocol.data.pairing == "sequence":
         if task.kind == "augmentation":
@@ -179,7 +179,7 @@ def _pairs(
 
 
 def _random(task: Task, domain: str, index: RequestIndex, samples: int) -> Iterator[Row]:
-    """Pictures of a label out of nothing; the true images are test images of that label, person unasked."""
+    """Images of a label out of nothing; the target images are test images of that label, subject unasked."""
     for label in task.labels:
         rows = [r for who in index.people for r in index.rows.get((who, label, domain), [])]
         chosen = index.in_hash_order(rows)
@@ -208,7 +208,7 @@ def _action_units(
 
 
 def _driver(who: str, label: str, domain: str, index: RequestIndex) -> int:
-    """The next person (cyclically) who shows the expression: never the same person."""
+    """The next subject (cyclically) who shows the expression: never the same subject."""
     start = index.people.index(who)
     for other in index.people[start + 1 :] + index.people[:start]:
         rows = [r for r in index.rows.get((other, label, domain), []) if index.intensity[r] >= 1 - 1e-6]
@@ -232,7 +232,7 @@ def _row(
     unit: int = 0,
     level: float = 1.0,
 ) -> Row:
-    """One request; ``what`` is a label, a compound or "AU12", ``number`` counts within person and label."""
+    """One request; ``what`` is a label, a compound or "AU12", ``number`` counts within subject and label."""
     parts = [task.kind, domain, safe_part(who), what]
     if task.levels != (1.0,):
         parts.append(f"{level:g}")

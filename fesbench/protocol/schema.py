@@ -38,7 +38,7 @@ class StandIn(Strict):
 
 
 class TestSet(Strict):
-    """Another data set that is tested on and never trained on; all of its people are test people."""
+    """Another data set that is tested on and never trained on; all of its subjects are test subjects."""
 
     set: str
     alignment: str
@@ -46,8 +46,8 @@ class TestSet(Strict):
     domain: str = ""
     """The name of its domain; "" keeps the domains that the data set itself tells apart."""
     truth: bool = True
-    """Whether a person's picture of an expression is the true image for another picture of that person; false
-    for pictures gathered from many occasions."""
+    """Whether a subject's image of an expression is the target image for another image of that subject; false
+    for images gathered from many occasions."""
 
 
 class DataRule(Strict):
@@ -57,8 +57,8 @@ class DataRule(Strict):
     size: int = Field(ge=16, le=1024)
     alignment: str
     pairing: Literal["take", "sequence", "none"]
-    """``take``: the source is the neutral image of the same person and take; ``sequence``: the first frame of
-    the target's own sequence; ``none``: nobody knows two pictures of one person, so nothing is paired."""
+    """``take``: the source is the subject's neutral image of that take; ``sequence``: the first frame of
+    the target's own sequence; ``none``: nobody knows two images of one subject, so nothing is paired."""
     options: dict[str, Any] = Field(default_factory=dict)
     stand_ins: dict[str, StandIn] = Field(default_factory=dict)
     test_sets: tuple[TestSet, ...] = ()
@@ -67,9 +67,9 @@ class DataRule(Strict):
 class SplitRule(Strict):
     """Who trains, who validates, who is tested.
 
-    ``index``: fixed ranges of the sorted people. ``hash``: sha256 of "seed:identity" as a number in [0, 1),
-    with ``validation`` and ``test`` as fractions, or ``folds``. ``names``: people listed by name, or folds of
-    names; with ``validation`` as a fraction, that part of the others validates by hash. ``official``: the
+    ``index``: fixed ranges of the sorted subjects. ``hash``: sha256 of "seed:identity" as a number in [0, 1),
+    with ``validation`` and ``test`` as fractions, or ``folds``. ``names``: subjects listed by name, or folds
+    of names; with ``validation`` as a fraction, that part of the others validates by hash. ``official``: the
     sides of the data set's owner. ``file``: a CSV that the user brought.
     """
 
@@ -81,7 +81,7 @@ class SplitRule(Strict):
     validation: float = 0
     test: float = 0
     folds: int | None = Field(default=None, ge=2)
-    """k-fold form: in fold k its people are tested and the next fold's validate."""
+    """k-fold form: in fold k its subjects are tested and the next fold's validate."""
     fold: int | None = Field(default=None, ge=0)
     """The one fold that this is about; set by the program."""
     validation_names: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ class SplitRule(Strict):
             raise ValueError("rule 'index' needs the counts train, validation and test")
         if self.rule == "hash" and self.folds is None and not 0 < self.validation + self.test < 1:
             raise ValueError(
-                "rule 'hash' needs validation and test as fractions that leave people to train on, or folds"
+                "rule 'hash' needs validation and test as fractions that leave subjects to train on, or folds"
             )
         if self.rule == "names" and not (self.test_names or self.fold_names):
             raise ValueError("rule 'names' needs test_names (and validation_names), or fold_names")
@@ -128,7 +128,7 @@ class Task(Strict):
     levels: tuple[float, ...] = (1.0,)
     """Intensities, for ``intensity`` and ``action-unit``."""
     takes: int = Field(default=1, ge=1)
-    """How many takes of a person are asked for, from the first on."""
+    """How many takes of a subject are asked for, from the first on."""
     action_units: tuple[int, ...] = GANIMATION_UNITS
     """For ``action-unit``: one at a time, those that the data codes."""
     samples: int = Field(default=0, ge=0)

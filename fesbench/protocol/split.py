@@ -24,7 +24,7 @@ def build_split(protocol: Protocol, store: AlignedStore) -> Split:
     """The protocol's disjoint split of a data set.
 
     Raises:
-        DataError: a side would be empty, a listed person is not there, or the data does not say who is shown
+        DataError: a side would be empty, a listed subject is not there, or the data does not say who is shown
             and the protocol splits by identity.
     """
     from fesbench.data.splits.assign import Split, split_by_fold, split_of
@@ -42,14 +42,14 @@ def build_split(protocol: Protocol, store: AlignedStore) -> Split:
     for side in ("train", "validation", "test"):
         if not split.side(side):
             raise DataError(
-                f"{protocol.name}: the {side} side of '{store.data}' is empty with {len(sides)} people; "
+                f"{protocol.name}: the {side} side of '{store.data}' is empty with {len(sides)} subjects; "
                 "bring more of it, or say with --split FILE who stands where"
             )
     return split
 
 
 def build_splits(protocol: Protocol, store: AlignedStore) -> list[Split]:
-    """Every split that is run: the protocol's own, or in a k-fold form one for each fold that has people.
+    """Every split that is run: the protocol's own, or in a k-fold form one for each fold that has subjects.
 
     Raises:
         DataError: see `build_split`.
@@ -60,7 +60,7 @@ def build_splits(protocol: Protocol, store: AlignedStore) -> list[Split]:
 
 
 def assignment(protocol: Protocol, store: AlignedStore) -> dict[str, str]:
-    """The side of each person, or in a k-fold form the number of its fold; who is in neither is left out.
+    """The side of each subject, or in a k-fold form the number of its fold; who is in neither is left out.
 
     Raises:
         DataError: see `build_split`.
@@ -92,7 +92,7 @@ def assignment(protocol: Protocol, store: AlignedStore) -> dict[str, str]:
 def rule_in_words(rule: SplitRule) -> str:
     """The split rule in one sentence."""
     copies = "stay together" if rule.duplicates == "together" else "leave one behind"
-    who = f"images (identities unknown; near-duplicates {copies})" if rule.by == "image" else "people"
+    who = f"images (identities unknown; near-duplicates {copies})" if rule.by == "image" else "subjects"
     if rule.rule == "file":
         form = f"{who} by an imported file (sha256 {rule.digest[:8]})"
         return _fold_in_words(f"{form} into {rule.folds} folds", rule) if rule.folds else form
@@ -131,7 +131,7 @@ def _by_identity(rule: SplitRule, people: list[str]) -> dict[str, str]:
     if rule.rule == "file":
         return _from_file(rule, people)
     if rule.rule == "official":
-        raise DataError("rule 'official' belongs to split.by = \"image\"; people are split by another rule")
+        raise DataError("rule 'official' belongs to split.by = \"image\"; subjects are split by another rule")
     return {who: _hashed(rule)(who) for who in people}
 
 
@@ -153,7 +153,7 @@ def _by_name(rule: SplitRule, people: list[str]) -> dict[str, str]:
     test, validation = set(rule.test_names), set(rule.validation_names)
     if not test & set(people):
         raise DataError(
-            f"none of the people whom the protocol tests ({', '.join(sorted(test)[:5])}, ...) is in the data"
+            f"no subject that the protocol tests ({', '.join(sorted(test)[:5])}, ...) is in the data"
         )
     if rule.validation:
         validation = {who for who in people if position(who, rule.seed) < rule.validation}

@@ -1,4 +1,4 @@
-"""Which pictures of a side are trained on: by methods, by the judge, by the action-unit regressor."""
+"""Which images of a side are trained on: by methods, by the judge, by the action-unit regressor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def labelled_rows(protocol: Protocol, store: AlignedStore, split: Split, side: s
 
 
 def coded_rows(store: AlignedStore, split: Split, side: str) -> np.ndarray:
-    """Rows of a side whose picture codes a unit, in-distribution, at any intensity."""
+    """Rows of a side whose image codes a unit, in-distribution, at any intensity."""
     rows = split.rows(store.manifest, side)
     coded = ~np.isnan(store.manifest.action_units).all(axis=1)
     found: np.ndarray = rows[((store.manifest.table["domain"] == "in").to_numpy() & coded)[rows]]

@@ -1,6 +1,6 @@
 """What a judge saw for each expression that was asked for: a cell's ``confusion.json``.
 
-One matrix for each task, domain and judge, in counts of pictures: a row is what was asked for, a column what
+One matrix for each task, domain and judge, in counts of images: a row is what was asked for, a column what
 was seen. Beside the judge's classes stands ``unreadable``, so that every row sums to its requests. A compound
 request is a row of its own, "fear+surprise"; what is seen is a single class.
 """

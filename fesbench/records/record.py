@@ -146,7 +146,7 @@ class Record(_Model):
     data: dict[str, Any] = Field(default_factory=dict)
     """The data set's files, what of it could not be used and why, and how it was split."""
     counts: dict[str, int] = Field(default_factory=dict)
-    """Identical pictures under different requests, faces not found, and the like."""
+    """Identical images under different requests, faces not found, and the like."""
     judge: dict[str, Any] = Field(default_factory=dict)
     """The expression classifier: recipe, accuracy on real held-out images."""
     action_unit_regressor: dict[str, Any] = Field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""``replicates.parquet``: figures of whole sets (Fréchet distances, TAR) on changed sets of people.
+"""``replicates.parquet``: figures of whole sets (Fréchet distances, TAR) on changed sets of subjects.
 
-A mean is compared between two rows from its values per picture. A figure without such values is compared
-from what it becomes when each person is deleted, or on each bootstrap draw of people: the same people and
-the same draws for every row, so that differences are paired.
+A mean is compared between two rows from its values per image. A figure without such values is compared
+from what it becomes when each subject is deleted, or on each bootstrap draw of subjects: the same subjects
+and the same draws for every row, so that differences are paired.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ReplicateRow:
 
     Attributes:
         kind: As in :class:`fesbench.statistics.intervals.Replicates`.
-        people: Hash of the names of the people that were deleted or drawn; rows pair where it is equal.
+        people: Hash of the names of the subjects that were deleted or drawn; rows pair where it is equal.
         identities: Their number.
         values: (R,) figures, NaN where a changed set allows none.
     """

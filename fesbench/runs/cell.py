@@ -1,7 +1,7 @@
 """One cell (method x protocol x data x seed) through its stages: train -> synthesize -> cost -> score.
 
 Each stage writes its own part of the record. A stage that is done on the same inputs is not run again, so
-the same command after a kill goes on where it stood; a changed input (data, split, code of the method,
+the same command after a kill resumes; a changed input (data, split, code of the method,
 checkpoint) is noticed by its hash and runs its stage, and those behind it, again.
 """
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import fesbench
-from fesbench.context.context import Bench
+from fesbench.context.context import RunContext
 from fesbench.protocol.budget import parse_budget
 from fesbench.records.confusion import CONFUSION
 from fesbench.files import writing
@@ -53,27 +53,27 @@ class CellPlan:
     budget: str
     seed: int
 
-    def cell(self, bench: Bench) -> Cell:
+    def cell(self, context: RunContext) -> Cell:
         """Its identity in the record."""
         return Cell(
             method=self.method.card.id,
-            protocol=bench.protocol.name,
-            protocol_hash=bench.protocol.hash,
-            data=bench.store.data,
-            data_fingerprint=bench.store.fingerprint,
+            protocol=context.protocol.name,
+            protocol_hash=context.protocol.hash,
+            data=context.store.data,
+            data_fingerprint=context.store.fingerprint,
             preset=self.preset,
             budget=self.budget,
             seed=self.seed,
         )
 
 
-def run_cell(plan: CellPlan, bench: Bench, reporter: Reporter, *, device: str = "auto") -> Record:
+def run_cell(plan: CellPlan, context: RunContext, reporter: Reporter, *, device: str = "auto") -> Record:
     """Run what is not yet done of one cell and return its record.
 
     Raises:
         FesbenchError: the method broke its contract, or the disk gave way; the record keeps what was done.
     """
-    work = _Work(plan, bench, reporter, device)
+    work = _Work(plan, context, reporter, device)
     if len(work.requests):
         work.train()
         work.synthesize()
@@ -84,15 +84,15 @@ def run_cell(plan: CellPlan, bench: Bench, reporter: Reporter, *, device: str = 
 
 
 class _Work:
-    def __init__(self, plan: CellPlan, bench: Bench, reporter: Reporter, device: str) -> None:
-        self.plan, self.bench, self.reporter = plan, bench, reporter
+    def __init__(self, plan: CellPlan, context: RunContext, reporter: Reporter, device: str) -> None:
+        self.plan, self.context, self.reporter = plan, context, reporter
         self.device = resolve_device(device)
-        self.cell = plan.cell(bench)
-        self.folder = bench.out / self.cell.folder
+        self.cell = plan.cell(context)
+        self.folder = context.out / self.cell.folder
         self.label = self.cell.method
         self.problem = self._problem()
         self.training = self._view("train")
-        self.requests, refused = _applicable(plan.method, self.problem, self.training, bench.requests)
+        self.requests, refused = _applicable(plan.method, self.problem, self.training, context.requests)
         self.record = self._open(refused)
         hyper = plan.method.presets["paper" if plan.preset == REFERENCE else plan.preset]
         self.record.parameters = asdict(hyper)
@@ -110,20 +110,20 @@ class _Work:
                 (aside / RECORD_NAME).rename(aside / f"{RECORD_NAME}.damaged")
                 self.reporter.note(f"{error}; it is kept as {aside}, the cell starts afresh", warning=True)
         record.card = describe_card(self.plan.method)
-        record.not_run = [*self.bench.not_run, *refused]
-        record.judge = self.bench.judge_card
-        record.action_unit_regressor = self.bench.regressor_card
-        record.data = self.bench.data_card
+        record.not_run = [*self.context.not_run, *refused]
+        record.judge = self.context.judge_card
+        record.action_unit_regressor = self.context.regressor_card
+        record.data = self.context.data_card
         return record
 
     def _problem(self) -> Problem:
         from fesbench.methods.card import Problem
 
-        rows = labelled_rows(self.bench.protocol, self.bench.store, self.bench.split, "train")
-        coded = ~np.isnan(self.bench.store.manifest.action_units[rows]).all(axis=0)
+        rows = labelled_rows(self.context.protocol, self.context.store, self.context.split, "train")
+        coded = ~np.isnan(self.context.store.manifest.action_units[rows]).all(axis=0)
         return Problem(
-            size=self.bench.store.size,
-            labels=tuple(self.bench.protocol.labels),
+            size=self.context.store.size,
+            labels=tuple(self.context.protocol.labels),
             action_units=tuple(unit for unit, known in zip(ACTION_UNITS, coded, strict=True) if known),
             seed=self.plan.seed,
         )
@@ -131,8 +131,8 @@ class _Work:
     def _view(self, side: str) -> TrainingSet:
         from fesbench.methods.training_set import TrainingSet
 
-        rows = labelled_rows(self.bench.protocol, self.bench.store, self.bench.split, side)
-        return TrainingSet(self.bench.store, rows, self.problem, self.plan.seed)
+        rows = labelled_rows(self.context.protocol, self.context.store, self.context.split, side)
+        return TrainingSet(self.context.store, rows, self.problem, self.plan.seed)
 
     def _stage(self, name: str, inputs: str, work: Callable[[], None]) -> None:
         """Run one stage unless it is done on these inputs; save the record before and behind it."""
@@ -161,11 +161,11 @@ class _Work:
 
         budget = parse_budget(self.plan.budget)
         phases = self.method.phases()
-        steps = budget.phase_steps(phases, self.bench.protocol.budget.standard_steps)
+        steps = budget.phase_steps(phases, self.context.protocol.budget.standard_steps)
         self.train_inputs = hash_parts(
             fesbench.__version__,
             self.cell.model_dump_json(),
-            self.bench.split.hash,
+            self.context.split.hash,
             self.record.parameters,
             steps,
             self.device,
@@ -225,7 +225,7 @@ class _Work:
                 synthesize(
                     self.method,
                     requests,
-                    self.bench.store,
+                    self.context.store,
                     self.training,
                     self.folder,
                     device=self.device,
@@ -259,7 +259,7 @@ class _Work:
                     self.method,
                     lambda n: request_batch(
                         self.requests.iloc[np.arange(n) % len(self.requests)],
-                        self.bench.store,
+                        self.context.store,
                         self.training,
                         self.problem,
                     ),
@@ -282,7 +282,7 @@ class _Work:
                 self._load()
             with self.reporter.stage(f"{self.label}: score") as stage:
                 score_cell(
-                    self.bench,
+                    self.context,
                     self.record,
                     self.requests,
                     self.folder,
@@ -294,7 +294,7 @@ class _Work:
             scored_with = {key: scored[key] for key in ("fesbench", "git", "device")}
             self.record.environment["scored_with"] = scored_with
 
-        self._stage("score", hash_parts(self.image_inputs, scoring_inputs(self.bench)), work)
+        self._stage("score", hash_parts(self.image_inputs, scoring_inputs(self.context)), work)
 
 
 def _applicable(
@@ -308,7 +308,7 @@ def _applicable(
     for (task, domain, given), group in requests.groupby(["task", "domain", "given"], sort=False):
         reason = lacking or applicable(method.card, task, given, problem)
         if method.card.id == "real" and not (group["target"] >= 0).any():
-            reason = "no true images"
+            reason = "no target images"
         if reason:
             keep[group.index.to_numpy()] = False
             refused.append(NotRun(task=task, domain=domain, reason=f"not applicable: {reason}"))

@@ -1,9 +1,9 @@
 """k-fold protocols: every fold is a run of its own, and what they made is scored together.
 
-The folds lie under ``<runs>/folds`` as ordinary runs, each with its own training people, its own judge and
-its own report if one is wanted. The record of the whole holds every person's images, made by the one training
-that had not seen that person and judged by the one judge that had not, so that means, intervals and Frechet
-distances stand on all people at once.
+The folds lie under ``<runs>/folds`` as ordinary runs, each with its own training subjects, its own judge and
+its own report if one is wanted. The record of the whole holds every subject's images, made by the one training
+that had not seen that subject and judged by the one judge that had not, so that means, intervals and Frechet
+distances stand on all subjects at once.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.context.context import Bench
-from fesbench.context.build import build_bench, open_store, settle_labels
+from fesbench.context.context import RunContext
+from fesbench.context.build import build_context, open_store, settle_labels
 from fesbench.runs.cell import CellPlan, describe_card
 from fesbench.files import writing
 from fesbench.runs.engines.local import run_cells
@@ -33,7 +33,7 @@ from fesbench.records.record import FOLDS, RECORD_NAME, Health, NotRun, Record, 
 from fesbench.protocol.requests import build_requests
 from fesbench.protocol.data_folders import Sources
 from fesbench.records.fingerprints import hash_parts
-from fesbench.context.folded import FoldedBench
+from fesbench.context.folded import FoldedContext
 from fesbench.context.folded import _once
 from fesbench.context.folded import answered_requests
 
@@ -48,16 +48,16 @@ if TYPE_CHECKING:
 
 
 
-def run_plans(plans: Sequence[CellPlan], bench: Bench, reporter: Reporter, *, device: str) -> list[Record]:
+def run_plans(plans: Sequence[CellPlan], context: RunContext, reporter: Reporter, *, device: str) -> list[Record]:
     """Run every cell; of a k-fold form in every fold, and score what the folds made together."""
-    if not isinstance(bench, FoldedBench):
-        return run_cells(plans, bench, reporter, device=device)
+    if not isinstance(context, FoldedContext):
+        return run_cells(plans, context, reporter, device=device)
     made: dict[int, list[Record]] = {}
-    for number, fold in bench.folds.items():
+    for number, fold in context.folds.items():
         reporter.note(f"fold {number}: {len(fold.split.test)} tested")
         made[number] = run_cells(plans, fold, reporter, device=device)
     return [
-        _pool(plan, bench, {number: found[k] for number, found in made.items()}, reporter, device)
+        _pool(plan, context, {number: found[k] for number, found in made.items()}, reporter, device)
         for k, plan in enumerate(plans)
     ]
 
@@ -75,7 +75,7 @@ def run_plans(plans: Sequence[CellPlan], bench: Bench, reporter: Reporter, *, de
 
 
 def _pool(
-    plan: CellPlan, whole: FoldedBench, parts: dict[int, Record], reporter: Reporter, device: str
+    plan: CellPlan, whole: FoldedContext, parts: dict[int, Record], reporter: Reporter, device: str
 ) -> Record:
     """The record of one method over all folds."""
     from fesbench.evaluation.score import score_cell, scoring_inputs
@@ -112,7 +112,7 @@ def _inputs(parts: dict[int, Record]) -> list[str]:
     return [f"{k}:{part.stages[s].inputs}" for k, part in parts.items() for s in sorted(part.stages)]
 
 
-def _describe(record: Record, plan: CellPlan, whole: FoldedBench, parts: dict[int, Record]) -> None:
+def _describe(record: Record, plan: CellPlan, whole: FoldedContext, parts: dict[int, Record]) -> None:
     """What the folds' records say together."""
     first = next(iter(parts.values()))
     record.card = describe_card(plan.method)
@@ -130,7 +130,7 @@ def _describe(record: Record, plan: CellPlan, whole: FoldedBench, parts: dict[in
     record.cost = dict(first.cost)
 
 
-def _gather(whole: FoldedBench, parts: dict[int, Record], folder: Path) -> pd.DataFrame:
+def _gather(whole: FoldedContext, parts: dict[int, Record], folder: Path) -> pd.DataFrame:
     """Bring the folds' images together, as links where the file system has them.
 
     Raises:

@@ -67,7 +67,7 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
     Raises:
         FesbenchError: a wrong option, data that cannot be had, or (``strict``) a metric that could not run.
     """
-    from fesbench.context.folded import open_bench
+    from fesbench.context.folded import open_context
     from fesbench.runs.folds import run_plans
     from fesbench.reports.site import build
 
@@ -84,13 +84,13 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
         for method in chosen
         if not (method.card.reference and seed != options.seeds[0])
     ]
-    bench = open_bench(
+    context = open_context(
         protocol, budget=options.budget, out=options.out, source=options.source, reporter=reporter
     )
     try:
-        records = run_plans(plans, bench, reporter, device=options.device)
+        records = run_plans(plans, context, reporter, device=options.device)
     finally:
-        bench.close()
+        context.close()
     page = None
     if options.report:
         with reporter.stage("report"):

@@ -62,7 +62,7 @@ def _split(protocol: Protocol) -> Iterator[str]:
         if known is True and rule.by == "image":
             yield f"split.by: '{name}' says who is shown; leave out by, so that nobody is on two sides"
     if rule.by == "identity" and rule.rule == "official":
-        yield "split.rule: 'official' belongs to by = \"image\"; people are split by another rule"
+        yield "split.rule: 'official' belongs to by = \"image\"; subjects are split by another rule"
     if rule.rule == "file" and not rule.file:
         yield "split.rule: a file is given with --split; write another rule into the protocol"
     named = [*rule.test_names, *rule.validation_names, *(who for names in rule.fold_names for who in names)]
@@ -89,7 +89,7 @@ def _tasks(protocol: Protocol) -> Iterator[str]:
             if domains and domain not in domains:
                 yield f"{key}.domains: the data has no domain '{domain}'; it has {', '.join(domains)}"
         if task.kind == "augmentation" and set(task.domains) != {"in"}:
-            yield f'{key}.domains: people who train are in the domain "in" alone'
+            yield f'{key}.domains: subjects who train are in the domain "in" alone'
         if task.kind not in ("action-unit", "compound"):
             odd = [label for label in task.labels if label not in protocol.labels]
             if odd and protocol.labels:
@@ -120,7 +120,7 @@ def _tasks(protocol: Protocol) -> Iterator[str]:
 
 
 def _asks(task: Task) -> set[str]:
-    """What a task asks of each person."""
+    """What a task asks of each subject."""
     return {f"AU{unit}" for unit in task.action_units} if task.kind == "action-unit" else set(task.labels)
 
 

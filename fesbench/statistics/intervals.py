@@ -1,6 +1,6 @@
-"""Intervals that treat a person, not a picture, as the unit; `significance` compares two rows.
+"""Intervals that treat a subject, not an image, as the unit; `significance` compares two rows.
 
-Pictures of one identity share a face, a light and the faults of a method on them, so resampling pictures
+Images of one identity share a face, a light and the faults of a method on them, so resampling images
 makes intervals too short. Everything here works on *clusters* (identities): per-cluster sums are formed
 once, and a resample is a draw of clusters, so thousands of replicates cost one small matrix product.
 
@@ -96,7 +96,7 @@ def cluster_mean(
     Student's t with K-1 degrees of freedom and the cluster-robust standard error; from 8 clusters on, the
     outer bounds of it and of the expanded BCa cluster bootstrap. With ``bounds`` (the range of a 0/1 score)
     values that all sit on one bound get the Clopper-Pearson bound for K trials: a resample of equal values
-    has no spread, but 40 successes of 40 people do not prove certainty.
+    has no spread, but 40 successes of 40 subjects do not prove certainty.
     """
     sums, counts = cluster_sums(values, clusters)
     k, value = len(sums), float(sums.sum() / counts.sum())
@@ -120,7 +120,7 @@ def cluster_mean(
 def outer(student: Interval, bootstrap: tuple[float, float], replicates: int) -> Interval:
     """The outer bounds of two intervals of one figure, each of which is too short where the other holds.
 
-    Student's t fails for skewed values (rates near 1), the bootstrap for few people (docs/statistics.md has
+    Student's t fails for skewed values (rates near 1), the bootstrap for few subjects (docs/statistics.md has
     the simulation).
     """
     low, high = min(student.low, bootstrap[0]), max(student.high, bootstrap[1])

@@ -1,8 +1,8 @@
-"""Differences between two rows that were measured on the same people.
+"""Differences between two rows that were measured on the same subjects.
 
-The interval of a difference is not the difference of two intervals: what makes a person hard for one method
+The interval of a difference is not the difference of two intervals: what makes a subject hard for one method
 makes it hard for the other, and that part cancels. So both sides are resampled with the same draws of
-people, from the sums and counts of each person (means) or from stored replicates (everything else).
+subjects, from the sums and counts of each subject (means) or from stored replicates (everything else).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Difference:
 
     Attributes:
         value: The difference.
-        low, high: Its 95 % interval; NaN where the people allow none.
+        low, high: Its 95 % interval; NaN where the subjects allow none.
         p: Two-sided p-value of "no difference"; NaN where there is none.
-        higher, lower, people: Of how many people a is higher and lower, of how many who have both; 0, 0, 0
-            where a figure has no value per person.
+        higher, lower, people: Of how many subjects a is higher and lower, of how many who have both; 0, 0,
+            0 where a figure has no value per subject.
         method: How interval and p were made.
     """
 
@@ -57,11 +57,11 @@ class Difference:
 def difference_of_means(
     sums_a: Floats, counts_a: Floats, sums_b: Floats, counts_b: Floats, *, seed: int, level: float = 0.95
 ) -> Difference:
-    """Difference of two means over the same people.
+    """Difference of two means over the same subjects.
 
     Args:
-        sums_a, counts_a: (K,) sum and number of values of each person under a.
-        sums_b, counts_b: (K,) under b; a person may lack values on one side (count 0).
+        sums_a, counts_a: (K,) sum and number of values of each subject under a.
+        sums_b, counts_b: (K,) under b; a subject may lack values on one side (count 0).
         seed: Of the resamples.
         level: Coverage.
 
@@ -89,7 +89,7 @@ def _difference(total: Floats) -> float:
 
 
 def _contributions(parts: Floats) -> Floats:
-    """(K,) what each person adds to the difference; swaps its sign when a and b change places."""
+    """(K,) what each subject adds to the difference; swaps its sign when a and b change places."""
     total = parts.sum(axis=1)
     center = float((total[0] + total[2]) / (total[1] + total[3]))
     found: Floats = (parts[0] - center * parts[1]) / total[1] - (parts[2] - center * parts[3]) / total[3]
@@ -117,7 +117,7 @@ def _mean_interval(value: float, parts: Floats, seed: int, level: float) -> Inte
 
 @lru_cache(maxsize=8)
 def _draws(k: int, seed: int) -> Floats:
-    """(R, K) how often each person is drawn; made once for all figures of a comparison."""
+    """(R, K) how often each subject is drawn; made once for all figures of a comparison."""
     even = np.full(k, 1 / k)
     return np.random.default_rng(seed).multinomial(k, even, size=REPLICATES).astype(np.float64)
 
@@ -125,12 +125,12 @@ def _draws(k: int, seed: int) -> Floats:
 def difference_of_deleted(
     value: float, deleted_a: Floats, deleted_b: Floats, *, clusters: int, level: float = 0.95
 ) -> Difference:
-    """Difference of two figures from their leave-one-person-out values, in one order of people.
+    """Difference of two figures from their leave-one-subject-out values, in one order of subjects.
 
     Args:
-        value: The difference on everybody.
-        deleted_a, deleted_b: (G,) figures without each person, or without each group of people.
-        clusters: Number of people.
+        value: The difference on every subject.
+        deleted_a, deleted_b: (G,) figures without each subject, or without each group of subjects.
+        clusters: Number of subjects.
         level: Coverage.
     """
     deleted = np.asarray(deleted_a, dtype=np.float64) - np.asarray(deleted_b, dtype=np.float64)
@@ -145,7 +145,7 @@ def difference_of_deleted(
 def difference_of_draws(
     value: float, draws_a: Floats, draws_b: Floats, *, clusters: int, level: float = 0.95
 ) -> Difference:
-    """Difference of two figures from their values on the same bootstrap draws of people.
+    """Difference of two figures from their values on the same bootstrap draws of subjects.
 
     The p-value inverts the interval: twice the smaller share of draws on one side of 0.
     """

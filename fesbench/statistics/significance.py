@@ -1,8 +1,8 @@
 """Is one row better than another? Paired and unpaired differences, sign-flip tests, Holm, rank groups.
 
-The unit is a person, as in `fesbench.statistics.intervals`; every function takes its own seed.
+The unit is a subject, as in `fesbench.statistics.intervals`; every function takes its own seed.
 
-Sources: Holm (1979); Welch (1947) and Satterthwaite (1946) for groups of different people.
+Sources: Holm (1979); Welch (1947) and Satterthwaite (1946) for groups of different subjects.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def unpaired_difference(
     replicates: int = 2000,
     level: float = 0.95,
 ) -> Interval:
-    """Mean of ``a`` minus mean of ``b`` where the two are of different people, who are resampled apart.
+    """Mean of ``a`` minus mean of ``b`` where the two are of different subjects, who are resampled apart.
 
     Welch's t on the two cluster-robust standard errors with Satterthwaite's degrees of freedom; from 8
     clusters on either side on, the outer bounds of it and of the expanded percentile bootstrap.
@@ -115,7 +115,7 @@ def unpaired_difference(
     value, few = means[0] - means[1], min(len(sums) for sums, _ in sides)
     total = sum(len(sums) for sums, _ in sides)
     if few < 2:
-        raise DataError("a difference between groups of people needs two people or more in each")
+        raise DataError("a difference between groups of subjects needs two subjects or more in each")
     squares = []
     for (sums, counts), mean in zip(sides, means, strict=True):
         k, residual = len(sums), sums - mean * counts

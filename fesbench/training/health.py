@@ -115,7 +115,7 @@ class HealthMonitor:
             measured.diversity < DIVERSITY,
             PROBES,
             step,
-            f"{self.phase}: outputs for different people differ {measured.diversity:.3f} times as much as "
+            f"{self.phase}: outputs for different subjects differ {measured.diversity:.3f} times as much as "
             "their inputs; the generator makes one face",
         )
         self._watch(
@@ -176,8 +176,9 @@ class ProbeValues:
     """What a probe measured.
 
     Attributes:
-        diversity: mean distance between outputs of different people under one label, over that of the inputs.
-        condition: mean distance between outputs of different labels from one person, over that between the
+        diversity: mean distance between outputs of different subjects under one label, over that of the
+        inputs.
+        condition: mean distance between outputs of different labels from one subject, over that between the
             mean real images of those labels.
     """
 
@@ -189,7 +190,7 @@ class Probe:
     """A fixed set of requests: every label from a few neutral faces.
 
     Args:
-        requests: P people x K labels, person by person.
+        requests: P subjects x K labels, subject by subject.
         people: P >= 2.
         real_difference: mean absolute difference between the labels' real mean images, [-1, 1] units.
     """
@@ -200,7 +201,7 @@ class Probe:
     @torch.inference_mode()
     def measure(self, synthesize: Callable[[RequestBatch], Tensor]) -> ProbeValues:
         """Make the images and compare them; pixels that are not finite count as zero."""
-        # A multiple of the people, small enough for a laptop at 256 px.
+        # A multiple of the subjects, small enough for a laptop at 256 px.
         made = [synthesize(self.requests[start : start + 16]) for start in range(0, len(self.requests), 16)]
         images = torch.nan_to_num(torch.cat(made)).unflatten(0, (self.people, -1))
         inputs = self.requests.source.unflatten(0, (self.people, -1))[:, 0]

@@ -78,7 +78,7 @@ def train(
     on_health: Callable[[HealthEvent], None] | None = None,
     save_seconds: float = 20.0,
 ) -> TrainingResult:
-    """Train every phase, or go on where an earlier try stopped; leaves ``checkpoint.safetensors``.
+    """Train every phase, or resume an earlier try; leaves ``checkpoint.safetensors``.
 
     Args:
         method: freshly built.
@@ -219,7 +219,7 @@ class _Training(TrainingState):
         return (self.phase_before + time.monotonic() - self.phase_started) / limit
 
     def _make_probe(self) -> Probe | None:
-        """Every label from a few neutral faces; none where there are fewer than two people."""
+        """Every label from a few neutral faces; none where there are fewer than two subjects."""
         view = self.held_out
         neutral = view.rows[view.labels == view.problem.neutral]
         people = view.store.manifest.table["identity"].to_numpy()

@@ -25,7 +25,7 @@ class WeightsEntry:
         package: a package of the Python package index that carries the file.
         non_commercial: the terms exclude commercial use: they are shown and accepted before the first use.
         sha256_prefix: the beginning of the digest, where the file's own name states it.
-        page: where a person finds it, for a file that no program may fetch.
+        page: where a subject finds it, for a file that no program may fetch.
     """
 
     name: str
@@ -92,7 +92,7 @@ class WeightsStatus:
         return {**asdict(self.entry), **status, "problem": self.problem or self.license_problem}
 
     def __str__(self) -> str:
-        """One line for a person."""
+        """One line for a subject."""
         if not self.present:
             return f"{self.entry.name}: {self.problem}"
         mark = ", pinned on first use" if self.pinned else ""

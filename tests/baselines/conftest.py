@@ -28,7 +28,7 @@ def view() -> TrainingSet:
 
 @pytest.fixture(scope="session")
 def requests(view: TrainingSet) -> RequestBatch:
-    """Two people x three labels."""
+    """Two subjects x three labels."""
     return label_requests(view, np.array([0, 8]), [1, 5, 7])
 
 

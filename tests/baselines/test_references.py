@@ -17,7 +17,7 @@ def test_copy_is_the_source(build, requests) -> None:
 
 
 def test_real_never_answers_a_request(build, requests) -> None:
-    with pytest.raises(MethodError, match="true images"):
+    with pytest.raises(MethodError, match="target images"):
         build("real").synthesize(requests)
 
 
@@ -75,7 +75,7 @@ def test_warp_without_landmarks_is_refused(build, requests) -> None:
 
 def test_warp_brings_a_face_nearer_to_the_truth(build, view, requests) -> None:
     method = build("warp")
-    row = 7  # the first person's surprise
+    row = 7  # the first subject's surprise
     target = torch.from_numpy(view.store.manifest.landmarks[row])[None]
     made = method.synthesize(replace(requests[2:3], target_landmarks=target))
     truth = view.images(np.array([row])).image

@@ -17,8 +17,8 @@ import pytest
 import torch
 from PIL import Image
 
-from fesbench.context.build import build_bench
-from fesbench.context.context import Bench
+from fesbench.context.build import build_context
+from fesbench.context.context import RunContext
 from fesbench.evaluation.score import score_cell
 from fesbench.extractors.cache import FeatureCache
 from fesbench.extractors.crops import dlib_chip
@@ -30,12 +30,12 @@ COUNT = 1000
 
 
 def bare_seconds(
-    bench: Bench, images: np.ndarray, truth: np.ndarray, landmarks: np.ndarray
+    context: RunContext, images: np.ndarray, truth: np.ndarray, landmarks: np.ndarray
 ) -> dict[str, float]:
     """Seconds of each network on ready inputs."""
     from piq import psnr, ssim
 
-    faces, detector, judge = bench.extractor("dlib"), bench.extractor("dlib-hog"), bench.judge
+    faces, detector, judge = context.extractor("dlib"), context.extractor("dlib-hog"), context.judge
     chips = np.stack([dlib_chip(image, points) for image, points in zip(images, landmarks, strict=True)])
     gray = to_input(images)
     pair = [torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 255 for stack in (images, truth)]
@@ -65,11 +65,11 @@ def bare_seconds(
 def test_scoring_against_bare_forwards(benchmark, tmp_path: Path) -> None:
     pytest.importorskip("dlib")
     protocol = load_protocol("avatars").with_overrides(size=64)
-    bench = build_bench(protocol, budget="standard", out=tmp_path)
-    requests = bench.requests.iloc[:COUNT].reset_index(drop=True)
-    truth = bench.store.images[requests["target"].to_numpy()]
+    context = build_context(protocol, budget="standard", out=tmp_path)
+    requests = context.requests.iloc[:COUNT].reset_index(drop=True)
+    truth = context.store.images[requests["target"].to_numpy()]
     images = np.clip(truth.astype(np.int16) + 1, 0, 255).astype(np.uint8)
-    landmarks = bench.store.manifest.landmarks[requests["source"].to_numpy()]
+    landmarks = context.store.manifest.landmarks[requests["source"].to_numpy()]
     (tmp_path / "images").mkdir()
     for name, image in zip(requests["request"], images, strict=True):
         Image.fromarray(image).save(tmp_path / "images" / f"{name}.png", compress_level=1)
@@ -78,7 +78,7 @@ def test_scoring_against_bare_forwards(benchmark, tmp_path: Path) -> None:
         protocol=protocol.name,
         protocol_hash=protocol.hash,
         data="avatars",
-        data_fingerprint=bench.store.fingerprint,
+        data_fingerprint=context.store.fingerprint,
         preset="external",
         budget="standard",
         seed=0,
@@ -86,30 +86,30 @@ def test_scoring_against_bare_forwards(benchmark, tmp_path: Path) -> None:
 
     def score() -> Record:
         record = Record(cell=cell)
-        score_cell(bench, record, requests, tmp_path)
+        score_cell(context, record, requests, tmp_path)
         return record
 
-    bench.cache = FeatureCache(tmp_path / "features.sqlite")
-    cache_real_images(bench, requests)
-    bare = bare_seconds(bench, images, truth, landmarks)
+    context.cache = FeatureCache(tmp_path / "features.sqlite")
+    cache_real_images(context, requests)
+    bare = bare_seconds(context, images, truth, landmarks)
     record = benchmark.pedantic(score, rounds=1)
     assert {score.metric for score in record.scores} >= {"ECS", "FSS", "SSIM", "FD-dlib"}
     wall, floor = benchmark.stats.stats.median, sum(bare.values())
     benchmark.extra_info |= {"wall / bare forwards": wall / floor, "wall": wall, "bare": bare}
-    bench.close()
+    context.close()
     shown = ", ".join(f"{name} {seconds:.2f}" for name, seconds in bare.items())
     print(
         f"\nscoring {COUNT} images: {wall:.1f} s, bare forwards {floor:.1f} s ({shown}): {wall / floor:.3f}"
     )
 
 
-def cache_real_images(bench: Bench, requests) -> None:
+def cache_real_images(context: RunContext, requests) -> None:
     """Put the features of sources, gallery and references into the cache."""
     from fesbench.protocol.references import gallery_rows, reference_rows
 
-    rows = [gallery_rows(bench.protocol, bench.store, bench.split)[0], requests["source"].to_numpy()]
+    rows = [gallery_rows(context.protocol, context.store, context.split)[0], requests["source"].to_numpy()]
     for _, group in requests.groupby(["task", "domain"]):
-        rows.append(reference_rows(bench.protocol, bench.store, bench.split, group)[0])
+        rows.append(reference_rows(context.protocol, context.store, context.split, group)[0])
     wanted = np.unique(np.concatenate(rows))
-    faces = bench.extractor("dlib")
-    bench.cache.get(faces, bench.store.images[wanted], bench.store.manifest.landmarks[wanted])
+    faces = context.extractor("dlib")
+    context.cache.get(faces, context.store.images[wanted], context.store.manifest.landmarks[wanted])

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage of 1,000 pictures a side against torch-fidelity's two of them.
+"""Precision, recall, density and coverage of 1,000 images a side against torch-fidelity's two of them.
 
 Run with ``pytest tests/benchmarks/test_neighbors_speed.py -s``. Both sides run in one process on the same
 threads; the ratio is printed and stored with the benchmark, and never asserted: it is the machine's as much
@@ -27,6 +27,6 @@ def test_against_torch_fidelity(benchmark):
     found = benchmark.pedantic(neighborhoods, (made, real, people, people), rounds=3, warmup_rounds=1)
     ratio = seconds / benchmark.stats.stats.median
     benchmark.extra_info["times faster than torch-fidelity's values alone"] = ratio
-    print(f"\nfour figures with intervals over 40 people: {ratio:.1f} times as fast as two values alone")
+    print(f"\nfour figures with intervals over 40 subjects: {ratio:.1f} times as fast as two values alone")
     assert found[PRECISION].value == pytest.approx(theirs["precision"], abs=2e-3)
     assert found[RECALL].value == pytest.approx(theirs["recall"], abs=2e-3)

@@ -1,9 +1,9 @@
-"""How fast pictures with given landmarks are prepared, as ratios within one run; nothing here asserts a time.
+"""How fast images with given landmarks are prepared, as ratios within one run; nothing here asserts a time.
 
 ``pytest tests/benchmarks/test_prepare_speed.py -s`` prints them. The peers are plain loops in one process
-that decode a picture, warp it to 128 px and keep the result: with OpenCV's bicubic warp (fixed-point
+that decode an image, warp it to 128 px and keep the result: with OpenCV's bicubic warp (fixed-point
 positions, the fastest there is), and with scikit-image's (floating-point positions, as ours). They neither
-check, hash nor store anything. ``FESBENCH_BENCHMARK_IMAGES`` sets the number of pictures.
+check, hash nor store anything. ``FESBENCH_BENCHMARK_IMAGES`` sets the number of images.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PEER_COUNT = 96
 
 
 class Listed(DatasetAdapter):
-    """Every picture of a folder, with landmarks from a file beside them."""
+    """Every image of a folder, with landmarks from a file beside them."""
 
     name, title, access, license, citation = "listed", "t", "a", "l", "c"
     homepage, layout, needs_source = "h", "l", True
@@ -87,7 +87,7 @@ def scikit(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def loop(root: Path, warp: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> tuple[float, np.ndarray]:
-    """Seconds a picture, and the last result."""
+    """Seconds an image, and the last result."""
     landmarks = np.load(root / "landmarks.npy").astype(np.float64)
     files = sorted(root.glob("n*"))[:PEER_COUNT]
     kept = []
@@ -114,12 +114,12 @@ def test_prepare_against_plain_loops(gray: bool, tmp_path: Path, monkeypatch: py
     told = []
     for warp in (opencv, scikit):
         theirs, last = loop(root, warp)
-        # other bicubic kernels, the same picture
+        # other bicubic kernels, the same image
         assert np.abs(store.images[PEER_COUNT - 1].astype(float) - last).mean() < 3
         told.append(f"{theirs / mine:.2f} times the {warp.__name__} loop")
     kind = "gray" if gray else "color"
     print(
-        f"\n{COUNT} {kind} pictures of {SOURCE} px to {SIZE} px, 2 workers: {1 / mine:.0f} images/s; "
+        f"\n{COUNT} {kind} images of {SOURCE} px to {SIZE} px, 2 workers: {1 / mine:.0f} images/s; "
         f"{', '.join(told)} (one process, nothing stored)"
     )
 
@@ -155,6 +155,6 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path: Path) -> None:
         )
         peaks.append([int(part) for part in done.stdout.split()[-2:]])
     pixels = (COUNT - few) * SIZE * SIZE * 3 / 2**20
-    print(f"\nprepare, peak MiB (parent, worker): {few} pictures {peaks[0]}, {COUNT} pictures {peaks[1]}")
+    print(f"\nprepare, peak MiB (parent, worker): {few} images {peaks[0]}, {COUNT} images {peaks[1]}")
     for first, last in zip(*peaks, strict=True):
         assert last - first < 0.35 * pixels

@@ -1,6 +1,6 @@
-"""2,000 resamples of every metric of one cell, and what a pass over each resample's pictures would cost.
+"""2,000 resamples of every metric of one cell, and what a pass over each resample's images would cost.
 
-Run with ``pytest tests/benchmarks/test_statistics_speed.py -s``. Features, per-picture values and the judge's
+Run with ``pytest tests/benchmarks/test_statistics_speed.py -s``. Features, per-image values and the judge's
 answers are ready, as they are when scores are made again; pooled figures of one task and domain. CPU seconds,
 so that a busy machine shows the same.
 """
@@ -22,14 +22,14 @@ LEVELS = (0.01, 0.001)
 
 
 def cell(requests):
-    """Values of each mean, similarities to a gallery of one picture a person, and Inception-like features."""
+    """Values of each mean, similarities to a gallery of one image a subject, and Inception-like features."""
     rng, who = np.random.default_rng(0), np.arange(requests) % PEOPLE
     features = [np.abs(rng.normal(size=(requests, 2048))).astype(np.float32) for _ in range(2)]
     return who, {name: rng.random(requests) for name in MEANS}, rng.random((requests, PEOPLE)), features
 
 
 def naive_seconds(who, values, trials=50):
-    """One mean by gathering the pictures of every drawn person, scaled to all resamples."""
+    """One mean by gathering the images of every drawn subject, scaled to all resamples."""
     rng, members = np.random.default_rng(0), [np.flatnonzero(who == person) for person in range(PEOPLE)]
     start = time.process_time()
     for _ in range(trials):
@@ -68,7 +68,7 @@ def test_all_metrics_of_one_cell(requests, benchmark):
     ratio = naive_seconds(who, values) / ours
     benchmark.extra_info |= {
         "CPU seconds": seconds,
-        "one mean, times less CPU than gathering pictures": ratio,
+        "one mean, times less CPU than gathering images": ratio,
     }
     told = f"{seconds:.2f} CPU seconds for every metric; one mean: {ratio:.0f} times less than naive"
     print(f"\n{requests} requests: {told}")

@@ -5,8 +5,8 @@ load the same networks before (Inception with seeded random weights; dlib's desc
 to the same FID, SSIM, PSNR and FSS. By hand: torch-fidelity on two folders, piq on decoded pairs, deepface's
 ``represent`` on each output and its source, cut out beforehand. fesbench scores every expression beside the
 pooled figure and gives intervals, which the other side does not. Three ratios, by hand over fesbench, are
-stored and printed, none is asserted: the first method of a protocol, a later one (real pictures are in the
-cache), and the same pictures after a metric was added.
+stored and printed, none is asserted: the first method of a protocol, a later one (real images are in the
+cache), and the same images after a metric was added.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fesbench.context.context import Bench
+from fesbench.context.context import RunContext
 from fesbench.evaluation.score import score_cell
 from fesbench.external.requests_export import asked
 from fesbench.external.submission import read_answers
@@ -78,9 +78,9 @@ def manager(tmp_path: Path) -> WeightsManager:
 
 
 @pytest.fixture
-def bench(
+def context(
     manager: WeightsManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[tuple[str, ...]], Bench]]:
+) -> Iterator[Callable[[tuple[str, ...]], RunContext]]:
     """Makes a bench of some metrics on the small protocol; nothing is trained."""
     networks: dict[str, Any] = {"inception-tf-2015": Inception(manager), "dlib": DlibFaces(manager)}
     monkeypatch.setattr(registry, "network", lambda name: networks[name])
@@ -88,13 +88,13 @@ def bench(
     _, store = asked(rules, "standard", None, Reporter())
     cache = FeatureCache(tmp_path / "features.sqlite")
 
-    def make(names: tuple[str, ...]) -> Bench:
+    def make(names: tuple[str, ...]) -> RunContext:
         rule = rules.metrics.model_dump() | {"required": names, "optional": ()}
         protocol = rules.model_copy(update={"metrics": MetricRule.model_validate(rule)})
         split = build_split(protocol, store)
         table, _ = build_requests(protocol, store, split, "standard")
         table = table[(table["task"] == "expression") & (table["domain"] == "in")].reset_index(drop=True)
-        made = Bench(protocol, store, split, "standard", table, [], None, {}, cache, tmp_path)
+        made = RunContext(protocol, store, split, "standard", table, [], None, {}, cache, tmp_path)
         # The pool's dlib without the HOG detector, which the other side does not run either.
         made._extractors.update(networks | {"dlib-hog": mock.Mock(available=lambda: "not compared")})
         return made
@@ -104,9 +104,9 @@ def bench(
         network.close()
 
 
-def outputs(bench: Bench, seed: int) -> np.ndarray:
-    """Pictures near the true ones."""
-    truth = bench.store.images[bench.requests["target"].to_numpy()].astype(np.int16)
+def outputs(context: RunContext, seed: int) -> np.ndarray:
+    """Images near the true ones."""
+    truth = context.store.images[context.requests["target"].to_numpy()].astype(np.int16)
     noise = np.random.default_rng(seed).integers(-12, 13, truth.shape)
     return np.clip(truth + noise, 0, 255).astype(np.uint8)
 
@@ -118,20 +118,20 @@ def save(images: np.ndarray, names: Any, folder: Path) -> Path:
     return folder
 
 
-def by_fesbench(bench: Bench, folder: Path, out: Path) -> dict[str, float]:
-    answers = read_answers(folder, bench.requests, bench.store.size)
+def by_fesbench(context: RunContext, folder: Path, out: Path) -> dict[str, float]:
+    answers = read_answers(folder, context.requests, context.store.size)
     cell = Cell(
         method="outside",
-        protocol=bench.protocol.name,
-        protocol_hash=bench.protocol.hash,
+        protocol=context.protocol.name,
+        protocol_hash=context.protocol.hash,
         data="avatars",
-        data_fingerprint=bench.store.fingerprint,
+        data_fingerprint=context.store.fingerprint,
         preset="external",
         budget="standard",
         seed=0,
     )
     record = Record(cell=cell)
-    score_cell(bench, record, bench.requests, out, images=answers.stack())
+    score_cell(context, record, context.requests, out, images=answers.stack())
     return {s.metric: float(s.value or np.nan) for s in record.scores if s.expression == "all"}
 
 
@@ -187,12 +187,12 @@ def deepface_client(home: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) 
     return embed
 
 
-def folders_of(bench: Bench, images: np.ndarray, root: Path) -> dict[str, Path]:
-    """The same pictures as the tools by hand want them."""
-    table, store = bench.requests, bench.store
+def folders_of(context: RunContext, images: np.ndarray, root: Path) -> dict[str, Path]:
+    """The same images as the tools by hand want them."""
+    table, store = context.requests, context.store
     names, sources = table["request"], table["source"].to_numpy()
     marks = store.manifest.landmarks[sources]
-    reference, _ = reference_rows(bench.protocol, store, bench.split, table)
+    reference, _ = reference_rows(context.protocol, store, context.split, table)
     chips = [
         np.stack([dlib_chip(image, mark) for image, mark in zip(stack, marks, strict=True)])
         for stack in (images, store.images[sources])
@@ -208,11 +208,11 @@ def folders_of(bench: Bench, images: np.ndarray, root: Path) -> dict[str, Path]:
 
 @pytest.mark.slow
 def test_against_the_tools_one_after_another(
-    benchmark, bench, manager: WeightsManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    benchmark, context, manager: WeightsManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for package in ("torch_fidelity", "deepface", "dlib"):
         pytest.importorskip(package)
-    few, more = bench(NAMES), bench(NAMES + ADDED)
+    few, more = context(NAMES), context(NAMES + ADDED)
     client = deepface_client(tmp_path / "deepface", manager.path("dlib"), monkeypatch)
     weights = manager.path("inception-tf-2015")
     first, later = (folders_of(few, outputs(few, seed), tmp_path / str(seed)) for seed in (0, 1))
@@ -239,4 +239,4 @@ def test_against_the_tools_one_after_another(
     seconds = {"first": cold, "later": benchmark.stats.stats.median, "metrics added": again}
     benchmark.extra_info |= {f"by hand / {name}": hand / value for name, value in seconds.items()}
     shown = ", ".join(f"{name} {value:.1f} s ({hand / value:.2f}x)" for name, value in seconds.items())
-    print(f"\n{len(few.requests)} pictures: by hand {hand:.1f} s; fesbench: {shown}")
+    print(f"\n{len(few.requests)} images: by hand {hand:.1f} s; fesbench: {shown}")

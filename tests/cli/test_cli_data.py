@@ -50,15 +50,15 @@ def test_prepare_tells_found_missing_reasons_and_where_to_look(
     assert leave("data", "prepare", "ck+", "--from", str(copy), "--size", "48") == 0
     told = capsys.readouterr().out
     words = " ".join(told.split())
-    assert "people 6 123 missing" in words
+    assert "subjects 6 123 missing" in words
     assert "this copy is partial" in words
     assert "1 images could not be used" in words
-    assert "no readable picture 1" in words
+    assert "no readable image 1" in words
     assert f"S005/001/{torn.name}: " in words
     assert "1 files not understood, such as odd.xyz" in words
     assert "aligned by dlib68-128@1" in words
     assert "nobody" not in words
-    assert "no person, file or picture stands on two sides of ck+@1" in words
+    assert "no subject, file or image stands on two sides of ck+@1" in words
     sheets = [line for line in told.splitlines() if line.endswith(".png") and line.startswith("/")]
     assert [Path(line).name for line in sheets] == ["contact-sheet.png", "failures.png"]
     assert all(Path(line).is_file() for line in sheets)
@@ -122,12 +122,12 @@ def test_show_counts_and_names_duplicates_and_protocols(
     assert json.loads(capsys.readouterr().out)["images"] < found["images"]
     assert leave("data", "show", "ck+", "--size", "48") == 0
     told = capsys.readouterr().out
-    assert f"{found['images']} images of 6 people" in told
+    assert f"{found['images']} images of 6 subjects" in told
     assert "ck+@1 (data)" in told
 
 
 def test_counts_without_identities_speak_of_no_people(capsys: pytest.CaptureFixture[str]) -> None:
-    from fesbench.cli.data_tables import tell_counts
+    from fesbench.cli.data_tables import print_counts
 
     counts = {"images": 3, "expressions": {"fear": {"images": 3, "people": 3}}, "identities_known": False}
     twice = {
@@ -137,7 +137,7 @@ def test_counts_without_identities_speak_of_no_people(capsys: pytest.CaptureFixt
         "groups_of_several_identities": 1,
         "examples": [["a", "b"]],
     }
-    tell_counts({**counts, "part": {"train": 2, "test": 1}}, twice)
+    print_counts({**counts, "part": {"train": 2, "test": 1}}, twice)
     told = capsys.readouterr().out
     assert "identities unknown, so a split can only go by image" in told
     assert "part: train 2, test 1" in told
@@ -230,7 +230,7 @@ def test_a_leak_between_two_folds_is_found(tmp_path: Path) -> None:
     clean = tiny_store(tmp_path / "clean", people)
     assert "stands on two sides" in check_sides(clean, rules, False, Reporter())["said"][0]
     copied = tiny_store(tmp_path / "copied", [*people, {**shot("d", "fear"), "look": "a/neutral_.png"}])
-    with pytest.raises(LeakageError, match="same picture"):
+    with pytest.raises(LeakageError, match="same image"):
         check_sides(copied, rules, False, Reporter())
 
 

@@ -1,4 +1,4 @@
-"""Sheets: what is shown, in which order, and that the same store gives the same picture."""
+"""Sheets: what is shown, in which order, and that the same store gives the same image."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_the_nearest_faces_of_different_sides(people: AlignedStore) -> None:
         return np.array([[0.0], [1.0], [1.5], [0.25]]), np.array([True, True, True, False])
 
     pairs = nearest_faces(people, split, 5, features)
-    # one picture of each person, the neutral one; d's is not valid, a and b stand on one side
+    # one image of each subject, the neutral one; d's is not valid, a and b stand on one side
     assert asked == [[list(color(k)) for k in (1, 2, 3, 4)]]
     assert [(p.first, p.second, p.distance) for p in pairs] == [(2, 3, 0.5), (1, 3, 1.5)]
     assert (pairs[0].first_side, pairs[0].second_side) == ("train", "validation")

@@ -113,7 +113,7 @@ def test_missing_folder_and_animation(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a folder"):
         read_image(tmp_path)
     frames = [Image.fromarray(RGB), Image.fromarray(RGB[::-1].copy())]
-    with pytest.raises(DataError, match="several pictures"):
+    with pytest.raises(DataError, match="several images"):
         decode_image(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), "a.gif")
 
 

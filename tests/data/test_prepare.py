@@ -68,7 +68,7 @@ def adapter(monkeypatch: pytest.MonkeyPatch) -> FolderAdapter:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    root = tmp_path / "pictures"
+    root = tmp_path / "images"
     root.mkdir()
     for k in range(5):
         pixels = np.random.default_rng(k).integers(0, 256, (20, 20, 3), dtype=np.uint8)
@@ -133,7 +133,7 @@ def test_an_interrupted_preparation_goes_on(
 
 def test_bad_files_are_counted_and_named(adapter: FolderAdapter, source: Path) -> None:
     (source / "1.png").write_bytes(b"")
-    (source / "2.png").write_text("no picture")
+    (source / "2.png").write_text("no image")
     (source / "3.png").write_bytes((source / "3.png").read_bytes()[:200])
     Image.new("RGB", (20, 10)).save(source / "4.png")
     store = run(source)

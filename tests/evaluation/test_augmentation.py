@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import fesbench.judges.recognizer as training
-from fesbench.context.build import build_bench
-from fesbench.context.context import Bench
+from fesbench.context.build import build_context
+from fesbench.context.context import RunContext
 from fesbench.errors import DataError
 from fesbench.evaluation.augmentation import score_augmentation
 from fesbench.judges.recognizer import Pool, Recipe, pool_of, recipe_for, right, train_recognizer
@@ -41,8 +41,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def bench(home: str, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """Four embedded people train, two validate, three are tested; the judge is left out."""
+def context(home: str, tmp_path_factory: pytest.TempPathFactory) -> RunContext:
+    """Four embedded subjects train, two validate, three are tested; the judge is left out."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FESBENCH_HOME", home)
         patch.setattr("fesbench.context.build.build_judge", lambda *_: (None, {}))
@@ -51,33 +51,34 @@ def bench(home: str, tmp_path_factory: pytest.TempPathFactory) -> Bench:
         data = plain.data.model_copy(update={"options": {"identities": [4, 2, 3]}})
         split = plain.split.model_copy(update={"train": 4, "validation": 2, "test": 3})
         rules = plain.model_copy(update={"tasks": (task,), "data": data, "split": split})
-        return build_bench(rules, budget="steps=9", out=tmp_path_factory.mktemp("runs"))
+        return build_context(rules, budget="steps=9", out=tmp_path_factory.mktemp("runs"))
 
 
-def pictures(bench: Bench, folder: Path, shift: int = 1) -> None:
+def pictures(context: RunContext, folder: Path, shift: int = 1) -> None:
     """Answers to all requests: the source, a little changed by what is asked."""
     from PIL import Image
 
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    for row in bench.requests.itertuples():
+    for row in context.requests.itertuples():
         level = shift * (1 + SHOWN.index(row.target_expression))
-        picture = np.clip(bench.store.images[row.source].astype(int) + 9 * level, 0, 255).astype(np.uint8)
+        picture = np.clip(context.store.images[row.source].astype(int) + 9 * level, 0, 255).astype(np.uint8)
         Image.fromarray(picture).save(folder / "images" / f"{row.request}.png")
 
 
-def cell_of(bench: Bench, method: str = "mean-shift") -> Cell:
+def cell_of(context: RunContext, method: str = "mean-shift") -> Cell:
     return Cell(
-        method=method, protocol=bench.protocol.name, protocol_hash=bench.protocol.hash, data=bench.store.data,
-        data_fingerprint=bench.store.fingerprint, preset="tiny", budget=bench.budget, seed=0,
+        method=method, protocol=context.protocol.name, protocol_hash=context.protocol.hash,
+        data=context.store.data, data_fingerprint=context.store.fingerprint, preset="tiny",
+        budget=context.budget, seed=0,
     )  # fmt: skip
 
 
-def scored(bench: Bench, method: str = "mean-shift", shift: int = 1) -> dict[str, Score]:
-    cell = cell_of(bench, method)
-    folder = bench.out / cell.folder
-    pictures(bench, folder, shift)
+def scored(context: RunContext, method: str = "mean-shift", shift: int = 1) -> dict[str, Score]:
+    cell = cell_of(context, method)
+    folder = context.out / cell.folder
+    pictures(context, folder, shift)
     record = Record(cell=cell)
-    found = score_augmentation(bench, record, bench.requests, folder, device="cpu")
+    found = score_augmentation(context, record, context.requests, folder, device="cpu")
     return {score.metric: score for score in found}
 
 
@@ -99,7 +100,7 @@ MOUTHS = ("anger", "contempt", "disgust", "sadness")
 
 
 def faces(people: range, *, shuffled: bool = False) -> Pool:
-    """Drawn people under noise, each with four expressions that are hard to tell apart."""
+    """Drawn subjects under noise, each with four expressions that are hard to tell apart."""
     images = np.stack([draw_face(who, name, 32)[0] for who in people for name in MOUTHS]).astype(float)
     images += np.random.default_rng(people.start).normal(0, 40, images.shape)
     labels = np.tile(np.arange(4), len(people))
@@ -126,8 +127,8 @@ def test_pictures_of_further_people_help_and_wrong_labels_hurt() -> None:
     assert wrong < alone - 0.1
 
 
-def test_the_figures_of_a_method_and_of_the_controls(bench: Bench) -> None:
-    found = scored(bench)
+def test_the_figures_of_a_method_and_of_the_controls(context: RunContext) -> None:
+    found = scored(context)
     base = found["augmentation-accuracy@0"].value
     assert base is not None
     for what in ("@1", "@1[classical]", "@1[repetition]"):
@@ -142,32 +143,32 @@ def test_the_figures_of_a_method_and_of_the_controls(bench: Bench) -> None:
         assert part in told
 
 
-def test_a_factor_beyond_what_exists_has_no_figure_but_a_reason(bench: Bench) -> None:
-    score = scored(bench)["augmentation-gain@3"]
+def test_a_factor_beyond_what_exists_has_no_figure_but_a_reason(context: RunContext) -> None:
+    score = scored(context)["augmentation-gain@3"]
     assert (score.value, score.status) == (None, "n/a")
     assert score.reason == "only 1.0 synthetic images for each real one"
 
 
-def test_equal_pictures_count_once(bench: Bench, tmp_path: Path) -> None:
-    cell = cell_of(bench, "collapsed")
-    pictures(bench, tmp_path)
+def test_equal_pictures_count_once(context: RunContext, tmp_path: Path) -> None:
+    cell = cell_of(context, "collapsed")
+    pictures(context, tmp_path)
     one = next((tmp_path / "images").iterdir()).read_bytes()
     for path in (tmp_path / "images").iterdir():
         path.write_bytes(one)
-    found = score_augmentation(bench, Record(cell=cell), bench.requests, tmp_path, device="cpu")
+    found = score_augmentation(context, Record(cell=cell), context.requests, tmp_path, device="cpu")
     (reason,) = {s.reason for s in found if s.metric == "augmentation-gain@1"}
-    # two labels, and 4 people x 2 takes x 2 labels of real pictures
+    # two labels, and 4 subjects x 2 takes x 2 labels of real images
     assert reason == "only 0.1 synthetic images for each real one"
 
 
 def test_every_training_is_as_long_and_sees_no_test_person(
-    bench: Bench, trained: list[dict[str, object]]
+    context: RunContext, trained: list[dict[str, object]]
 ) -> None:
-    scored(bench, "fresh", shift=2)
+    scored(context, "fresh", shift=2)
     assert len(trained) >= 3
     assert len({run["recipe"].steps for run in trained}) == 1  # type: ignore[attr-defined]
-    rows = bench.split.rows(bench.store.manifest, "test")
-    tested = {p.numpy().tobytes() for p in pool_of(bench.store.images, rows, np.zeros(len(rows))).inputs}
+    rows = context.split.rows(context.store.manifest, "test")
+    tested = {p.numpy().tobytes() for p in pool_of(context.store.images, rows, np.zeros(len(rows))).inputs}
     for run in trained:
         for part in ("real", "added", "validation"):
             pool = run[part]
@@ -222,39 +223,39 @@ def test_a_training_is_seeded_and_leaves_global_random_state_alone() -> None:
     assert not torch.equal(one.head.weight, other.head.weight)
 
 
-def test_what_is_trained_is_not_trained_again(bench: Bench, trained: list[dict[str, object]]) -> None:
-    first = scored(bench, "again", shift=3)
+def test_what_is_trained_is_not_trained_again(context: RunContext, trained: list[dict[str, object]]) -> None:
+    first = scored(context, "again", shift=3)
     count = len(trained)
-    assert scored(bench, "again", shift=3) == first
+    assert scored(context, "again", shift=3) == first
     assert len(trained) == count
-    cell = cell_of(bench, "again")
-    gone = bench.out / cell.folder / "augmentation" / "in" / "synthetic-1-2.json"
+    cell = cell_of(context, "again")
+    gone = context.out / cell.folder / "augmentation" / "in" / "synthetic-1-2.json"
     gone.unlink()
-    assert scored(bench, "again", shift=3) == first
+    assert scored(context, "again", shift=3) == first
     assert len(trained) == count + 1
-    gone.write_text('{"inputs": "of other pictures"')
-    assert scored(bench, "again", shift=3) == first
+    gone.write_text('{"inputs": "of other images"')
+    assert scored(context, "again", shift=3) == first
     assert len(trained) == count + 2
     assert json.loads(gone.read_text())["right"].count("0") <= 12
 
 
 def test_controls_are_shared_and_other_pictures_are_noticed(
-    bench: Bench, trained: list[dict[str, object]]
+    context: RunContext, trained: list[dict[str, object]]
 ) -> None:
-    scored(bench, "one")
+    scored(context, "one")
     before = len(trained)
-    scored(bench, "two", shift=4)
+    scored(context, "two", shift=4)
     assert len(trained) == before + 3
-    scored(bench, "two", shift=5)
+    scored(context, "two", shift=5)
     assert len(trained) == before + 6
 
 
-def test_material_from_a_test_person_is_refused(bench: Bench, tmp_path: Path) -> None:
-    pictures(bench, tmp_path)
-    tested = bench.split.rows(bench.store.manifest, "test")[0]
-    moved = bench.requests.assign(source=tested)
-    with pytest.raises(DataError, match="not a training person"):
-        score_augmentation(bench, Record(cell=cell_of(bench)), moved, tmp_path, device="cpu")
+def test_material_from_a_test_person_is_refused(context: RunContext, tmp_path: Path) -> None:
+    pictures(context, tmp_path)
+    tested = context.split.rows(context.store.manifest, "test")[0]
+    moved = context.requests.assign(source=tested)
+    with pytest.raises(DataError, match="no training subject"):
+        score_augmentation(context, Record(cell=cell_of(context)), moved, tmp_path, device="cpu")
 
 
 def test_budgets() -> None:
@@ -276,34 +277,34 @@ def test_gains_are_paired_by_picture_and_the_spread_is_that_of_the_seeds() -> No
     assert found["augmentation-gain@5"].value == pytest.approx(0.5)
     # by seed 0.25 and 0.75
     assert found["augmentation-gain-seed-sd@5"].value == pytest.approx(0.5 / np.sqrt(2))
-    # both people gain one half, so people do not differ at all
+    # both subjects gain one half, so subjects do not differ at all
     assert found["augmentation-gain@5"].low == pytest.approx(0.5)
 
 
-def test_images_of_the_task_are_not_scored_one_by_one(bench: Bench) -> None:
+def test_images_of_the_task_are_not_scored_one_by_one(context: RunContext) -> None:
     from fesbench.evaluation.score import score_cell
 
-    cell = cell_of(bench, "alone")
-    pictures(bench, bench.out / cell.folder)
+    cell = cell_of(context, "alone")
+    pictures(context, context.out / cell.folder)
     record = Record(cell=cell)
     told: list[tuple[int, int, str]] = []
-    score_cell(bench, record, bench.requests, bench.out / cell.folder, lambda *step: told.append(step))
+    score_cell(context, record, context.requests, context.out / cell.folder, lambda *step: told.append(step))
     assert {score.task for score in record.scores} == {"augmentation"}
     assert told[-1][:2] == (11, 12)
 
 
 def test_folds_are_tried_apart_and_everybody_is_tested_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: Bench, home: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: RunContext, home: str
 ) -> None:
-    from fesbench.context.folded import FoldedBench, open_bench
+    from fesbench.context.folded import FoldedContext, open_context
 
     monkeypatch.setattr("fesbench.context.build.build_judge", lambda *_: (None, {}))
     monkeypatch.setenv("FESBENCH_HOME", home)
-    people = sorted(set(bench.store.manifest.table["identity"]))
+    people = sorted(set(context.store.manifest.table["identity"]))
     split = SplitRule(rule="names", fold_names=(tuple(people[:3]), tuple(people[3:6]), tuple(people[6:])))
-    rules = bench.protocol.model_copy(update={"split": split})
-    whole = open_bench(rules, budget="steps=9", out=tmp_path / "runs")
-    assert isinstance(whole, FoldedBench)
+    rules = context.protocol.model_copy(update={"split": split})
+    whole = open_context(rules, budget="steps=9", out=tmp_path / "runs")
+    assert isinstance(whole, FoldedContext)
     assert "augmentation" not in set(whole.requests["task"])
     cell = cell_of(whole)
     for fold in whole.folds.values():
@@ -313,7 +314,7 @@ def test_folds_are_tried_apart_and_everybody_is_tested_once(
     nothing = whole.requests.iloc[:0]
     found = score_augmentation(whole, Record(cell=cell), nothing, tmp_path / "whole", device="cpu")
     gain = next(score for score in found if score.metric == "augmentation-gain@1")
-    # nine people, two takes, two labels
+    # nine subjects, two takes, two labels
     assert (gain.n_valid, gain.identities) == (36, 9)
     assert gain.value is not None
     assert (gain.protocol, gain.task) == (rules.name, "augmentation")

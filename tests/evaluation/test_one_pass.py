@@ -1,4 +1,4 @@
-"""One pass over the pictures: each is decoded once, each network sees it once, equal ones count as one."""
+"""One pass over the images: each is decoded once, each network sees it once, equal ones count as one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fesbench.context.context import Bench
+from fesbench.context.context import RunContext
 from fesbench.data import images as image_files
 from fesbench.evaluation.score import score_cell
 from fesbench.external.requests_export import asked
@@ -34,7 +34,7 @@ LATER = ("ECS-restricted", "FVS", "ACD-I-expressions", "Diversity", "Face-not-fo
 
 
 class Counting(Extractor):
-    """Colors as features; counts how often it sees each picture."""
+    """Colors as features; counts how often it sees each image."""
 
     def __init__(self, name: str, classes: tuple[str, ...] = ()) -> None:
         self.name, self.classes, self.label_names = name, classes, classes
@@ -74,9 +74,9 @@ def counters(monkeypatch: pytest.MonkeyPatch) -> dict[str, Counting]:
 
 
 @pytest.fixture
-def bench(
+def context(
     shared: Path, counters: dict[str, Counting], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Bench:
+) -> RunContext:
     monkeypatch.setenv("FESBENCH_HOME", str(shared))
     assert fesbench_home() == shared
     protocol = with_metrics(load_protocol(MINI).with_overrides(size=64, data=None), FIRST)
@@ -85,43 +85,43 @@ def bench(
     requests, not_run = build_requests(protocol, store, split, "standard")
     judge: Any = Counting("judge", tuple(protocol.labels))
     cache = FeatureCache(tmp_path / "features.sqlite")
-    made = Bench(protocol, store, split, "standard", requests, not_run, judge, {}, cache, tmp_path)
+    made = RunContext(protocol, store, split, "standard", requests, not_run, judge, {}, cache, tmp_path)
     made._extractors.update(counters)
     return made
 
 
-def answered(bench: Bench, folder: Path) -> np.ndarray:
+def answered(context: RunContext, folder: Path) -> np.ndarray:
     """A folder of answers on disk; the first two are equal."""
     draw = np.random.default_rng(0)
-    size = bench.store.size
-    images = draw.integers(0, 256, (len(bench.requests), size, size, 3), dtype=np.uint8)
+    size = context.store.size
+    images = draw.integers(0, 256, (len(context.requests), size, size, 3), dtype=np.uint8)
     images[1] = images[0]
     folder.mkdir()
-    for name, image in zip(bench.requests["request"], images, strict=True):
+    for name, image in zip(context.requests["request"], images, strict=True):
         Image.fromarray(image).save(folder / f"{name}.png")
     return images
 
 
-def score(bench: Bench, images: np.ndarray, folder: Path) -> Record:
+def score(context: RunContext, images: np.ndarray, folder: Path) -> Record:
     cell = Cell(
         method="outside",
-        protocol=bench.protocol.name,
-        protocol_hash=bench.protocol.hash,
+        protocol=context.protocol.name,
+        protocol_hash=context.protocol.hash,
         data="avatars",
-        data_fingerprint=bench.store.fingerprint,
+        data_fingerprint=context.store.fingerprint,
         preset="external",
         budget="standard",
         seed=0,
     )
     record = Record(cell=cell)
-    score_cell(bench, record, bench.requests, folder, images=images)
+    score_cell(context, record, context.requests, folder, images=images)
     return record
 
 
 def test_each_picture_is_decoded_once_and_seen_once(
-    bench: Bench, counters: dict[str, Counting], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    context: RunContext, counters: dict[str, Counting], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = answered(bench, tmp_path / "ours")
+    made = answered(context, tmp_path / "ours")
     decoded: Counter[str] = Counter()
     decode = image_files.decode_image
 
@@ -130,16 +130,16 @@ def test_each_picture_is_decoded_once_and_seen_once(
         return decode(content, name)
 
     monkeypatch.setattr(image_files, "decode_image", counted)
-    answers = read_answers(tmp_path / "ours", bench.requests, bench.store.size)
-    record = score(bench, answers.stack(), tmp_path)
+    answers = read_answers(tmp_path / "ours", context.requests, context.store.size)
+    record = score(context, answers.stack(), tmp_path)
     assert {score.metric for score in record.scores if score.value is not None} == set(FIRST)
     assert set(decoded.values()) == {1}
-    assert len(decoded) == len(bench.requests)
+    assert len(decoded) == len(context.requests)
     assert record.counts["identical"] == 1
     used = {name for score in FIRST for name in registry.weights_of(metric(score).card.extractor)}
     assert set(record.weights) == used
     assert all(told["license"] for told in record.weights.values())
-    everybody = [*counters.values(), bench.judge]
+    everybody = [*counters.values(), context.judge]
     for extractor in everybody:
         assert set(extractor.seen.values()) == {1}, extractor.name  # type: ignore[union-attr]
     distinct = {content_key(image) for image in made}
@@ -149,15 +149,15 @@ def test_each_picture_is_decoded_once_and_seen_once(
 
 
 def test_a_metric_that_is_added_later_runs_no_network(
-    bench: Bench, counters: dict[str, Counting], tmp_path: Path
+    context: RunContext, counters: dict[str, Counting], tmp_path: Path
 ) -> None:
-    images = answered(bench, tmp_path / "ours")
-    before = figures(score(bench, images, tmp_path))
-    everybody: list[Any] = [*counters.values(), bench.judge]
+    images = answered(context, tmp_path / "ours")
+    before = figures(score(context, images, tmp_path))
+    everybody: list[Any] = [*counters.values(), context.judge]
     for extractor in everybody:
         extractor.seen.clear()
-    bench.protocol = with_metrics(bench.protocol, FIRST + LATER)
-    after = score(bench, images, tmp_path)
+    context.protocol = with_metrics(context.protocol, FIRST + LATER)
+    after = score(context, images, tmp_path)
     assert {score.metric for score in after.scores if score.value is not None} >= {*LATER} - {"MS-SSIM"}
     assert {extractor.name: dict(extractor.seen) for extractor in everybody if extractor.seen} == {}
     later = figures(after)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fesbench.context.context import Bench
+from fesbench.context.context import RunContext
 from fesbench.evaluation.task_group import Group
 from fesbench.extractors.base import Extractor, PairExtractor, check_pairs
 from fesbench.extractors.cache import FeatureCache
@@ -66,15 +66,15 @@ def protocol_with(tmp_path: Path, *metrics: str) -> Protocol:
 def test_a_bench_makes_a_pair_extractor_once_and_asks_it_once(tmp_path: Path, made: dict[str, Gap]) -> None:
     cache = FeatureCache(tmp_path / "features.sqlite")
     nothing: Any = None
-    bench = Bench(nothing, nothing, nothing, "smoke", nothing, [], None, {}, cache, tmp_path)
+    context = RunContext(nothing, nothing, nothing, "smoke", nothing, [], None, {}, cache, tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.uint8)
     pairs = np.array([[0, 1], [2, 3], [1, 0]])
-    found = bench.pair_values("lpips-alex", images, images, pairs)
-    again = bench.pair_values("lpips-alex", images[::-1], images[::-1], 3 - pairs)
+    found = context.pair_values("lpips-alex", images, images, pairs)
+    again = context.pair_values("lpips-alex", images[::-1], images[::-1], 3 - pairs)
     assert np.array_equal(found.values, again.values)
     assert found.signature == "lpips-alex:planted"
     assert made["lpips-alex"].asked == 2
-    bench.close()
+    context.close()
     assert made["lpips-alex"].closed
 
 
@@ -88,7 +88,7 @@ def test_a_missing_file_or_too_small_a_picture_is_said_beforehand(
     assert reasons["LPIPS"].startswith("weights: ")
     assert "SSIM-Y" not in reasons
     small = metric_reasons(protocol.with_overrides(size=24))
-    assert small["DISTS"] == "needs pictures of 32 px, the protocol has 24 px"
+    assert small["DISTS"] == "needs images of 32 px, the protocol has 24 px"
 
 
 def test_a_bracketed_name_keeps_its_own_extractor(tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ class Colors(Extractor):
 
 
 @pytest.fixture
-def bench(tmp_path: Path, made: dict[str, Gap], monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """Two people train and three are tested."""
+def context(tmp_path: Path, made: dict[str, Gap], monkeypatch: pytest.MonkeyPatch) -> RunContext:
+    """Two subjects train and three are tested."""
     monkeypatch.setattr("fesbench.metrics.distribution.memorization.FEWEST_REAL", 2)
     rows = [shot(who, what) for who in "abcdev" for what in ("neutral", "anger", "happiness")]
     store = tiny_store(tmp_path / "store", rows)
@@ -138,12 +138,12 @@ def bench(tmp_path: Path, made: dict[str, Gap], monkeypatch: pytest.MonkeyPatch)
     split = build_split(rules, store)
     requests, _ = build_requests(rules, store, split, "smoke")
     cache = FeatureCache(tmp_path / "features.sqlite")
-    found = Bench(rules, store, split, "smoke", requests, [], None, {}, cache, tmp_path)
+    found = RunContext(rules, store, split, "smoke", requests, [], None, {}, cache, tmp_path)
     found._extractors["dlib"] = Colors()
     return found
 
 
-def group_of(bench: Bench, images: np.ndarray) -> Group:
+def group_of(context: RunContext, images: np.ndarray) -> Group:
     cell = Cell(
         method="x",
         protocol="test@1",
@@ -154,15 +154,15 @@ def group_of(bench: Bench, images: np.ndarray) -> Group:
         budget="smoke",
         seed=0,
     )
-    return Group(bench, Record(cell=cell), bench.requests, images)
+    return Group(context, Record(cell=cell), context.requests, images)
 
 
-def test_outputs_meet_their_own_truth_and_nothing_else(bench: Bench, made: dict[str, Gap]) -> None:
-    requests = bench.requests
+def test_outputs_meet_their_own_truth_and_nothing_else(context: RunContext, made: dict[str, Gap]) -> None:
+    requests = context.requests
     truth = requests["target"].to_numpy()
-    images = bench.store.images[np.maximum(truth, 0)].copy()
+    images = context.store.images[np.maximum(truth, 0)].copy()
     images[:, 0, 0] ^= np.arange(1, len(images) + 1, dtype=np.uint8)[:, None]
-    group = group_of(bench, images)
+    group = group_of(context, images)
     found = group.score("LPIPS", metric("LPIPS"), "").per_sample
     assert found is not None
     assert np.isnan(found).tolist() == (truth < 0).tolist()
@@ -171,10 +171,10 @@ def test_outputs_meet_their_own_truth_and_nothing_else(bench: Bench, made: dict[
     assert made["lpips-alex"].asked == int((truth >= 0).sum())
 
 
-def test_samples_name_the_nearest_training_image(bench: Bench) -> None:
-    images = np.stack([picture(f"out{number}") for number in range(len(bench.requests))])
-    images[1] = bench.store.images[bench.store.manifest.table["image"].tolist().index("b/happiness_.png")]
-    group = group_of(bench, images)
+def test_samples_name_the_nearest_training_image(context: RunContext) -> None:
+    images = np.stack([picture(f"out{number}") for number in range(len(context.requests))])
+    images[1] = context.store.images[context.store.manifest.table["image"].tolist().index("b/happiness_.png")]
+    group = group_of(context, images)
     scored = group.score("Memorized", metric("Memorized"), "")
     assert scored.per_sample is not None
     assert scored.per_sample[1] == 1

@@ -78,7 +78,7 @@ def requests(count: int = 3) -> RequestBatch:
 
 
 class Echo(Program):
-    """Keeps what it is given and returns its picture."""
+    """Keeps what it is given and returns its image."""
 
     def __init__(self, shapes: dict[str, tuple[int | None, ...]], made: np.ndarray) -> None:
         super().__init__(Path("echo.onnx"), "0" * 64, "echo 1")
@@ -190,7 +190,7 @@ def test_another_size_and_gray_come_back_as_the_protocols() -> None:
     )
     batch = requests(1)
     assert (network.answer(batch, PROBLEM) == 51).all()
-    # a pixel's center stays where it is in the picture
+    # a pixel's center stays where it is in the image
     assert np.allclose(program.seen["p"][0], (batch.target_landmarks[0].numpy() + 0.5) / 2 - 0.5, atol=1e-4)
     gray = ((batch.source[0].permute(1, 2, 0).numpy() + 1) / 2) @ [0.299, 0.587, 0.114]
     assert program.seen["x"][0].mean() == pytest.approx(gray.mean(), abs=0.01)

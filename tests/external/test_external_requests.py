@@ -1,4 +1,4 @@
-"""What an outside program is told, and what becomes of its answers; the judge and the metrics are not run."""
+"""What an external program is told, and what becomes of its images; judge and metrics are not run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def scoring(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
     """All of ``evaluate_folder`` but judge, reference rows and metrics; gives the tables that were scored."""
     scored: list[pd.DataFrame] = []
 
-    def bench(protocol: Protocol, *, budget: str, out: Path, source: Path | None, reporter: Reporter) -> Any:
+    def context(
+        protocol: Protocol, *, budget: str, out: Path, source: Path | None, reporter: Reporter
+    ) -> Any:
         from fesbench.context.build import open_store
 
         store = open_store(protocol, source, reporter)
@@ -65,17 +67,17 @@ def scoring(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
             close=lambda: None,
         )
 
-    monkeypatch.setattr("fesbench.context.folded.open_bench", bench)
+    monkeypatch.setattr("fesbench.context.folded.open_context", context)
     monkeypatch.setattr("fesbench.runs.folds.run_plans", lambda *_, **__: [])
     monkeypatch.setattr(
         "fesbench.evaluation.score.score_cell",
-        lambda bench, record, requests, *_, **__: scored.append(requests),
+        lambda context, record, requests, *_, **__: scored.append(requests),
     )
     return scored
 
 
 def answer(folder: Path, requests: pd.DataFrame, size: int = 32) -> Path:
-    """Gray pictures for these requests."""
+    """Gray images for these requests."""
     folder.mkdir()
     for name in requests["request"]:
         Image.fromarray(np.full((size, size, 3), 90, np.uint8)).save(folder / f"{name}.png")
@@ -233,9 +235,9 @@ def test_failed_reference_rows_are_told_after_the_record_is_saved(
     _, requests, _ = mini
     folder = answer(tmp_path / "ours", requests[requests["task"] == "expression"])
 
-    def beside(plans: list[Any], bench: Any, *_: object, **__: object) -> list[Record]:
+    def beside(plans: list[Any], context: Any, *_: object, **__: object) -> list[Record]:
         facts = {
-            "protocol": bench.protocol.name,
+            "protocol": context.protocol.name,
             "protocol_hash": "0" * 64,
             "data": "d",
             "preset": "reference",
@@ -259,7 +261,7 @@ def test_failed_reference_rows_are_told_after_the_record_is_saved(
 def test_the_dry_run_of_the_command_scores_nothing(
     mini, as_json: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fesbench.context.folded.open_bench", lambda *_, **__: pytest.fail("was scored"))
+    monkeypatch.setattr("fesbench.context.folded.open_context", lambda *_, **__: pytest.fail("was scored"))
     monkeypatch.chdir(tmp_path)
     folder = answer(tmp_path / "ours", mini[1][mini[1]["task"] == "expression"].iloc[1:])
     arguments = ["evaluate", str(folder), "--protocol", MINI, "--size", "32", "--dry-run"]
@@ -272,7 +274,7 @@ def test_the_dry_run_of_the_command_scores_nothing(
         assert json.loads(shown)["missing"] == [missing]
     else:
         assert f"missing: 1\n  {missing}" in shown
-        assert "pictures equal another one" in shown
+        assert "images equal another one" in shown
     assert {path.name for path in tmp_path.iterdir()} == {"ours"}
 
 
@@ -303,7 +305,7 @@ def test_a_faulty_folder_is_refused_before_the_bench_is_opened(
 ) -> None:
     folder = answer(tmp_path / "ours", mini[1][mini[1]["task"] == "expression"].iloc[1:])
     monkeypatch.setattr(
-        "fesbench.context.folded.open_bench", lambda *_, **__: pytest.fail("a judge would be trained")
+        "fesbench.context.folded.open_context", lambda *_, **__: pytest.fail("a judge would be trained")
     )
     with pytest.raises(DataError, match=r"1 of .* images are missing"):
         evaluate_folder(folder, protocol=MINI, size=32, out=tmp_path / "runs")

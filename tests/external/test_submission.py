@@ -1,4 +1,4 @@
-"""What a folder of pictures is found to answer, and the dry run that prints it."""
+"""What a folder of images is found to answer, and the dry run that prints it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_flat_names_and_folders_may_be_mixed(tmp_path: Path) -> None:
 def test_every_fault_is_listed_by_name(tmp_path: Path) -> None:
     paint(tmp_path / "e_1.png")
     paint(tmp_path / "e_2.png", size=(4, 6))
-    (tmp_path / "e_3.png").write_bytes(b"no picture")
+    (tmp_path / "e_3.png").write_bytes(b"no image")
     paint(tmp_path / "t_1" / "a.png")
     paint(tmp_path / "t_1" / "b.png")
     (tmp_path / "t_2").mkdir()

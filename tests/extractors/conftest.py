@@ -8,7 +8,7 @@ from tests.extractors.face_pictures import face_images, face_landmarks
 
 @pytest.fixture
 def faces() -> tuple[np.ndarray, np.ndarray]:
-    """12 pictures of 64 px with landmarks."""
+    """12 images of 64 px with landmarks."""
     rng = np.random.default_rng(3)
     landmarks = [
         face_landmarks(64, angle=rng.uniform(-0.2, 0.2), shift=tuple(rng.uniform(-4, 4, 2)))

@@ -1,10 +1,10 @@
-"""Pictures and landmarks that look enough like faces for the plumbing."""
+"""Images and landmarks that look enough like faces for the plumbing."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Eyes, nose and mouth of an upright face in a 100 px picture; the other points lie near them.
+# Eyes, nose and mouth of an upright face in a 100 px image; the other points lie near them.
 _ANCHORS = {
     range(17): (50, 75),
     range(17, 22): (35, 32),
@@ -42,7 +42,7 @@ def face_landmarks(size: int, *, angle: float = 0.0, shift: tuple[float, float] 
 
 
 def face_images(count: int, size: int, seed: int = 0) -> np.ndarray:
-    """Soft random color pictures: no faces, but what a network sees differs from one to the next."""
+    """Soft random color images: no faces, but what a network sees differs from one to the next."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (count, 8, 8, 3))
     repeated = coarse.repeat(size // 8, axis=1).repeat(size // 8, axis=2)

@@ -23,7 +23,7 @@ NAME = "inception-clean-fid"
 
 
 class Published(torch.nn.Module):
-    """Called as the published TorchScript is: ``layers`` gives 2048 features a picture."""
+    """Called as the published TorchScript is: ``layers`` gives 2048 features an image."""
 
     def __init__(self) -> None:
         super().__init__()

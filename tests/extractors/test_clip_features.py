@@ -1,4 +1,4 @@
-"""CLIP's picture features: against open-clip on the same seeded weights in the published file's layout."""
+"""CLIP's image features: against open-clip on the same seeded weights in the published file's layout."""
 
 from __future__ import annotations
 

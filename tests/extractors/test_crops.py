@@ -77,7 +77,7 @@ def test_crop_puts_the_five_points_on_the_template() -> None:
     matrix = fit_similarity(five_points(landmarks), template(112, 1.0))
     for point in five_points(landmarks):
         x, y = np.rint(matrix[:, :2] @ point + matrix[:, 2]).astype(int)
-        # The picture stores its own coordinates, so the crop tells where each of its pixels came from.
+        # The image stores its own coordinates, so the crop tells where each of its pixels came from.
         assert np.abs(crop[y, x, :2] - point).max() < 1.0
 
 

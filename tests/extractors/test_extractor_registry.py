@@ -68,7 +68,7 @@ def test_outside_packages_add_extractors(manager: WeightsManager, monkeypatch: p
     points = [
         EntryPoint("outside", f"{__name__}:Outside", registry.GROUP),
         EntryPoint("wrong", f"{__name__}:no_extractor", registry.GROUP),
-        # An outside package cannot take a built-in name.
+        # An external package cannot take a built-in name.
         EntryPoint("dlib", f"{__name__}:Outside", registry.GROUP),
     ]
 

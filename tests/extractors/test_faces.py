@@ -211,7 +211,7 @@ def test_chip_of_a_photograph_is_recognized_across_sizes(manager: WeightsManager
     client = DlibFaces(manager, processes=1)
     halved = (points + 0.5) / 2 - 0.5
     values = client.describe_chips(np.stack([dlib_chip(large, points), dlib_chip(small, halved)]))
-    # 0.6 is dlib's threshold for one person; the same photograph at half the size must be far below.
+    # 0.6 is dlib's threshold for one subject; the same photograph at half the size must be far below.
     assert np.linalg.norm(values[0] - values[1]) < 0.2
 
 

@@ -15,7 +15,7 @@ from tests.extractors.face_pictures import face_images, face_landmarks
 
 
 class Means(Extractor):
-    """Mean color of each picture; counts what it was asked for."""
+    """Mean color of each image; counts what it was asked for."""
 
     def __init__(self, signature: str = "means:1", needs_landmarks: bool = False) -> None:
         self.name = "means"

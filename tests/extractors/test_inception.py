@@ -24,7 +24,7 @@ MODULE = "torch_fidelity.feature_extractor_inceptionv3"
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch is filled up with copies, which cost as much as pictures."""
+    """A batch is filled up with copies, which cost as much as images."""
     monkeypatch.setattr("fesbench.extractors.full_image._BATCH", 1)
 
 

@@ -132,7 +132,7 @@ class TestEveryPairExtractor:
     def extractor(self, request: Any, lpips_of: Any, tmp_path: Path, trunks: Any, dists_state: Any) -> Any:
         if request.param != "dists":
             return lpips_of(request.param)
-        # DISTS is 0 for equal pictures because its weights sum to 1.
+        # DISTS is 0 for equal images because its weights sum to 1.
         total = sum(value.sum() for value in dists_state.values())
         scaled = {key: value / total for key, value in dists_state.items()}
         return DISTSDistance(manager_with(tmp_path, piq_dists=scaled, vgg16=trunks["vgg16"]))

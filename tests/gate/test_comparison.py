@@ -81,7 +81,7 @@ def test_frechet_distances_are_paired_person_by_person(runs: Path, tmp_path: Pat
     assert row.difference.high - row.difference.low < 0.2  # alone, each would be some 90 wide
     fid_replicates(b, list(35.1 + shift), people="others")
     other = next(row for row in compare(a, b).rows if row.metric == "FID")
-    assert other.reason == "no paired interval: the two figures stand on other people"
+    assert other.reason == "no paired interval: the two figures stand on other subjects"
 
 
 def test_replicates_with_a_gap_give_no_interval_and_say_so(runs: Path, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_replicates_with_a_gap_give_no_interval_and_say_so(runs: Path, tmp_path:
     fid_replicates(b, [35.0] * 8)
     row = next(row for row in compare(a, b).rows if row.metric == "FID")
     assert row.status == "no interval"
-    assert row.reason == "no paired interval: without some people one of the rows has no figure"
+    assert row.reason == "no paired interval: without some subjects one of the rows has no figure"
 
 
 def test_damaged_replicates_are_named(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def row(tmp_path: Path) -> Snapshot:
 
 
 def moved(snapshot: Snapshot, metric: str, by: Callable[[int], float]) -> Snapshot:
-    """The same people, each with a figure that moved."""
+    """The same subjects, each with a figure that moved."""
     figures = []
     for figure in snapshot.figures:
         if figure.metric == metric and figure.sums is not None and figure.counts is not None:
@@ -74,7 +74,7 @@ def test_same_worse_and_improved(row: Snapshot) -> None:
 
 
 def test_noise_never_fails_a_build(row: Snapshot) -> None:
-    # the mean falls by 0.05, far beyond the tolerance; but one person alone makes it fall
+    # the mean falls by 0.05, far beyond the tolerance; but one subject alone makes it fall
     assert status(check(moved(row, "SSIM", lambda i: -0.4 * (i == 0)), row), "SSIM") == "same"
 
 
@@ -206,7 +206,7 @@ def test_a_baseline_reads_back_as_it_was(row: Snapshot, tmp_path: Path) -> None:
         (lambda raw: raw.update(schema_version=9), "baseline schema 9, this fesbench reads 1"),
         (lambda raw: raw.update(extra=1), "field 'extra'"),
         (lambda raw: raw["figures"].append(raw["figures"][0]), "holds a figure twice"),
-        (lambda raw: raw["people"].append("x"), r"'sums' of .* has 8 entries for 9 people"),
+        (lambda raw: raw["people"].append("x"), r"'sums' of .* has 8 entries for 9 subjects"),
         (lambda raw: raw.update(seeds=[]), "field 'seeds'"),
     ],
 )
@@ -274,7 +274,7 @@ def test_json_holds_every_verdict(mixed: GateReport) -> None:
 
 
 def test_a_figure_without_an_interval_is_the_same_only_within_the_tolerance(row: Snapshot) -> None:
-    # FID of these records has neither values per picture nor replicates
+    # FID of these records has neither values per image nor replicates
     def with_fid(factor: float, **changes: object) -> Snapshot:
         figures = [
             f.model_copy(update={"values": [factor * f.values[0]], **changes}) if f.metric == "FID" else f

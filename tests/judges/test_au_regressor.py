@@ -19,7 +19,7 @@ QUICK = dataclasses.replace(REGRESSOR_RECIPE, steps=80, batch_size=16, learning_
 
 
 def mouths(count: int, seed: int, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of mouths that bend (AU12) and open (AU26) by levels in [0, 1]."""
+    """Images of mouths that bend (AU12) and open (AU26) by levels in [0, 1]."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:size, :size] / size - 0.5
     levels = rng.uniform(0, 1, (count, 2)).astype(np.float32)
@@ -35,7 +35,7 @@ def mouths(count: int, seed: int, size: int = 64) -> tuple[np.ndarray, np.ndarra
 @pytest.fixture(scope="module")
 def regressor() -> ActionUnitRegressor:
     images, coded = mouths(240, seed=0)
-    coded[:20, 1] = np.nan  # not every picture codes every unit
+    coded[:20, 1] = np.nan  # not every image codes every unit
     return train_regressor(
         images, coded, units=UNITS, seed=1, held_out=mouths(60, seed=1), fingerprint="f" * 64, recipe=QUICK
     )
@@ -152,15 +152,15 @@ def test_pickles_and_damaged_files_are_refused(regressor: ActionUnitRegressor, t
 
 def test_bad_material_is_refused(regressor: ActionUnitRegressor) -> None:
     images, coded = mouths(6, seed=0)
-    with pytest.raises(DataError, match="no training picture codes AU26"):
+    with pytest.raises(DataError, match="no training image codes AU26"):
         train_regressor(images, np.where([True, False], coded, np.nan), units=UNITS, seed=0)
-    with pytest.raises(DataError, match=r"6 pictures and codes \(5, 2\)"):
+    with pytest.raises(DataError, match=r"6 images and codes \(5, 2\)"):
         train_regressor(images, coded[:5], units=UNITS, seed=0)
     with pytest.raises(DataError, match=r"must lie in \[0, 1\]"):
         train_regressor(images, coded * 5, units=UNITS, seed=0)
     with pytest.raises(DataError, match="different action units"):
         train_regressor(images, coded, units=(12, 12), seed=0)
-    with pytest.raises(DataError, match="measured on pictures"):
+    with pytest.raises(DataError, match="measured on images"):
         regressor.measured_on(images, coded[:, :1])
 
 

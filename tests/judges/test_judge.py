@@ -20,7 +20,7 @@ QUICK = dataclasses.replace(JUDGE_RECIPE, epochs=4, batch_size=16)
 
 
 def mouths(count: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of three mouths (line, bow, disc) on heads of random color; labels in turn."""
+    """Images of three mouths (line, bow, disc) on heads of random color; labels in turn."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:size, :size] / size - 0.5
     images = np.zeros((count, size, size, 3))
@@ -204,7 +204,7 @@ def test_pickles_and_damaged_files_are_refused(judge: Judge, tmp_path: Path) -> 
 
 def test_bad_material_is_refused() -> None:
     images, labels = mouths(6, 64, seed=0)
-    with pytest.raises(DataError, match="no training picture shows fear"):
+    with pytest.raises(DataError, match="no training image shows fear"):
         train_judge(images, labels, label_names=(*NAMES, "fear"), seed=0)
     with pytest.raises(DataError, match="got 6 and 5 labels"):
         train_judge(images, labels[:5], label_names=NAMES, seed=0)

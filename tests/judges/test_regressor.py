@@ -25,7 +25,7 @@ from tests.stores import protocol, shot, tiny_store
 
 @pytest.fixture
 def coded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[AlignedStore, Split]:
-    """Two people who train, one who validates, one who is tested; AU12 is coded by the picture's number."""
+    """Two subjects who train, one who validates, one who is tested; AU12 is coded by the image's number."""
     quick = dataclasses.replace(au_training.REGRESSOR_RECIPE, steps=4, batch_size=16)
     monkeypatch.setattr(au_training, "train_regressor", partial(au_training.train_regressor, recipe=quick))
     rows = [shot(who, what, take=take) for who in "abcd" for take in range(4) for what in EXPRESSIONS[:4]]

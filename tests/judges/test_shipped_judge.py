@@ -25,7 +25,7 @@ TRAIN, TEST = 24, 16
 
 @pytest.fixture
 def store() -> AlignedStore:
-    """People of the test side of avatars@1: the judge saw none of them."""
+    """Subjects of the test side of avatars@1: the judge saw none of them."""
     return prepare(
         "avatars", size=64, alignment="none@1", options={"identities": [TRAIN + TEST, 0, 0], "seed": 1}
     )
@@ -59,7 +59,7 @@ def test_it_knows_real_faces_of_unseen_people(store: AlignedStore) -> None:
 
 
 def accuracy_of(store: AlignedStore, shuffle: int | None) -> float:
-    """ECS of masked regression, trained on some people and asked for every expression of others."""
+    """ECS of masked regression, trained on some subjects and asked for every expression of others."""
     problem = Problem(64, EXPRESSIONS, ACTION_UNITS, seed=0)
     training = TrainingSet(store, rows_of(store, 0, TRAIN), problem, 0, shuffle_labels_seed=shuffle)
     method_class = load_method("mr")

@@ -33,7 +33,7 @@ def test_differences_name_field_and_both_values() -> None:
     assert explain_difference(FID, FID.replace("v:0.3.0", "v:9").replace("n:98/", "n:100/")) == []
     assert explain_difference(FID, FID.replace("|cov:n-1", "").replace("/100", "/90")) == [
         "divisor of the covariance (cov): 'n-1' against nothing",
-        "pictures asked for (n): '100' against '90'",
+        "images asked for (n): '100' against '90'",
     ]
     assert explain_difference(FID, FID.replace("FID|", "KID|")) == ["metric (metric): 'FID' against 'KID'"]
 

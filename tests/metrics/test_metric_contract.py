@@ -21,7 +21,7 @@ from fesbench.records.signature import Signature
 
 FIRST = ("ECS", "FSS", "TAR@FAR=1%", "TAR@FAR=0.1%", "Rank-1", "SSIM", "PSNR", "FID", "KID", "FD-dlib")
 OTHER_EVIDENCE = {"MS-SSIM", "KID-1000"}
-"""Refused on this evidence, whose pictures have 12 px and are fewer than 1000."""
+"""Refused on this evidence, whose images have 12 px and are fewer than 1000."""
 
 OTHER_KINDS = ("AU-", "D-acc-", "ECS[", "ECS-known[", "ECS-top2", "NME")
 """Beginnings of names that need levels, landmarks, compounds or another judge's classes; their own tests have
@@ -48,7 +48,7 @@ def mean_square(a, b):
 
 
 @pytest.fixture
-def group(make_evidence):
+def group(make_inputs):
     """A full group of requests; ``order`` permutes the requests."""
 
     def make(order=None, **fields):
@@ -77,9 +77,7 @@ def group(make_evidence):
             "pairs": mean_square,
             "requests": pd.DataFrame({"request": [f"r{i}" for i in order], "target": np.arange(n)}),
         }
-        return make_evidence(
-            who[order], features=EveryExtractor(sets, judged[order]), **(own_fields | fields)
-        )
+        return make_inputs(who[order], features=EveryExtractor(sets, judged[order]), **(own_fields | fields))
 
     return make
 
@@ -93,23 +91,23 @@ def test_registry_holds_the_known_metrics():
 @pytest.mark.parametrize("name", NAMES)
 class TestEveryMetric:
     def test_card_says_what_the_metric_does(self, name, group):
-        card, evidence = METRICS[name].card, group()
-        found = METRICS[name].measure(evidence, np.arange(len(evidence)))
+        card, inputs = METRICS[name].card, group()
+        found = METRICS[name].measure(inputs, np.arange(len(inputs)))
         assert card.title
         assert card.source
         assert card.needs <= {"truth", "source", "gallery", "reference", "training"}
         assert card.low <= found.low <= found.value <= found.high <= card.high
         assert (found.per_sample is not None) == card.per_sample
         if card.per_sample:
-            assert found.per_sample.shape == (len(evidence),)
+            assert found.per_sample.shape == (len(inputs),)
         else:
             assert found.replicates is not None, "nothing that the gate could compare in pairs"
         assert (found.n_requested, found.n_valid, found.identities) == (280, 280, PEOPLE)
         assert found.interval_method
 
     def test_signature_holds_settings_protocol_and_counts(self, name, group):
-        evidence = group()
-        found = METRICS[name].measure(evidence, np.arange(len(evidence))).signature
+        inputs = group()
+        found = METRICS[name].measure(inputs, np.arange(len(inputs))).signature
         fields = dict(found.fields)
         assert found.name == name
         assert fields["n"] == "280/280"
@@ -165,13 +163,13 @@ class TestEveryMetric:
     def test_features_of_the_wrong_number_are_refused(self, name, group):
         if not METRICS[name].card.extractor:
             pytest.skip("compares pixels")
-        evidence = group()
-        found, pairs = evidence.features, evidence.pair_values
+        inputs = group()
+        found, pairs = inputs.features, inputs.pair_values
         cut = lambda f: type(f)(f.values[1:], f.valid[1:], f.signature)  # noqa: E731
-        evidence.features = lambda *asked: cut(found(*asked))
-        evidence.pair_values = lambda *asked: cut(pairs(*asked))
+        inputs.features = lambda *asked: cut(found(*asked))
+        inputs.pair_values = lambda *asked: cut(pairs(*asked))
         with pytest.raises(DataError, match="expected 280 rows"):
-            METRICS[name].measure(evidence, np.arange(280))
+            METRICS[name].measure(inputs, np.arange(280))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which metrics are measured in which task, and whose judge a fold's people get."""
+"""Which metrics are measured in which task, and whose judge a fold's subjects get."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fesbench.context.folded import FoldedBench
+from fesbench.context.folded import FoldedContext
 from fesbench.extractors.base import Features
 from fesbench.extractors.registry import REGRESSOR
 from fesbench.metrics import METRICS
@@ -57,9 +57,9 @@ class Fold:
 def test_a_folds_people_are_measured_by_its_regressor_on_the_units_that_all_know() -> None:
     folds: Any = {0: Fold(("AU1", "AU4", "AU12"), 100), 1: Fold(("AU4", "AU12", "AU25"), 200)}
     blank: Any = SimpleNamespace()
-    bench = FoldedBench(blank, blank, blank, "smoke", blank, [], None, {}, blank, blank)
-    bench.folds, bench.fold_of = folds, {"a": 0, "b": 1}
-    found = bench.features(REGRESSOR, np.zeros((3, 8, 8, 3), np.uint8), None, np.array(["b", "a", "b"]))
-    assert bench.columns(REGRESSOR) == ("AU4", "AU12")
+    context = FoldedContext(blank, blank, blank, "smoke", blank, [], None, {}, blank, blank)
+    context.folds, context.fold_of = folds, {"a": 0, "b": 1}
+    found = context.features(REGRESSOR, np.zeros((3, 8, 8, 3), np.uint8), None, np.array(["b", "a", "b"]))
+    assert context.columns(REGRESSOR) == ("AU4", "AU12")
     assert found.values.tolist() == [[204, 212], [104, 112], [204, 212]]
     assert found.signature == f"{REGRESSOR}:r:4,12"

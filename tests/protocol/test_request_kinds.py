@@ -1,4 +1,4 @@
-"""Every task kind, counted by hand on a few people who were never photographed."""
+"""Every task kind, counted by hand on a few subjects who were never photographed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEST = {"rule": "names", "test_names": ["c", "d"], "validation_names": ["b"]}
 
 
 def stills(tmp_path: Path, **more: Any) -> AlignedStore:
-    """Four people, neutral, happiness and fear in three takes; d has no fear in take 0."""
+    """Four subjects, neutral, happiness and fear in three takes; d has no fear in take 0."""
     rows = [
         shot(who, what, take=take)
         for who in "abcd"
@@ -198,7 +198,7 @@ def test_without_an_unlabelled_sequence_a_labelled_one_is_kept_for_the_gallery(t
 def test_action_units_that_the_data_does_not_code_are_not_asked(tmp_path: Path) -> None:
     store = stills(tmp_path, units={4: 0.0, 12: 1.0, 26: 0.0})
     found = table(asking({"kind": "action-unit"}), store)
-    # two people x AU4 and AU12 (AU26 is not among the nine) x four levels
+    # two subjects x AU4 and AU12 (AU26 is not among the nine) x four levels
     assert len(found) == 2 * 2 * 4
     assert set(found["action_unit"]) == {4, 12}
     assert set(found["intensity"]) == {0.25, 0.5, 0.75, 1.0}
@@ -338,7 +338,7 @@ def test_a_picture_of_unknown_expression_may_start_a_request_elsewhere(tmp_path:
     found = table(rules, store)
     statues = found[found["domain"] == "statue"]
     assert sorted(set(named(store, statues["source"]))) == ["wild.s1", "wild.s2", "wild.s3", "wild.s4"]
-    # four sources x two labels: the smiling statue too, and z in spite of its other picture
+    # four sources x two labels: the smiling statue too, and z in spite of its other image
     assert len(statues) == 8
     assert (statues["target"] == -1).all()
     split = build_split(rules, store)
@@ -355,7 +355,7 @@ def test_where_a_tested_set_has_truth_it_is_used(tmp_path: Path) -> None:
 def test_a_tested_domain_without_a_picture_is_listed(tmp_path: Path) -> None:
     rules, store = with_wild(tmp_path, STATUES, truth=False)
     left = build_requests(rules, store, build_split(rules, store), "standard")[1]
-    assert left == [NotRun(task="expression", domain="portrait", reason="the data has no picture of it")]
+    assert left == [NotRun(task="expression", domain="portrait", reason="the data has no image of it")]
 
 
 ODD = st.text(min_size=1, max_size=30).filter(str.strip)
@@ -439,6 +439,6 @@ def test_a_request_is_publishable_where_source_and_truth_are(tmp_path: Path) -> 
     store = tiny_store(tmp_path / "s", rows)
     rules = protocol(tasks=[{"kind": "expression", "labels": ["fear"]}])
     asked = build_requests(rules, store, split_of(dict.fromkeys("abc", "test")), "standard")[0]
-    bench = SimpleNamespace(store=store, judge=None, protocol=rules)
-    group: Any = SimpleNamespace(requests=asked, bench=bench)
+    context = SimpleNamespace(store=store, judge=None, protocol=rules)
+    group: Any = SimpleNamespace(requests=asked, context=context)
     assert list(Group.sample_table(group, {})["publishable"]) == [False, False, True]

@@ -1,4 +1,4 @@
-"""Requests: what is asked, of whom, and that nobody verifies a picture against its own take or sequence."""
+"""Requests: what is asked, of whom, and that nobody verifies an image against its own take or sequence."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ PEOPLE = [f"p{number:02d}" for number in range(40)]
 
 @pytest.fixture
 def crowd(tmp_path: Path) -> AlignedStore:
-    """Forty people, one neutral picture each."""
+    """Forty subjects, one neutral image each."""
     return tiny_store(tmp_path / "crowd", [shot(who, "neutral") for who in PEOPLE])
 
 
@@ -69,7 +69,7 @@ def test_the_fold_behind_validates_and_empty_folds_are_passed_over() -> None:
     split = split_by_fold(fold_of, 2)
     assert (split.test, split.validation, split.train) == ({"b"}, {"c", "d"}, {"a"})
     assert split_by_fold(fold_of, 5).validation == {"a"}
-    with pytest.raises(DataError, match="needs three"):
+    with pytest.raises(DataError, match="need three"):
         split_by_fold({"a": 0, "b": 1}, 0)
 
 
@@ -77,7 +77,7 @@ def test_people_by_name(crowd: AlignedStore) -> None:
     split = build_split(ruled(rule="names", test_names=["p03", "absent"], validation_names=["p07"]), crowd)
     assert (split.test, split.validation) == ({"p03"}, {"p07"})
     assert len(split.train) == 38
-    with pytest.raises(DataError, match=r"none of the people whom the protocol tests \(nobody"):
+    with pytest.raises(DataError, match=r"no subject that the protocol tests \(nobody"):
         build_split(ruled(rule="names", test_names=["nobody"], validation_names=["p07"]), crowd)
 
 
@@ -86,7 +86,7 @@ def test_who_is_not_named_may_validate_by_hash(crowd: AlignedStore) -> None:
     split = build_split(rules, crowd)
     assert split.test == {"p03", "p04"}
     assert split.validation == {who for who in PEOPLE if position(who, 0) < 0.25} - split.test
-    assert "2 people tested by name, 25% of the others validate" in rule_in_words(rules.split)
+    assert "2 subjects tested by name, 25% of the others validate" in rule_in_words(rules.split)
 
 
 def test_folds_by_name_leave_out_whom_they_do_not_name(crowd: AlignedStore) -> None:
@@ -104,7 +104,7 @@ def test_ranges_count_sorted_people(crowd: AlignedStore) -> None:
 
 def test_an_empty_side_is_told(tmp_path: Path) -> None:
     few = tiny_store(tmp_path / "few", [shot("x", "neutral"), shot("y", "neutral")])
-    with pytest.raises(DataError, match=r"side of 'tiny' is empty with 2 people"):
+    with pytest.raises(DataError, match=r"side of 'tiny' is empty with 2 subjects"):
         build_split(ruled(rule="hash", validation=0.1, test=0.1), few)
 
 

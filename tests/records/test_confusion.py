@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix as reference
 from fesbench.errors import RecordError
 from fesbench.evaluation.confusion import confusion_matrix, judges_of
 from fesbench.metrics import METRICS
-from fesbench.metrics.inputs import Evidence
+from fesbench.metrics.inputs import MetricInputs
 from fesbench.records.confusion import CONFUSION, ConfusionMatrix, load_confusion, write_confusion
 from fesbench.vocabulary import EXPRESSIONS
 
@@ -21,12 +21,12 @@ class Found:
         self.values, self.valid = values.astype(np.float32), valid
 
 
-def evidence(seen: list[int], asked: list[str], second: list[str] | None = None, valid=None) -> Evidence:  # type: ignore[no-untyped-def]
+def inputs(seen: list[int], asked: list[str], second: list[str] | None = None, valid=None) -> MetricInputs:  # type: ignore[no-untyped-def]
     n = len(seen)
     table = pd.DataFrame({"target_expression": asked, "second_expression": second or [""] * n})
     found = Found(np.eye(8)[seen], np.ones(n, bool) if valid is None else np.array(valid))
     pictures = np.zeros((n, 8, 8, 3), np.uint8)
-    return Evidence(
+    return MetricInputs(
         requests=table,
         generated=pictures,
         truth=None,
@@ -45,7 +45,7 @@ def test_agrees_with_scikit_learn_and_every_row_sums_to_its_requests() -> None:
     rng = np.random.default_rng(0)
     asked, seen = rng.integers(1, 8, 200), rng.integers(0, 8, 200)
     made = confusion_matrix(
-        evidence(seen.tolist(), [EXPRESSIONS[i] for i in asked]), "judge", "expression", "in"
+        inputs(seen.tolist(), [EXPRESSIONS[i] for i in asked]), "judge", "expression", "in"
     )
     expected = reference(asked, seen, labels=range(8))
     for name, row in zip(made.requested, made.counts, strict=True):
@@ -57,7 +57,7 @@ def test_agrees_with_scikit_learn_and_every_row_sums_to_its_requests() -> None:
 
 def test_unreadable_compound_and_unlabelled_requests() -> None:
     made = confusion_matrix(
-        evidence(
+        inputs(
             [4, 7, 5, 0],
             ["fear", "fear", "fear", ""],
             ["surprise", "surprise", "", ""],
@@ -73,7 +73,7 @@ def test_unreadable_compound_and_unlabelled_requests() -> None:
 
 
 def test_it_is_written_and_read_back(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    made = confusion_matrix(evidence([1, 2], ["anger", "anger"]), "judge", "expression", "in")
+    made = confusion_matrix(inputs([1, 2], ["anger", "anger"]), "judge", "expression", "in")
     write_confusion(tmp_path, [made])
     again = load_confusion(tmp_path)
     assert again is not None
@@ -92,7 +92,7 @@ def test_a_damaged_file_is_named(tmp_path, damage: str) -> None:  # type: ignore
 
 def test_counts_that_do_not_fit_are_refused() -> None:
     whole = json.loads(
-        confusion_matrix(evidence([1], ["anger"]), "judge", "expression", "in").model_dump_json()
+        confusion_matrix(inputs([1], ["anger"]), "judge", "expression", "in").model_dump_json()
     )
     for counts in ([[1, 2]], [[0] * 9, [0] * 9], [[-1] + [0] * 8]):
         with pytest.raises(ValidationError):

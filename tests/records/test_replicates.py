@@ -14,7 +14,7 @@ NAMES = {code: f"S{code:03d}" for code in range(PEOPLE)}
 
 
 @pytest.fixture
-def measured(make_evidence, tmp_path):
+def measured(make_inputs, tmp_path):
     """A metric on outputs ``noise`` away from the truth: its measurement and its stored replicates."""
 
     def measure(metric, noise):
@@ -26,8 +26,8 @@ def measured(make_evidence, tmp_path):
             ("dlib", "gallery"): faces,
             ("dlib", "reference"): truth,
         }
-        evidence = make_evidence(WHO, features=features, reference_identity=WHO)
-        found = metric.measure(evidence, np.arange(len(WHO)))
+        inputs = make_inputs(WHO, features=features, reference_identity=WHO)
+        found = metric.measure(inputs, np.arange(len(WHO)))
         key = ("expression", "in", "all", metric.card.name)
         write_replicates(tmp_path, [replicate_row(key, found.replicates, NAMES)])
         return found, read_replicates(tmp_path)[key]

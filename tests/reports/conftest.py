@@ -12,7 +12,7 @@ from tests.reports.synthetic_records import EVIL, PRIVATE, ROWS, Row, requests_t
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten rows, one of them with two seeds, one failed with a hostile title, one person not publishable."""
+    """Ten rows, one of them with two seeds, one failed with a hostile title, one subject not publishable."""
     folder = tmp_path_factory.mktemp("runs")
     write_runs(
         folder,

@@ -41,7 +41,7 @@ ENVIRONMENT = {
 }
 
 Painter = Callable[[str, str, str, str], Image.Image]
-"""(row, identity, expression, domain) -> picture; row "source" and "truth" are the real ones."""
+"""(row, identity, expression, domain) -> image; row "source" and "truth" are the real ones."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Synthetic records of the further task kinds, of data cards, and of domains that show other people."""
+"""Synthetic records of the further task kinds, of data cards, and of domains that show other subjects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATA: dict[str, Any] = {
     "not_used_first": [{"image": "S005/001/f.png", "reason": "no face found", "key": "none"}],
     "notes": ["266 sequences carry no label; they are kept for the gallery"],
     "split": {
-        "rule": "people by sha256('0:identity'), 10% validate, 20% tested", "by": "identity",
+        "rule": "subjects by sha256('0:identity'), 10% validate, 20% tested", "by": "identity",
         "hash": "9f8e7d6c5b4a3210" + "b" * 48, "folds": 0, "train": 83, "validation": 12, "test": 23,
     },
 }  # fmt: skip
@@ -75,13 +75,13 @@ def augmentation_scores(record: Record, quality: float) -> list[Score]:
 
 
 def action_unit_scores(record: Record, level: float) -> list[Score]:
-    """Pooled and for each unit; nothing to hold the pictures against."""
+    """Pooled and for each unit; nothing to hold the images against."""
     found = [
         score(record, "action-unit", "FSS", level - (0.01 * place), expression=name, given="action_units")
         for place, name in enumerate(("all", *(f"AU{unit}" for unit in UNITS)))
     ]
     for metric in ("SSIM", "PSNR"):
-        reason = "no true images in this domain"
+        reason = "no target images in this domain"
         found.append(score(record, "action-unit", metric, None, reason=reason, given="action_units"))
     return found
 
@@ -115,7 +115,7 @@ def write_tasks(
 
 
 def write_other_people(runs: Path, *, rows: tuple[int, ...] = (0, 1, 4, 6), people: int = 8) -> Path:
-    """A leaderboard with a style of the same people and a domain of other people."""
+    """A leaderboard with a style of the same subjects and a domain of other subjects."""
     mine = requests_table(6)
     mine = mine[mine["domain"].isin(["in", "statue"])]
     others = requests_table(people, styles=False)
@@ -129,7 +129,7 @@ def write_other_people(runs: Path, *, rows: tuple[int, ...] = (0, 1, 4, 6), peop
 
 
 def write_by_image(runs: Path) -> Path:
-    """A leaderboard of data without identities: everybody is an image."""
+    """A leaderboard of data without identities: every subject is an image."""
     data = {**DATA, "split": IMAGE_SPLIT, "not_used": {}, "not_used_first": [], "notes": []}
     requests = requests_table(40, styles=False)
     requests["identity"] = "image." + requests["request"]

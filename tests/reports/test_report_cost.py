@@ -24,7 +24,7 @@ def test_costs_are_readable_sortable_and_in_order(tmp_path: Path) -> None:
     assert found.settings == "device cpu, threads 1, memory kind rss-peak-growth, latency repeats 30"
     titles = [title for _, title in found.columns]
     assert titles[0] == "parameters, all"
-    assert titles[3:6] == ["pictures/s, batch 1", "pictures/s, batch 4", "pictures/s, batch 16"]
+    assert titles[3:6] == ["images/s, batch 1", "images/s, batch 4", "images/s, batch 16"]
     (_, stargan), (_, mr) = found.rows
     assert stargan[0] == ("53.2 M", 53_200_000)
     assert mr[0] == ("2.65 M", 2_654_208)

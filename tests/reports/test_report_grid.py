@@ -71,7 +71,7 @@ def test_a_picture_that_was_not_made_is_gray_and_counted(tmp_path: Path) -> None
 def test_an_unreadable_picture_is_named(tmp_path: Path) -> None:
     runs = small(tmp_path / "runs")
     (bad,) = runs.rglob("mr-tiny-smoke/0/images/expression-in-a0220-0-anger.png")
-    bad.write_text("not a picture")
+    bad.write_text("not an image")
     with pytest.raises(RecordError, match=r"a0220-0-anger\.png"):
         build_gallery(board_of(runs), "expression", "in", ["mr"], tmp_path / "i", "g")
 

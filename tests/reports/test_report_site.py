@@ -136,8 +136,8 @@ def test_what_must_be_said_is_said(page: Page) -> None:
         "too few impostor pairs",
         "2 seeds",
         "not in budget smoke",
-        "212 pictures equal another one",
-        "1 test person may not be published",
+        "212 images equal another one",
+        "1 test subject may not be published",
         "96.8 % right",
         "chance 12.5",
         "Figure, 95 % interval",
@@ -205,8 +205,8 @@ def test_a_scored_row_without_samples_is_named(tmp_path: Path) -> None:
         folder = write_cell(tmp_path / "runs", row, requests_table(3, styles=False))
     (folder / "samples.parquet").unlink()
     text = build(tmp_path / "runs", tmp_path / "out").read_text(encoding="utf-8")
-    assert "No values per picture: StarGAN" in text
-    assert "No values per picture: MR" not in text
+    assert "No values per image: StarGAN" in text
+    assert "No values per image: MR" not in text
 
 
 def test_a_row_that_loses_faces_is_named(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_row_that_loses_faces_is_named(tmp_path: Path) -> None:
         record.save(folder)
     text = build(tmp_path / "runs", tmp_path / "site").read_text()
     assert text.count("Faces lost:") == 1
-    assert "no face in 20 of its 100 pictures" in text
+    assert "no face in 20 of its 100 images" in text
 
 
 def test_an_unreadable_record_is_a_note(tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def test_seeds_are_added_up_in_the_confusion_matrix(judged: Path) -> None:
     assert (view.row.id, view.judge, view.seeds) == ("mr", "judge", 2)
     shown = [(asked, [cell.text for cell in cells]) for asked, cells in view.lines]
     assert shown == [("anger", ["29", "71", "0", "0"]), ("fear", ["0", "0", "67", "33"])]
-    assert view.lines[1][1][2].tip == "6 of 9 pictures"
+    assert view.lines[1][1][2].tip == "6 of 9 images"
 
 
 def test_judge_regressor_and_weights_are_told(judged: Path, tmp_path: Path) -> None:

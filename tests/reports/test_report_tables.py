@@ -114,7 +114,7 @@ def test_the_lowest_fid_is_best(table: Table) -> None:
 
 
 def two_methods(folder: Path, first: list[float], second: list[float]) -> Board:
-    """Two methods with exactly these ECS values, one request a person."""
+    """Two methods with exactly these ECS values, one request a subject."""
     requests = requests_table(len(first), styles=False).groupby("identity").head(1).reset_index(drop=True)
     for name, values in (("mr", first), ("stargan", second)):
         kind = next(r for r in ROWS if r.id == name)

@@ -1,4 +1,4 @@
-"""Tables of the further task kinds, data without identities, k-fold forms, and domains with other people."""
+"""Tables of the further task kinds, data without identities, k-fold forms, domains with other subjects."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_action_units_have_a_map_of_their_own_in_numerical_order(tasks: Board) -
     (found,) = heat_maps(tasks, table)
     assert found.expressions == [f"AU{unit}" for unit in UNITS]
     assert {row.id for row, _ in found.rows} == {"copy", "ganimation"}
-    assert table.folded == [("SSIM, PSNR", "no true images in this domain")]
+    assert table.folded == [("SSIM, PSNR", "no target images in this domain")]
 
 
 def test_the_leaderboard_of_a_protocol_without_the_expression_task(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_the_leaderboard_of_a_protocol_without_the_expression_task(tmp_path: Pat
     board = board_of(tmp_path / "runs")
     assert board.headline == ("random", "in")
     text = words(build(tmp_path / "runs", tmp_path / "site"))
-    assert "Task random: pictures of an expression out of nothing" in text
+    assert "Task random: images of an expression out of nothing" in text
     assert "Task expression" not in text
 
 
@@ -162,7 +162,7 @@ def test_the_page_of_a_split_by_image_speaks_of_images(tmp_path: Path) -> None:
     page = build(write_by_image(tmp_path / "runs"), tmp_path / "site")
     source, text = page.read_text(encoding="utf-8"), words(page)
     assert source.count(f'<strong class="split">{NOTE}') == 1 + 4  # the leaderboard and the four maps
-    # the protocol's own summary speaks of people; nothing below it may
+    # the protocol's own summary speaks of subjects; nothing below it may
     body = text[text.index("Before you read") :]
     assert not re.search(r"\bpeople\b", body)
     assert "95 % interval over images" in body
@@ -186,8 +186,8 @@ def test_the_data_block(tasks: Board) -> None:
     facts = dict(block.facts)
     assert facts["Files"].endswith("c0ffee1234567890")
     assert facts["Images used"] == "4821"
-    assert facts["Split"].startswith("people by sha256")
-    assert facts["People by side"] == "83 train, 12 validate, 23 tested"
+    assert facts["Split"].startswith("subjects by sha256")
+    assert facts["Subjects by side"] == "83 train, 12 validate, 23 tested"
     assert facts["Split hash"] == "9f8e7d6c5b4a3210"
     assert block.not_used == [("no face found", 12), ("several faces", 3)]
     assert block.first == ["S005/001/f.png: no face found"]
@@ -197,15 +197,15 @@ def test_the_data_block(tasks: Board) -> None:
 def test_a_k_fold_form_says_how_often_people_are_tested(tmp_path: Path) -> None:
     split = {**DATA["split"], "folds": 10, "train": 0, "validation": 0, "test": 118}
     runs = write_tasks(tmp_path / "runs", rows=(0, 4), data={**DATA, "split": split})
-    assert folds_note(board_of(runs)) == "every person tested once, 10 trainings"
-    assert "every person tested once, 10 trainings" in words(build(runs, tmp_path / "site"))
+    assert folds_note(board_of(runs)) == "every subject tested once, 10 trainings"
+    assert "every subject tested once, 10 trainings" in words(build(runs, tmp_path / "site"))
 
 
 def test_records_of_before_there_was_a_data_card_still_render(tmp_path: Path) -> None:
     write_cell(tmp_path / "runs", ROWS[4], requests_table(2, styles=False))
     board = board_of(tmp_path / "runs")
     assert data_block(board) is None
-    assert (folds_note(board), board.units) == ("", "people")
+    assert (folds_note(board), board.units) == ("", "subjects")
     assert 'id="data"' not in build(tmp_path / "runs", tmp_path / "site").read_text(encoding="utf-8")
 
 
@@ -249,6 +249,8 @@ def test_seeds_of_a_method_hide_no_control(tmp_path: Path) -> None:
 
 
 def test_captions() -> None:
-    assert caption("expression", "in", "people").endswith("95 % interval over people")
+    assert caption("expression", "in", "subjects").endswith("95 % interval over subjects")
     assert "test image to each" in caption("expression", "in", "images")
-    assert caption("novel", "moon", "people") == "Task novel, domain moon. Figure, 95 % interval over people"
+    assert (
+        caption("novel", "moon", "subjects") == "Task novel, domain moon. Figure, 95 % interval over subjects"
+    )

@@ -1,4 +1,4 @@
-"""k-fold forms: everybody is tested once, by networks that never saw them, and all are scored together."""
+"""k-fold forms: every subject is tested once, by networks that never saw them, and all are scored together."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fesbench.context.context import Bench
-from fesbench.context.folded import FoldedBench, open_bench
+from fesbench.context.context import RunContext
+from fesbench.context.folded import FoldedContext, open_context
 from fesbench.external.evaluate import evaluate_folder
 from fesbench.external.requests_export import asked
 from fesbench.judges import training as judges
@@ -61,7 +61,7 @@ def plans(*names: str) -> list[CellPlan]:
 
 
 @pytest.fixture(scope="module")
-def scored(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[FoldedBench, list[Record], Path]:
+def scored(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[FoldedContext, list[Record], Path]:
     """The rows copy and mean-shift over three folds."""
     out = tmp_path_factory.mktemp("runs")
     patch = pytest.MonkeyPatch()
@@ -69,28 +69,28 @@ def scored(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Folded
         change.setattr(judges, "train_judge", quick_judge)
         change.setitem(os.environ, "FESBENCH_HOME", str(home))
         SEEN.clear()
-        bench = open_bench(rules(), budget="steps=2", out=out)
-        assert isinstance(bench, FoldedBench)
-        return bench, run_plans(plans("copy", "mean-shift"), bench, Reporter(), device="cpu"), out
+        context = open_context(rules(), budget="steps=2", out=out)
+        assert isinstance(context, FoldedContext)
+        return context, run_plans(plans("copy", "mean-shift"), context, Reporter(), device="cpu"), out
 
 
-def test_everybody_is_tested_once_and_judged_by_a_stranger(scored: tuple[FoldedBench, Any, Any]) -> None:
-    bench = scored[0]
-    identity = bench.store.manifest.table["identity"].to_numpy()
+def test_everybody_is_tested_once_and_judged_by_a_stranger(scored: tuple[FoldedContext, Any, Any]) -> None:
+    context = scored[0]
+    identity = context.store.manifest.table["identity"].to_numpy()
     everybody = sorted(set(identity))
-    assert sorted(who for fold in bench.folds.values() for who in fold.split.test) == everybody
-    assert len(SEEN) == len(bench.folds) >= 2
-    for fold, seen in zip(bench.folds.values(), SEEN, strict=True):
+    assert sorted(who for fold in context.folds.values() for who in fold.split.test) == everybody
+    assert len(SEEN) == len(context.folds) >= 2
+    for fold, seen in zip(context.folds.values(), SEEN, strict=True):
         others = np.flatnonzero([who in fold.split.test | fold.split.validation for who in identity])
         assert seen
-        assert seen.isdisjoint({bench.store.images[row].tobytes() for row in others})
-    for who, number in bench.fold_of.items():
-        assert who not in bench.folds[number].split.train
+        assert seen.isdisjoint({context.store.images[row].tobytes() for row in others})
+    for who, number in context.fold_of.items():
+        assert who not in context.folds[number].split.train
 
 
-def test_the_pooled_record_holds_everybody(scored: tuple[FoldedBench, list[Record], Path]) -> None:
-    bench, records, out = scored
-    people = sorted(set(bench.store.manifest.table["identity"]))
+def test_the_pooled_record_holds_everybody(scored: tuple[FoldedContext, list[Record], Path]) -> None:
+    context, records, out = scored
+    people = sorted(set(context.store.manifest.table["identity"]))
     for record in records:
         assert record.status == "scored"
         pooled = next(s for s in record.scores if s.metric == "SSIM" and s.expression == "all")
@@ -101,12 +101,12 @@ def test_the_pooled_record_holds_everybody(scored: tuple[FoldedBench, list[Recor
         assert record.data["split"]["rule"].endswith("into 3 folds, each tested once")
 
 
-def test_a_mean_over_all_is_the_mean_of_its_folds(scored: tuple[FoldedBench, list[Record], Path]) -> None:
-    bench, records, out = scored
+def test_a_mean_over_all_is_the_mean_of_its_folds(scored: tuple[FoldedContext, list[Record], Path]) -> None:
+    context, records, out = scored
     for metric in ("SSIM", "ECS"):
         key = ("expression", "in", "all", metric)
         parts = []
-        for number, fold in bench.folds.items():
+        for number, fold in context.folds.items():
             cell = records[1].cell.model_copy(
                 update={"protocol": fold.protocol.name, "protocol_hash": fold.protocol.hash}
             )
@@ -117,12 +117,12 @@ def test_a_mean_over_all_is_the_mean_of_its_folds(scored: tuple[FoldedBench, lis
         assert figures(records[1])[key][0] == pytest.approx(weighted, rel=1e-6)
 
 
-def test_the_same_command_again_runs_nothing_twice(scored: tuple[FoldedBench, list[Record], Path]) -> None:
+def test_the_same_command_again_runs_nothing_twice(scored: tuple[FoldedContext, list[Record], Path]) -> None:
     _, records, out = scored
     SEEN.clear()
     paths = sorted(out.rglob("record.json"))
     before = [load_record(path.parent).stages for path in paths]
-    again = open_bench(rules(), budget="steps=2", out=out)
+    again = open_context(rules(), budget="steps=2", out=out)
     found = run_plans(plans("copy", "mean-shift"), again, Reporter(), device="cpu")
     assert not SEEN
     assert sorted(out.rglob("record.json")) == paths
@@ -131,29 +131,29 @@ def test_the_same_command_again_runs_nothing_twice(scored: tuple[FoldedBench, li
 
 
 def test_a_fold_that_fails_fails_the_whole_and_says_which(
-    scored: tuple[FoldedBench, list[Record], Path], monkeypatch: pytest.MonkeyPatch
+    scored: tuple[FoldedContext, list[Record], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench, _records, _out = scored
+    context, _records, _out = scored
 
-    def breaking(planned: Sequence[CellPlan], fold: Bench, *rest: Any, **more: Any) -> list[Record]:
+    def breaking(planned: Sequence[CellPlan], fold: RunContext, *rest: Any, **more: Any) -> list[Record]:
         found = run_cells(planned, fold, *rest, **more)
-        if fold is list(bench.folds.values())[-1]:
+        if fold is list(context.folds.values())[-1]:
             found[0].status, found[0].error = "failed", "Traceback ...\nMethodError: no"
         return found
 
     monkeypatch.setattr(folds, "run_cells", breaking)
-    broken, whole = run_plans(plans("copy", "mean-shift"), bench, Reporter(), device="cpu")
+    broken, whole = run_plans(plans("copy", "mean-shift"), context, Reporter(), device="cpu")
     assert (broken.status, broken.scores) == ("failed", [])
-    assert broken.error == f"fold {list(bench.folds)[-1]} failed: MethodError: no"
+    assert broken.error == f"fold {list(context.folds)[-1]} failed: MethodError: no"
     assert whole.status == "scored"
 
 
 def test_outside_images_of_all_folds_are_scored_together(
-    scored: tuple[FoldedBench, list[Record], Path], tmp_path: Path
+    scored: tuple[FoldedContext, list[Record], Path], tmp_path: Path
 ) -> None:
-    bench, records, out = scored
+    context, records, out = scored
     requests, _ = asked(rules(), "steps=2", None, Reporter())
-    assert list(requests["request"]) == list(bench.requests["request"])
+    assert list(requests["request"]) == list(context.requests["request"])
     made = out / records[1].cell.folder / "images"
     place = tmp_path / "images"
     place.mkdir()

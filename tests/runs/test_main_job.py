@@ -103,7 +103,7 @@ def test_the_same_command_again_does_nothing_twice(runs: Path) -> None:
 
 
 def copied(runs: Path, place: Path) -> Path:
-    """The pictures of the copy row as somebody else's images."""
+    """The images of the copy row as somebody else's images."""
     place.mkdir()
     for path in (cell_folder(runs, "copy") / "images").glob("*.png"):
         (place / path.name).write_bytes(path.read_bytes())

@@ -165,7 +165,7 @@ def leave(*arguments: str) -> int:
 def test_validate_says_what_a_file_means(capsys: pytest.CaptureFixture[str]) -> None:
     assert leave("protocols", "validate", MINI) == 0
     out = capsys.readouterr().out
-    assert "people by fixed ranges, 10 train, 3 validate, 5 tested" in out
+    assert "subjects by fixed ranges, 10 train, 3 validate, 5 tested" in out
     assert f"{MINI} is valid" in out
 
 
@@ -215,7 +215,7 @@ def test_a_split_is_written_and_given_back(tmp_path: Path, capsys: pytest.Captur
     out = tmp_path / "split.csv"
     assert leave("protocols", "split", MINI, *SMALL, "--out", str(out)) == 0
     told = capsys.readouterr().out
-    assert "people 10 train, 3 validation, 5 test" in told
+    assert "subjects 10 train, 3 validation, 5 test" in told
     assert "happiness" in told
     table = pd.read_csv(out)
     assert table.groupby("side")["identity"].nunique().to_dict() == {"test": 5, "train": 10, "validation": 3}
@@ -237,7 +237,7 @@ def test_a_split_is_written_and_given_back(tmp_path: Path, capsys: pytest.Captur
 def test_a_k_fold_split_is_written_by_fold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, name = tmp_path / "folds.csv", str(PROTOCOLS / "folded@1.toml")
     assert leave("protocols", "split", name, *SMALL, "--out", str(out)) == 0
-    assert "people by fold: 0: " in capsys.readouterr().out
+    assert "subjects by fold: 0: " in capsys.readouterr().out
     table = pd.read_csv(out)
     assert table["identity"].nunique() == 9
     assert set(table["side"]) <= {0, 1, 2}

@@ -19,7 +19,7 @@ def sums(values, who):
 
 
 def test_three_people_by_hand():
-    # differences of the people's means: 1, 2, 6; equal counts, so 3 +- t(2) * sd / sqrt(3)
+    # differences of the subjects' means: 1, 2, 6; equal counts, so 3 +- t(2) * sd / sqrt(3)
     found = difference_of_means(*sums([2, 4, 9], [0, 1, 2]), *sums([1, 2, 3], [0, 1, 2]), seed=0)
     half = stats.t.ppf(0.975, 2) * np.std([1, 2, 6], ddof=1) / math.sqrt(3)
     assert (found.value, found.low, found.high) == pytest.approx((3, 3 - half, 3 + half))
@@ -48,7 +48,7 @@ def test_what_people_share_cancels():
 
 
 def test_unequal_counts_are_weighed_and_a_person_without_values_is_not_asked():
-    # a: person 0 has 1 of 3 pictures; person 3 has values under b alone
+    # a: subject 0 has 1 of 3 images; subject 3 has values under b alone
     found = difference_of_means(
         np.array([3.0, 6, 6, 0]),
         np.array([1.0, 3, 3, 0]),

@@ -308,7 +308,7 @@ def test_rank_groups_of_nothing_and_of_one(rows):
     assert rank_groups(["best"], values, clusters, True, seed=0) == {"best": 1}
 
 
-# --- groups of different people ---
+# --- groups of different subjects ---
 
 
 def test_an_unpaired_difference_of_few_people_is_welchs() -> None:
@@ -348,5 +348,5 @@ def test_means_without_each_person() -> None:
 
 
 def test_an_unpaired_difference_needs_two_people_on_either_side() -> None:
-    with pytest.raises(DataError, match="two people"):
+    with pytest.raises(DataError, match="two subjects"):
         unpaired_difference([1.0, 2.0], ["a", "b"], [1.0, 2.0], ["c", "c"], seed=0)

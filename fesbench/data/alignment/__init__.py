@@ -1,1 +1,1 @@
-"""Find a face and bring it to its place, the same way for everybody."""
+"""Find a face and bring it to its place, the same way for every subject."""

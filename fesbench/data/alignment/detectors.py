@@ -1,4 +1,4 @@
-"""Finding the one face of a picture where a data set gives no landmarks.
+"""Finding the one face of an image where a data set gives no landmarks.
 
 Three detectors, each of which dlib's 68-point predictor follows, because the rest of fesbench wants 68:
 
@@ -48,7 +48,7 @@ class Face:
 
 
 def find_face(image: np.ndarray, detector: str) -> Face:
-    """The one face in a picture.
+    """The one face in an image.
 
     Args:
         image: uint8 (H, W, 3) RGB.

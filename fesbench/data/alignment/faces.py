@@ -57,9 +57,9 @@ def _tools() -> tuple[Any, Any]:
 
 
 def find_landmarks(image: np.ndarray) -> np.ndarray:
-    """The landmarks of the one face in a picture: float32 (68, 2), pixels, iBUG order.
+    """The landmarks of the one face in an image: float32 (68, 2), pixels, iBUG order.
 
-    dlib's HOG detector sees faces from 80 pixels up; where it finds none the picture is tried once more at
+    dlib's HOG detector sees faces from 80 pixels up; where it finds none the image is tried once more at
     twice the size.
 
     Args:

@@ -1,27 +1,27 @@
-"""Named, versioned recipes that turn a picture with a face into a square, aligned image.
+"""Named, versioned recipes that turn an image with a face into a square, aligned image.
 
-- ``none@1``: the picture is aligned already (avatars); a square picture of another size is resized with
+- ``none@1``: the image is aligned already (avatars); a square image of another size is resized with
   Lanczos, which filters when it shrinks.
-- ``none-gray@1``: the same on the picture's luma (ITU-R 601), repeated in three channels.
+- ``none-gray@1``: the same on the image's luma (ITU-R 601), repeated in three channels.
 - ``dlib68-128@1``: dlib's face chip. A similarity transform (least squares) puts five points (the four eye
   corners and the base of the nose, which expressions move least) onto dlib's mean face with dlib's default
   padding of 0.25. 128 is the default size; another size scales the template.
-- ``dlib68-128-gray@1``: the same on the picture's luma (ITU-R 601), repeated in three channels; for sets that
+- ``dlib68-128-gray@1``: the same on the image's luma (ITU-R 601), repeated in three channels; for sets that
   mix gray and color.
-- ``celeba-178-128@1``: the framing of CelebA's aligned pictures, their central 178 pixels scaled to the size,
+- ``celeba-178-128@1``: the framing of CelebA's aligned images, their central 178 pixels scaled to the size,
   as StarGAN takes them; by the centers of the eyes and of the mouth.
 - ``mtcnn-112@1``: the tight crop that face recognition models are trained on (ArcFace), by the centers of the
   eyes, the tip of the nose and the corners of the mouth.
 
-The last two go by the mouth, which expressions move: an open one makes the face smaller in the picture. The
+The last two go by the mouth, which expressions move: an open one makes the face smaller in the image. The
 first ones do not, and suit comparisons of expressions better.
 
 Landmarks that the data gives are used. Where it gives none they are found by dlib, and under ``mtcnn-112@1``
 by MTCNN; ``dlib68-128@1:opencv`` is the same recipe with another detector (see `detectors`), and
 its name says so wherever it stands.
 
-Shrinking is antialiased: the picture is warped at a whole multiple of the size, at least as fine as the
-source, and reduced by box means. Pixels from outside the picture repeat its border. The result is the same to
+Shrinking is antialiased: the image is warped at a whole multiple of the size, at least as fine as the
+source, and reduced by box means. Pixels from outside the image repeat its border. The result is the same to
 the byte at every call; it does not depend on threads or batches.
 """
 
@@ -40,7 +40,7 @@ from fesbench.vocabulary import N_LANDMARKS
 DETECTORS = ("dlib", "opencv", "mtcnn")
 
 REASONS = {
-    "unreadable": "no readable picture",
+    "unreadable": "no readable image",
     "no-face": "no face found",
     "several-faces": "several faces found",
     "outside": "landmarks outside the image",
@@ -49,11 +49,11 @@ REASONS = {
     "small-face": "the face is too small",
     "not-square": "not square, and its alignment is 'none'",
 }
-"""Why a picture is left out, by a key that does not change."""
+"""Why an image is left out, by a key that does not change."""
 
 
 class FaceError(DataError):
-    """A picture whose face cannot be aligned; the message says why, without the file's name.
+    """An image whose face cannot be aligned; the message says why, without the file's name.
 
     Attributes:
         key: one of `REASONS`.
@@ -70,7 +70,7 @@ class Recipe:
 
     Attributes:
         name: with its version, and with the detector where that is not the recipe's own.
-        template: where the points of the face go; None: the picture stays as it is, but for its size.
+        template: where the points of the face go; None: the image stays as it is, but for its size.
         detector: what finds a face where the data gives no landmarks; "" where none is needed.
         gray: whether color is taken away.
     """
@@ -82,13 +82,13 @@ class Recipe:
 
     @property
     def needs_landmarks(self) -> bool:
-        """Whether 68 landmarks of the source picture are needed."""
+        """Whether 68 landmarks of the source image are needed."""
         return self.template is not None
 
     def apply(
         self, image: np.ndarray, landmarks: np.ndarray | None, size: int, five: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Align one picture.
+        """Align one image.
 
         Args:
             image: uint8 (H, W, 3) RGB.
@@ -166,12 +166,12 @@ def check_landmarks(landmarks: np.ndarray) -> None:
 
 
 def check_points(points: np.ndarray, landmarks: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Refuse points that no face in a picture of this (height, width) can have.
+    """Refuse points that no face in an image of this (height, width) can have.
 
-    Points of the jaw may lie a little outside a tightly cut picture; those that align may not.
+    Points of the jaw may lie a little outside a tightly cut image; those that align may not.
 
     Raises:
-        FaceError: outside the picture, or all in one place.
+        FaceError: outside the image, or all in one place.
     """
     limit = np.array(shape[::-1]) - 1
     if (points < 0).any() or (points > limit).any():
@@ -215,7 +215,7 @@ def _is_gray(image: np.ndarray) -> bool:
 
 
 def _region(image: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a picture that a warp reads, its border repeated where it reads beyond, and its corner."""
+    """The part of an image that a warp reads, its border repeated where it reads beyond, and its corner."""
     height, width = image.shape[:2]
     low = np.floor(corners.min(axis=0) - 2).astype(int)
     high = np.ceil(corners.max(axis=0) + 2).astype(int)
@@ -235,7 +235,7 @@ def _sampled(channel: np.ndarray, corner: np.ndarray, side: int, fine: int) -> n
     """One channel, sampled bicubically at (side, side) places and averaged over fine x fine of them."""
     from PIL import Image
 
-    # in floats: on 8-bit pictures Pillow's warp truncates, which darkens everything by half a gray level
+    # in floats: on 8-bit images Pillow's warp truncates, which darkens everything by half a gray level
     warped = Image.fromarray(np.ascontiguousarray(channel, np.float32)).transform(
         (side, side),
         Image.Transform.AFFINE,
@@ -260,7 +260,7 @@ def _resized(
     resized = np.array(Image.fromarray(image).resize((size, size), Image.Resampling.LANCZOS))
     if landmarks is None:
         return resized, None
-    # pixel centers are whole numbers, so the picture starts at -0.5
+    # pixel centers are whole numbers, so the image starts at -0.5
     return resized, ((landmarks + 0.5) * (size / height) - 0.5).astype(np.float32)
 
 

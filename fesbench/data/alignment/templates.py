@@ -1,6 +1,6 @@
-"""Where the points of a face belong in an aligned picture: the fixed templates of the recipes.
+"""Where the points of a face belong in an aligned image: the fixed templates of the recipes.
 
-Coordinates count from 0 at the center of the first pixel. A template is stated for a picture of side 1 or of
+Coordinates count from 0 at the center of the first pixel. A template is stated for an image of side 1 or of
 its authors' side, and scaled to any other.
 """
 
@@ -27,9 +27,9 @@ TEMPLATE = np.array(
 """Where `FIVE` go in dlib's unpadded chip of side 1 (dlib/image_transforms/interpolation.h)."""
 
 CELEBA_178 = np.array([(69.745, 91.0), (107.237, 91.0), (88.432, 132.514)])
-"""Centers of the eyes and of the mouth in the central 178 x 178 pixels of CelebA's aligned pictures.
+"""Centers of the eyes and of the mouth in the central 178 x 178 pixels of CelebA's aligned images.
 
-CelebA (Liu, Luo, Wang, Tang, ICCV 2015) aligned its 178 x 218 pictures by a similarity that puts these three
+CelebA (Liu, Luo, Wang, Tang, ICCV 2015) aligned its 178 x 218 images by a similarity that puts these three
 points on (70.745, 112), (108.237, 112) and (89.432, 153.514), counted from 1: the function
 ``align_face_celeba`` that its authors gave out, as copies of it on GitHub have it. StarGAN (Choi et al., CVPR
 2018) cuts out the central 178 pixels, which takes 20 rows off the top.
@@ -60,7 +60,7 @@ class Template:
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """Eye centers, nose tip, mouth corners, left before right in the picture: (68, 2) -> (5, 2)."""
+    """Eye centers, nose tip, mouth corners, left before right in the image: (68, 2) -> (5, 2)."""
     eyes = [landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)]
     return np.stack([*eyes, landmarks[30], landmarks[48], landmarks[54]])
 
@@ -70,7 +70,7 @@ def _eyes_and_mouth(five: np.ndarray) -> np.ndarray:
 
 
 def _scaled(points: np.ndarray, side: int) -> Callable[[int], np.ndarray]:
-    # pixel centers are whole numbers, so a picture starts at -0.5
+    # pixel centers are whole numbers, so an image starts at -0.5
     return lambda size: (points + 0.5) * (size / side) - 0.5
 
 

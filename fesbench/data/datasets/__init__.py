@@ -1,6 +1,6 @@
 """The data sets that fesbench can prepare, by name.
 
-An outside package adds one through the entry point group ``fesbench.datasets``; it names a `DatasetAdapter`
+An external package adds one through the entry point group ``fesbench.datasets``; it names a `DatasetAdapter`
 instance.
 """
 

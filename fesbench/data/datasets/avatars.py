@@ -1,7 +1,7 @@
 """The embedded procedural faces: rendered where they are needed, free of any license question.
 
-As a *set* they hold everything that ``avatars@1`` may ask: every person x 8 expressions x takes 0 and 1;
-and for the test people the styles, the lower intensities and the compound expressions. As *sequences* they
+As a *set* they hold everything that ``avatars@1`` may ask: every subject x 8 expressions x takes 0 and 1;
+and for the test subjects the styles, the lower intensities and the compound expressions. As *sequences* they
 have the shape of CK+ and serve its rules (``--protocol ck+ --data avatars``).
 """
 
@@ -46,7 +46,7 @@ class AvatarPlan(Plan):
     Args:
         entries: what to render, in the manifest's order.
         size: pixels.
-        seed: of the avatar family; another seed gives other people.
+        seed: of the avatar family; another seed gives other subjects.
         settings: what else names this plan (for the fingerprint).
     """
 
@@ -90,7 +90,7 @@ class AvatarAdapter(DatasetAdapter):
     name = "avatars"
     title = "Avatars: the procedural faces that fesbench carries"
     access = "Rendered on this machine, nothing to ask for."
-    license = "MIT, as fesbench; every picture may be published"
+    license = "MIT, as fesbench; every image may be published"
     citation = "fesbench, The embedded faces (docs/avatars.md)"
     homepage = "https://pypi.org/project/fesbench"
     layout = "none; 'fesbench data make avatars --out DIR' writes them as files"

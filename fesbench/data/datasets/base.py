@@ -15,7 +15,7 @@ from fesbench.errors import DataError, UnknownNameError
 
 @dataclass(frozen=True)
 class Item:
-    """One picture as the data set has it, before alignment.
+    """One image as the data set has it, before alignment.
 
     Attributes:
         image: uint8 (H, W, 3) RGB.
@@ -32,7 +32,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A picture that cannot be used, and why."""
+    """An image that cannot be used, and why."""
 
     image: str
     reason: str
@@ -107,9 +107,9 @@ class DatasetAdapter(ABC):
     identities_known: ClassVar[bool] = True
     """Whether it says who is shown; without that a split can only go by image."""
     domains: ClassVar[tuple[str, ...]] = ("in",)
-    """The domains that its pictures may be in; () = whatever the user's files say."""
+    """The domains that its images may be in; () = whatever the user's files say."""
     alignment: ClassVar[str] = "dlib68-128@1"
-    """The recipe that suits its pictures where no protocol says another."""
+    """The recipe that suits its images where no protocol says another."""
     expected: ClassVar[Mapping[str, int]] = {}
     """Known counts of a whole copy."""
     defaults: ClassVar[Mapping[str, Any]] = {}

@@ -1,8 +1,8 @@
-"""CFEE (Compound Facial Expressions of Emotion): 230 people in neutral, 6 basic and 15 compound expressions.
+"""CFEE (Compound Facial Expressions of Emotion): 230 subjects, neutral, 6 basic and 15 compound expressions.
 
-One picture a person and category. A picture's name says its code and its person ("02_339_3470.jpg"); what a
+One image a subject and category. An image's name says its code and its subject ("02_339_3470.jpg"); what a
 code means stands in the workbook at the root and nowhere else. Codes 01 to 26 lie on disk, the sheet names
-22: pictures of the others are left out and counted. That 02 is happiness, 03 sadness and so on is often
+22: images of the others are left out and counted. That 02 is happiness, 03 sadness and so on is often
 repeated and could not be verified; it is not assumed here.
 """
 
@@ -43,23 +43,23 @@ class CfeeAdapter(DatasetAdapter):
     """See the module's text. Option ``codes``: {"01": "neutral", ...} in place of the sheet "summary"."""
 
     name = "cfee"
-    title = "CFEE, Compound Facial Expressions of Emotion: 230 people in 22 categories, one picture each"
+    title = "CFEE, Compound Facial Expressions of Emotion: 230 subjects in 22 categories, one image each"
     access = (
         "It is given to researchers who sign the agreement of the Computational Biology and Cognitive "
         "Science Lab of Ohio State University (a form on its home page)"
     )
-    license = "signed agreement, research only; pictures may not be passed on"
+    license = "signed agreement, research only; images may not be passed on"
     citation = "Du, Tao, Martinez. Compound facial expressions of emotion. PNAS 111(15), 2014"
     homepage = "https://cbcsl.ece.ohio-state.edu/compound.html"
     layout = f"""  DIR/{WORKBOOK}.xls       (sheet "summary": code and name of each category)
-  DIR/01-04/Images1/02_339_3470.jpg    (code, person, running number; .jpg or .JPG)
+  DIR/01-04/Images1/02_339_3470.jpg    (code, subject, running number; .jpg or .JPG)
   DIR/05-08/Images2/... and so on to DIR/21-26/Images6/...
 DIR may be CFEE_Database_230 or the folder above it."""
     needs_source = True
     serves = "22 labels (15 compounds), action units where readable"
     expected = {  # noqa: RUF012 - read only
-        "people": PEOPLE,
-        "pictures": PEOPLE * len(CATEGORIES),
+        "subjects": PEOPLE,
+        "images": PEOPLE * len(CATEGORIES),
         **dict.fromkeys(CATEGORIES, PEOPLE),
     }
     defaults = {"codes": {}}  # noqa: RUF012 - read only
@@ -83,10 +83,10 @@ DIR may be CFEE_Database_230 or the folder above it."""
         return {**known, "codes": labels}
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> ListedPlan:
-        """The pictures of the copy at ``source``, by person and code.
+        """The images of the copy at ``source``, by subject and code.
 
         Raises:
-            DataError: no folder, no picture of CFEE in it, or nothing that says what the codes mean.
+            DataError: no folder, no image of CFEE in it, or nothing that says what the codes mean.
         """
         if source is None:
             raise DataError(self.absent())
@@ -94,14 +94,14 @@ DIR may be CFEE_Database_230 or the folder above it."""
         files = [found for found in listing.found if found.match["code"]]
         books = sorted((found for found in listing.found if not found.match["code"]), key=lambda f: f.name)
         if not files:
-            raise DataError(f"{source} holds no picture of CFEE.\n{self.help()}")
+            raise DataError(f"{source} holds no image of CFEE.\n{self.help()}")
         annotation = self._annotation(source, books, options["codes"])
         pictures = _pictures(
             [found for found in files if found.match["code"] in annotation.names], annotation
         )
         if not pictures:
             raise DataError(
-                f"{source} has pictures of codes {', '.join(sorted({f.match['code'] for f in files}))} and "
+                f"{source} has images of codes {', '.join(sorted({f.match['code'] for f in files}))} and "
                 f"none of those that are named: {', '.join(sorted(annotation.names))}"
             )
         facts = _facts(pictures, files, annotation, unknown(listing.odd))
@@ -110,9 +110,9 @@ DIR may be CFEE_Database_230 or the folder above it."""
     def _annotation(self, source: Path, books: list[Found], codes: Mapping[str, str]) -> Annotation:
         if not books and not codes:
             raise DataError(
-                f"{source} holds pictures of CFEE without {WORKBOOK}.xls, whose sheet 'summary' says which "
+                f"{source} holds images of CFEE without {WORKBOOK}.xls, whose sheet 'summary' says which "
                 "code is which expression. Codes are not guessed: an order from memory would mislabel "
-                "pictures without anybody seeing it. Give the folder that holds the workbook too, or, where "
+                "images without anybody seeing it. Give the folder that holds the workbook too, or, where "
                 'it is lost, name the codes yourself: codes = {"01" = "neutral", ...}'
             )
         if not books:
@@ -152,20 +152,20 @@ def _pictures(files: list[Found], annotation: Annotation) -> list[Picture]:
 def _facts(pictures: list[Picture], files: list[Found], annotation: Annotation, odd: Any) -> Facts:
     people = Counter(str(picture.row["identity"]) for picture in pictures)
     shown = Counter(str(picture.row["expression"]) for picture in pictures)
-    found = counts({"people": len(people), "pictures": len(pictures), **shown}, ADAPTER.expected)
+    found = counts({"subjects": len(people), "images": len(pictures), **shown}, ADAPTER.expected)
     notes = partial("CFEE", found) + incomplete(people, len(CATEGORIES))
     unnamed = Counter(f.match["code"] for f in files if f.match["code"] not in annotation.names)
     if unnamed:
         notes.append(
-            f"{unnamed.total()} pictures of {len(unnamed)} codes that are not named "
+            f"{unnamed.total()} images of {len(unnamed)} codes that are not named "
             f"({', '.join(sorted(unnamed))}) are left out"
         )
     again = sum(picture.row["take"] > 0 for picture in pictures)
     if again:
         notes.append(
-            f"{again} pictures are another one of the same person and category; they are take 1 and on, by "
+            f"{again} images are another one of the same subject and category; they are take 1 and on, by "
             "running number"
         )
     coded = sum(picture.action_units is not None for picture in pictures)
-    notes.append(f"action units are known for {coded} of {len(pictures)} pictures")
+    notes.append(f"action units are known for {coded} of {len(pictures)} images")
     return Facts(found, (*notes, *annotation.notes), odd)

@@ -1,7 +1,7 @@
-"""CFEE's workbook: which code is which category (sheet "summary"), and the action units of each person.
+"""CFEE's workbook: which code is which category (sheet "summary"), and the action units of each subject.
 
 How the other sheets are laid out is not documented. A sheet is read where it explains itself: its name is a
-category and each row begins with a person, or the other way around; then either a row of action units'
+category and each row begins with a subject, or the other way around; then either a row of action units'
 numbers heads columns of 0, 1 and empty cells, or each row lists the numbers of the units that are shown.
 Anything else is left unread and named in a note: a misread sheet would be worse than none.
 """
@@ -20,7 +20,7 @@ from fesbench.errors import DataError
 from fesbench.vocabulary import ACTION_UNITS, canonical_label
 
 Key = tuple[str, str]
-"""Person and code: ("339", "02")."""
+"""Subject and code: ("339", "02")."""
 
 _SUMMARY = "summary"
 _UNITS = range(1, 65)
@@ -111,7 +111,7 @@ def _read_summary(path: Path, rows: Sequence[Row], found: Annotation) -> None:
 
 
 def _read_units(name: str, rows: Sequence[Row], names: Mapping[str, str]) -> dict[Key, set[int]] | None:
-    """The units present by person and code, or None where the sheet does not explain itself."""
+    """The units present by subject and code, or None where the sheet does not explain itself."""
     person, code = _person(name), _category(name, names)
     if (person is None) == (code is None):
         return None

@@ -1,4 +1,4 @@
-"""CK+ (extended Cohn-Kanade): 593 sequences of 123 people, from neutral to the peak, where they stop.
+"""CK+ (extended Cohn-Kanade): 593 sequences of 123 subjects, from neutral to the peak, where they stop.
 
 What the rows are:
 
@@ -11,7 +11,7 @@ What the rows are:
 An unlabelled sequence gives no peak: its last frame shows something, but no prototype.
 Identity "S005", sequence "S005_001", take 0 to 2 within each group, in the order of time.
 
-Every picture is marked as not publishable. A few people consented to publication, but the list is in the
+Every image is marked as not publishable. A few subjects consented to publication, but the list is in the
 consent document of the distribution and could not be verified; a report may show a CK+ face only after
 whoever holds the data has looked it up.
 """
@@ -91,7 +91,7 @@ class Frame:
 
 
 class CkPlusPlan(Plan):
-    """The frames of one copy, in the order of people, sequences and time."""
+    """The frames of one copy, in the order of subjects, sequences and time."""
 
     def __init__(self, files: Files, labels: Labels, options: Mapping[str, Any]) -> None:
         self.frames, skipped = _frames(files, labels, options)
@@ -118,7 +118,7 @@ class CkPlusPlan(Plan):
         return len(self.frames)
 
     def read(self, start: int, stop: int) -> list[Item | Skipped]:
-        """Read frames; an unreadable picture or landmarks file is skipped with its reason."""
+        """Read frames; an unreadable image or landmarks file is skipped with its reason."""
         found: list[Item | Skipped] = []
         for frame in self.frames[start:stop]:
             try:
@@ -138,13 +138,13 @@ class CkPlusAdapter(DatasetAdapter):
 
     name = "ck+"
     title = (
-        "CK+, the extended Cohn-Kanade data set: 593 sequences of 123 people, 327 with one of seven emotions"
+        "CK+, the extended Cohn-Kanade data set: 593 sequences, 123 subjects, 327 with one of seven emotions"
     )
     access = (
         "It is free for non-commercial research and cannot be downloaded without a signed agreement: ask the "
         "Affect Analysis Group of the University of Pittsburgh (Jeffrey Cohn)"
     )
-    license = "signed agreement, non-commercial research; pictures of few people may be published"
+    license = "signed agreement, non-commercial research; images of few subjects may be published"
     citation = (
         "Lucey, Cohn, Kanade, Saragih, Ambadar, Matthews. The Extended Cohn-Kanade Dataset (CK+): A complete "
         "dataset for action unit and emotion-specified expression. CVPR Workshops, 2010"
@@ -158,9 +158,9 @@ The outer folders may have any names (Emotion_labels/Emotion, extended-cohn-kana
     needs_source = True
     serves = "sequences, seven labels, action units, landmarks"
     expected = {  # noqa: RUF012 - read only
-        "people": PEOPLE,
+        "subjects": PEOPLE,
         "sequences": SEQUENCES,
-        "people with a label": PEOPLE_WITH_A_LABEL,
+        "subjects with a label": PEOPLE_WITH_A_LABEL,
         "labelled sequences": sum(LABELLED.values()),
         **{f"labelled {name}": count for name, count in LABELLED.items()},
         "sequences with FACS codes": SEQUENCES,
@@ -263,9 +263,9 @@ def _counts(files: Files, labels: Labels) -> tuple[Count, ...]:
     images = files.kinds["image"]
     labelled = [labels.expression[key] for key in images if key in labels.expression]
     found = {
-        "people": len({person for person, _ in images}),
+        "subjects": len({person for person, _ in images}),
         "sequences": len(images),
-        "people with a label": len({key[0] for key in images if key in labels.expression}),
+        "subjects with a label": len({key[0] for key in images if key in labels.expression}),
         "labelled sequences": len(labelled),
         **{f"labelled {name}": labelled.count(name) for name in LABELLED},
         "sequences with FACS codes": sum(key in labels.action_units for key in images),

@@ -20,7 +20,7 @@ from fesbench.errors import DataError
 from fesbench.vocabulary import ACTION_UNITS, N_LANDMARKS
 
 Key = tuple[str, str]
-"""Person and sequence: ("S005", "001")."""
+"""Subject and sequence: ("S005", "001")."""
 
 CODES = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 """CK+'s emotion codes 0 to 7."""
@@ -99,7 +99,7 @@ def scan(root: Path) -> Files:
 
 
 def _expected_extra(path: Path, root: Path) -> bool:
-    """Desktop droppings anywhere; archives and documents outside of the people's folders."""
+    """Desktop droppings anywhere; archives and documents outside of the subjects' folders."""
     if JUNK.fullmatch(path.name):
         return True
     inside = any(_PERSON.fullmatch(part) for part in path.relative_to(root).parts[:-1])

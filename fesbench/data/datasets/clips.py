@@ -1,4 +1,4 @@
-"""Data sets of short films kept as picture files: which frames become rows, and how they are described."""
+"""Data sets of short films kept as image files: which frames become rows, and how they are described."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMED = 10
 
 @dataclass(frozen=True)
 class Clip:
-    """One film of one person with one expression.
+    """One film of one subject with one expression.
 
     Attributes:
         sequence: its name in the manifest.

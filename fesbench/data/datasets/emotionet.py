@@ -1,8 +1,8 @@
-"""EmotioNet: web pictures of faces with action units, given as lists of links that the user downloads.
+"""EmotioNet: web images of faces with action units, given as lists of links that the user downloads.
 
 Labels are action units alone: ``expression`` is "" everywhere, and no unit is turned into an emotion. Nobody
 knows who is shown. Many links are dead, so no two copies are equal: the store's manifest is the list of what
-was used (``docs/data/emotionet.md`` says how to write it out), and listed pictures that are not here are
+was used (``docs/data/emotionet.md`` says how to write it out), and listed images that are not here are
 counted, not missed.
 
 What is known of the lists: about a million lines were coded by a machine; dataFile_1000.txt (about 25,000
@@ -38,12 +38,12 @@ class EmotionNetAdapter(DatasetAdapter):
     """See the module's text. Option ``coded``: "hand" (the lists that people coded) or "all"."""
 
     name = "emotionet"
-    title = "EmotioNet: about a million web pictures of faces with action units, some 25,000 coded by people"
+    title = "EmotioNet: about a million web images of faces with action units, some 25,000 coded by people"
     access = (
         "The Computational Biology and Cognitive Science Lab of Ohio State University gives lists of links "
-        "to researchers who sign its agreement; the pictures are to be downloaded from there"
+        "to researchers who sign its agreement; the images are to be downloaded from there"
     )
-    license = "signed agreement, research only; pictures may not be passed on"
+    license = "signed agreement, research only; images may not be passed on"
     citation = (
         "Benitez-Quiroz, Srinivasan, Martinez. EmotioNet: An accurate, real-time algorithm for the automatic "
         "annotation of a million facial expressions in the wild. CVPR, 2016"
@@ -70,10 +70,10 @@ class EmotionNetAdapter(DatasetAdapter):
         return known
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> ListedPlan:
-        """The listed pictures that are below ``source``, by the end of their link.
+        """The listed images that are below ``source``, by the end of their link.
 
         Raises:
-            DataError: no folder, no list or no picture in it, no hand-coded list where only those are
+            DataError: no folder, no list or no image in it, no hand-coded list where only those are
                 asked for, or a list that cannot be read.
         """
         if source is None:
@@ -84,14 +84,14 @@ class EmotionNetAdapter(DatasetAdapter):
         used = self._used(source, given, options)
         if not here:
             raise DataError(
-                f"{source} holds lists of EmotioNet and no picture (N_0000000356_00190.jpg and the like); "
+                f"{source} holds lists of EmotioNet and no image (N_0000000356_00190.jpg and the like); "
                 f"download the links of {used[0].match['list']} into it first"
             )
         lists = Lists()
         for found in used:
             lists.read(found.path, here, by_hand=_by_hand(found))
         if not lists.coded:
-            raise DataError(f"{source}: none of its {len(here)} pictures is in {used[0].match['list']}")
+            raise DataError(f"{source}: none of its {len(here)} images is in {used[0].match['list']}")
         pictures = _pictures(lists, here, options)
         notes = _notes(lists, here, given, used)
         if any(f.match["pickle"] for f in listing.found):
@@ -100,14 +100,14 @@ class EmotionNetAdapter(DatasetAdapter):
                 "intensities are OpenFace's, not EmotioNet's codes"
             )
         facts = Facts(
-            (Count("listed pictures", len(pictures), len(lists.listed)),),
+            (Count("listed images", len(pictures), len(lists.listed)),),
             tuple(notes),
             unknown([*listing.odd, *lists.odd]),
         )
         return ListedPlan(pictures, options, facts, [found.path for found in used])
 
     def _used(self, source: Path, given: Sequence[Found], options: Mapping[str, Any]) -> list[Found]:
-        """The lists to read, those that people coded first: the first line on a picture counts."""
+        """The lists to read, those that people coded first: the first line on an image counts."""
         if not given:
             raise DataError(f"{source} holds no list of EmotioNet.\n{self.help()}")
         by_hand = [found for found in given if _by_hand(found)]
@@ -150,13 +150,13 @@ def _notes(
     absent, unlisted = len(lists.listed) - len(lists.coded), len(here) - len(lists.coded)
     left = [found.name for found in given if found not in used]
     said = (
-        (absent, f"{absent} of {len(lists.listed)} listed pictures are not here (dead or unused links)"),
+        (absent, f"{absent} of {len(lists.listed)} listed images are not here (dead or unused links)"),
         (
             unlisted,
-            f"{unlisted} pictures have no line that is understood in the lists used; they are left out",
+            f"{unlisted} images have no line that is understood in the lists used; they are left out",
         ),
         (len(left), f"{len(left)} lists are left out by option coded = 'hand': {', '.join(left[:10])}"),
-        (lists.repeated, f"{lists.repeated} lines repeat a picture; its first line counts, hand-coded first"),
+        (lists.repeated, f"{lists.repeated} lines repeat an image; its first line counts, hand-coded first"),
         (lists.contradicting, f"{lists.contradicting} of the repeated lines have other codes"),
         (lists.outside, f"{lists.outside} codes of action units outside the vocabulary are left out"),
     )

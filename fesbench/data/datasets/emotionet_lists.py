@@ -1,8 +1,8 @@
-"""EmotioNet's lists: one line a picture with its two links and 60 action units, as text, CSV or workbook.
+"""EmotioNet's lists: one line an image with its two links and 60 action units, as text, CSV or workbook.
 
 Columns: hosted URL, original URL, AU1 to AU60; 1 = present, 0 = absent, 999 (or nothing) = not labeled. URLs
 may stand in quotes, a first line may name the columns. Both generations of links (the laboratory's own server
-and the Amazon bucket) end in the same <folder>/<picture>, which is all that is read of them.
+and the Amazon bucket) end in the same <folder>/<image>, which is all that is read of them.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Cells = Sequence[str | float | None]
 
 @dataclass(frozen=True)
 class Coded:
-    """The line of a picture that is here.
+    """The line of an image that is here.
 
     Attributes:
-        tail: the end of its link, <folder>/<picture>.
+        tail: the end of its link, <folder>/<image>.
         action_units: float32 (len(ACTION_UNITS),), 1 present, 0 absent, NaN not labeled.
-        by_hand: whether its list is one of those that people coded.
+        by_hand: whether its list is one of those that subjects coded.
     """
 
     tail: str
@@ -46,14 +46,14 @@ class Coded:
 
 @dataclass
 class Lists:
-    """What the lists say of the pictures that are here.
+    """What the lists say of the images that are here.
 
     Attributes:
-        coded: by the picture's file name, in lower case.
+        coded: by the image's file name, in lower case.
         listed: the file names of all lines, in lower case.
         odd: lines that are not understood, "dataFile_1000.txt:17".
-        repeated: lines on a picture that a list before had already; they are not used.
-        contradicting: those of them (of pictures that are here) with other codes.
+        repeated: lines on an image that a list before had already; they are not used.
+        contradicting: those of them (of images that are here) with other codes.
         outside: codes "present" of units outside the vocabulary.
     """
 
@@ -69,8 +69,8 @@ class Lists:
 
         Args:
             path: dataFile_*.txt (tabs), or EmotioNet_FACS_aws*.xlsx or .csv.
-            here: file names of the pictures that are here, in lower case; the others' codes are not kept.
-            by_hand: whether people coded it.
+            here: file names of the images that are here, in lower case; the others' codes are not kept.
+            by_hand: whether subjects coded it.
 
         Raises:
             DataError: the file cannot be read.

@@ -9,7 +9,7 @@ What the rows are, by form:
   one), or ``images/train`` and ``images/validation``. The part is the folder's name.
 - *fer+*: see `fesbench.data.datasets.fer2013_votes`. Its parts are those of the table.
 
-Pictures that are black all over are skipped. Labels are noisy: FER+ flags 349 of the pictures as perhaps not
+Images that are black all over are skipped. Labels are noisy: FER+ flags 349 of the images as perhaps not
 a face, and in 8,485 no expression gets more than 5 of its 10 votes. Duplicates exist, across the parts too:
 they are found when a split is made. The counts by expression are quoted, not verified; those by part are.
 """
@@ -51,7 +51,7 @@ class Fer2013Adapter(DatasetAdapter):
     access = (
         "Kaggle: the competition 'Challenges in Representation Learning', or copies such as msambare/fer2013"
     )
-    license = "none for the pictures themselves; not to be shown"
+    license = "none for the images themselves; not to be shown"
     citation = (
         "Goodfellow et al. Challenges in representation learning: A report on three machine learning "
         "contests. ICONIP, 2013"
@@ -69,7 +69,7 @@ or
     serves = "seven labels, official parts; nobody is known"
     identities_known = False
     alignment = "none@1"
-    expected = {"pictures": 35_887, **PARTS, **EXPRESSIONS}  # noqa: RUF012 - read only
+    expected = {"images": 35_887, **PARTS, **EXPRESSIONS}  # noqa: RUF012 - read only
     defaults = {"form": "auto"}  # noqa: RUF012 - read only
 
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ or
         return known
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> Plan:
-        """The pictures at ``source``; ``size`` plays no part in what is read.
+        """The images at ``source``; ``size`` plays no part in what is read.
 
         Raises:
             DataError: no folder, nothing of FER-2013 in it, or not in the form asked for.
@@ -162,9 +162,9 @@ def _folder_plan(files: WebFiles, trees: list[Tree], notes: list[str], options: 
 def _votes_plan(files: WebFiles, notes: list[str], options: Mapping[str, Any]) -> Plan:
     rows, more = voted_rows(files)
     if not rows:
-        raise DataError(f"no picture of FER+ in {files.root} has a majority; check fer2013new.csv")
+        raise DataError(f"no image of FER+ in {files.root} has a majority; check fer2013new.csv")
     notes += ["labels are the majority of FER+'s ten votes, not FER-2013's own", *more]
-    expected = (Count("pictures named by FER+", len(files.voted), _NAMED_BY_FERPLUS),)
+    expected = (Count("images named by FER+", len(files.voted), _NAMED_BY_FERPLUS),)
     return WebPlan(listed(rows), options, _facts(files, expected, notes), files.votes)
 
 

@@ -1,6 +1,6 @@
-"""FER-2013 as its owner distributes it: one table, a picture of 48 x 48 gray values a line.
+"""FER-2013 as its owner distributes it: one table, an image of 48 x 48 gray values a line.
 
-The file has some 290 MB. It is read once for an index of line positions; pictures are decoded when they are
+The file has some 290 MB. It is read once for an index of line positions; images are decoded when they are
 asked for, so that memory does not grow with them.
 """
 

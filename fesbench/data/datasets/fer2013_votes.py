@@ -1,9 +1,9 @@
-"""FER+: FER-2013's pictures as PNG files, with ten votes a picture instead of the original label.
+"""FER+: FER-2013's images as PNG files, with ten votes an image instead of the original label.
 
 Of Barsoum et al. (Training deep networks for facial expression recognition with crowd-sourced label
-distribution, ICMI 2016). The export has no original labels; a picture gets the expression that more than half
-of its votes agree on. Left out and counted: pictures with a vote for "not a face", pictures on which no
-expression has the majority, and lines without a file name (the export has no picture of them).
+distribution, ICMI 2016). The export has no original labels; an image gets the expression that more than half
+of its votes agree on. Left out and counted: images with a vote for "not a face", images on which no
+expression has the majority, and lines without a file name (the export has no image of them).
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _SIDES = {
 
 
 def voted_rows(files: WebFiles) -> tuple[list[tuple[Path, dict[str, Any]]], list[str]]:
-    """The pictures whose votes agree, with their columns, and sentences on the others.
+    """The images whose votes agree, with their columns, and sentences on the others.
 
     Raises:
         DataError: the table of votes is absent or damaged.
     """
     if not files.votes:
         raise DataError(
-            f"{files.root} holds FER+'s pictures and not its table of votes; put fer2013new.csv beside them"
+            f"{files.root} holds FER+'s images and not its table of votes; put fer2013new.csv beside them"
         )
     lines, nameless = _lines(files.votes[0])
     rows = []
@@ -60,11 +60,11 @@ def voted_rows(files: WebFiles) -> tuple[list[tuple[Path, dict[str, Any]]], list
             left[why] += 1
         else:
             rows.append((found.path, row_of(found.name, label, part)))
-    notes = [f"{count} pictures {why}; they are left out" for why, count in sorted(left.items())]
+    notes = [f"{count} images {why}; they are left out" for why, count in sorted(left.items())]
     if lines:
-        notes.append(f"{len(lines)} lines of fer2013new.csv name a picture that is not here")
+        notes.append(f"{len(lines)} lines of fer2013new.csv name an image that is not here")
     if nameless:
-        notes.append(f"{nameless} lines of fer2013new.csv name no picture (FER+ dropped them)")
+        notes.append(f"{nameless} lines of fer2013new.csv name no image (FER+ dropped them)")
     return rows, notes
 
 

@@ -1,12 +1,12 @@
 """FERG-DB: six stylized characters rendered in seven expressions, 256 x 256 pixels, transparent around them.
 
-Pictures are composited on white. The thousands of pictures of one character and expression are frames of one
+Images are composited on white. The thousands of images of one character and expression are frames of one
 rig, many of them nearly the same, so option ``images`` takes some of each, evenly spaced over the running
-numbers, and ``take`` is the rank among those. A neutral and an expressive picture of one take do not share
+numbers, and ``take`` is the rank among those. A neutral and an expressive image of one take do not share
 pose or light: they are a pair by character only.
 
 Counts by character are those of a public loader, whose ranges give no names; that they follow the names'
-alphabet is inferred. The owner's page says 55,767 pictures, others 55,769, that loader 55,766.
+alphabet is inferred. The owner's page says 55,767 images, others 55,769, that loader 55,766.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fesbench.errors import DataError
 from fesbench.vocabulary import canonical_expression
 
 CHARACTERS = {"aia": 7558, "bonnie": 10003, "jules": 7579, "malcolm": 11270, "mery": 8601, "ray": 10755}
-"""Pictures by character (see the module's text on their order)."""
+"""Images by character (see the module's text on their order)."""
 
 EXPRESSIONS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 """As the folders spell them."""
@@ -45,7 +45,7 @@ class FergAdapter(DatasetAdapter):
         "It is given to those who fill in the form of the Graphics and Imaging Laboratory of the University "
         "of Washington; its terms are not on the page"
     )
-    license = "by form; terms are not published, so no picture is shown in reports"
+    license = "by form; terms are not published, so no image is shown in reports"
     citation = "Aneja, Colburn, Faigin, Shapiro, Mones. Modeling stylized character expressions. ACCV, 2016"
     homepage = "http://grail.cs.washington.edu/projects/deepexpr/ferg-2d-db.html"
     layout = """  DIR/aia/aia_anger/aia_anger_1.png
@@ -57,7 +57,7 @@ DIR may be FERG_DB_256 or the folder above it; characters: aia, bonnie, jules, m
     expected = {  # noqa: RUF012 - read only
         "characters": len(CHARACTERS),
         "expressions": len(EXPRESSIONS),
-        "pictures": sum(CHARACTERS.values()),
+        "images": sum(CHARACTERS.values()),
         **CHARACTERS,
     }
     defaults = {"images": 100}  # noqa: RUF012 - read only
@@ -74,16 +74,16 @@ DIR may be FERG_DB_256 or the folder above it; characters: aia, bonnie, jules, m
         return known
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> ListedPlan:
-        """Pictures of the copy at ``source`` by character, expression and number, then the empty files.
+        """Images of the copy at ``source`` by character, expression and number, then the empty files.
 
         Raises:
-            DataError: no folder, or no picture of FERG-DB in it.
+            DataError: no folder, or no image of FERG-DB in it.
         """
         if source is None:
             raise DataError(self.absent())
         listing = scan(source, _FILE, beside=_DOCUMENTS)
         if not listing.found:
-            raise DataError(f"{source} holds no picture of FERG-DB.\n{self.help()}")
+            raise DataError(f"{source} holds no image of FERG-DB.\n{self.help()}")
         cells: dict[tuple[str, str], list[Found]] = {}
         empty = [found for found in listing.found if found.path.stat().st_size == 0]
         for found in sorted(set(listing.found) - set(empty), key=lambda f: int(f.match["number"])):
@@ -130,14 +130,14 @@ def _facts(
     people = Counter(found.match["who"].lower() for found in files)
     shown = {found.match["what"].lower() for found in files}
     found = counts(
-        {"characters": len(people), "expressions": len(shown), "pictures": len(files), **people},
+        {"characters": len(people), "expressions": len(shown), "images": len(files), **people},
         ADAPTER.expected,
     )
     # whose count is whose is inferred, so only the sums say whether a copy is whole
     notes = partial("FERG-DB", tuple(count for count in found if count.what not in CHARACTERS))
     notes.append("expected counts by character are attributed in the names' alphabetical order (inferred)")
     if left:
-        notes.append(f"{left} pictures are left out by option images = {options['images']}")
+        notes.append(f"{left} images are left out by option images = {options['images']}")
     if empty:
         notes.append(f"{empty} files are empty (0 bytes); they are listed among the skipped")
     return Facts(found, tuple(notes), unknown(odd))

@@ -1,14 +1,14 @@
-"""The user's own pictures: a folder an expression, or a table that says what each picture shows.
+"""The user's own images: a folder an expression, or a table that says what each image shows.
 
 What the rows are:
 
 - *tree*: ``[part/]expression/identity_anything.png``. The expression is the folder's name in any usual
   spelling ("Happy", "afraid", "happily surprised"), the identity what stands before the first "_" of the file
   name (the whole name without its ending where there is none). ``part`` is train, validation or test.
-- *table*: ``manifest.csv``, one line a picture, with the manifest's columns, ``AU1`` ... and ``x0, y0`` ...;
-  the table decides, and pictures that it does not name are left out and listed.
+- *table*: ``manifest.csv``, one line an image, with the manifest's columns, ``AU1`` ... and ``x0, y0`` ...;
+  the table decides, and images that it does not name are left out and listed.
 
-A picture without an identity counts as somebody of its own: then nobody can say whether a person stands on
+An image without an identity counts as somebody of its own: then nobody can say whether a subject stands on
 two sides of a split. A sha256 that a table gives must be that of the file, or of its RGB bytes.
 """
 
@@ -33,16 +33,16 @@ TABLE = "manifest.csv"
 
 @dataclass
 class FolderPlan(ListedPlan):
-    """Pictures of the user's; those whose content is not what their table declares are skipped.
+    """Images of the user's; those whose content is not what their table declares are skipped.
 
     Attributes:
-        declared: sha256 of each picture as the table gives it, "" where none is given.
+        declared: sha256 of each image as the table gives it, "" where none is given.
     """
 
     declared: Sequence[str] = ()
 
     def read(self, start: int, stop: int) -> list[Item | Skipped]:
-        """Read a range of pictures."""
+        """Read a range of images."""
         entries = super().read(start, stop)
         if not self.declared:
             return entries
@@ -55,12 +55,12 @@ class FolderAdapter(DatasetAdapter):
     """See the module's text. It has no options."""
 
     name = "folder"
-    title = "Your own pictures: a folder an expression, or a table"
+    title = "Your own images: a folder an expression, or a table"
     access = "Whatever you hold; nothing to ask for"
-    license = "yours; a picture is shown in reports only where the table says publishable = yes"
+    license = "yours; an image is shown in reports only where the table says publishable = yes"
     citation = "none"
     homepage = "docs/data/folder.md"
-    layout = """  DIR/happiness/anna_01.png       folder = expression, name up to the first "_" = person
+    layout = """  DIR/happiness/anna_01.png       folder = expression, name up to the first "_" = subject
   DIR/train/happiness/...         the same, with train, validation and test above
 or
   DIR/manifest.csv                columns image, expression; identity recommended; see docs/data/folder.md
@@ -70,21 +70,21 @@ or
     serves = "labels, compounds, and what the table gives: action units, landmarks, sequences, domains"
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> FolderPlan:
-        """The pictures at ``source``; ``size`` plays no part in what is read.
+        """The images at ``source``; ``size`` plays no part in what is read.
 
         Raises:
-            DataError: no folder, no picture that is understood, or a mistake in the table.
+            DataError: no folder, no image that is understood, or a mistake in the table.
         """
         if source is None:
             raise DataError(self.absent())
         if not source.is_dir():
-            raise DataError(f"{source} is not a folder; give the one that holds the pictures or {TABLE}")
+            raise DataError(f"{source} is not a folder; give the one that holds the images or {TABLE}")
         table = _table(source)
         plan = _tree_plan(source, options) if table is None else _table_plan(table, options)
         if not plan.pictures:
             odd = plan.facts.not_understood
             found = f" ({odd.count} files, such as {', '.join(odd.first[:3])})" if odd.count else ""
-            raise DataError(f"{source} holds no picture that is understood{found}.\n{self.help()}")
+            raise DataError(f"{source} holds no image that is understood{found}.\n{self.help()}")
         return plan
 
 
@@ -112,7 +112,7 @@ def _table_plan(table: Path, options: Mapping[str, Any]) -> FolderPlan:
         for path in walk(root)
         if path not in named and not JUNK.fullmatch(path.name)
     ]
-    notes = [f"{table.name} says what the pictures show; the folders' names play no part"]
+    notes = [f"{table.name} says what the images show; the folders' names play no part"]
     if not listed.has_identity:
         notes.append(f"{table.name} has no column 'identity'")
     facts = Facts((), (*notes, *_notes(listed.pictures)), unknown(odd))
@@ -155,20 +155,20 @@ def _notes(pictures: Sequence[Picture]) -> list[str]:
     notes = []
     if nameless:
         notes.append(
-            f"{nameless} of {len(rows)} pictures have no identity; each counts as somebody of its own, and "
-            "nobody can say whether a person stands on two sides of a split"
+            f"{nameless} of {len(rows)} images have no identity; each counts as somebody of its own, and "
+            "nobody can say whether a subject stands on two sides of a split"
         )
     if len(people) == 1 and len(rows) > 1:
         notes.append(
-            f"all {len(rows)} pictures have one identity, '{rows[0]['identity']}'; name the files "
+            f"all {len(rows)} images have one identity, '{rows[0]['identity']}'; name the files "
             f"person_number.png, or write {TABLE}"
         )
     parted = sum(bool(row.get("part")) for row in rows)
     if 0 < parted < len(rows):
-        notes.append(f"{len(rows) - parted} of {len(rows)} pictures have no part, the others have one")
+        notes.append(f"{len(rows) - parted} of {len(rows)} images have no part, the others have one")
     unlabelled = sum(not row["expression"] for row in rows)
     if unlabelled:
-        notes.append(f"{unlabelled} of {len(rows)} pictures have no expression; no label is asked of them")
+        notes.append(f"{unlabelled} of {len(rows)} images have no expression; no label is asked of them")
     return notes
 
 

@@ -1,4 +1,4 @@
-"""The table of a folder of the user's own pictures: ``manifest.csv``, as fesbench itself writes it too."""
+"""The table of a folder of the user's own images: ``manifest.csv``, as fesbench itself writes it too."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _FAR = 1e5
 
 @dataclass(frozen=True)
 class Listed:
-    """The pictures that a table names.
+    """The images that a table names.
 
     Attributes:
-        pictures: in the table's order.
+        images: in the table's order.
         declared: the sha256 that the table gives for each, "" where it gives none.
         has_identity: whether the table has the column.
     """
@@ -42,13 +42,13 @@ class Listed:
 
 
 def read_manifest(path: Path) -> Listed:
-    """Read a table of pictures.
+    """Read a table of images.
 
     ``image`` (relative to the table, or to ``images`` beside it) and ``expression`` are required; see
     ``docs/data/folder.md`` for the others.
 
     Raises:
-        DataError: an unknown or missing column, a cell that cannot be, a picture that is absent or listed
+        DataError: an unknown or missing column, a cell that cannot be, an image that is absent or listed
             twice, half of the landmark columns; by file, line and column.
     """
     known = (*COLUMNS, *UNITS, *POINTS)
@@ -63,7 +63,7 @@ def read_manifest(path: Path) -> Listed:
             has_identity = "identity" in line.cells
         file, row = _find(line), _row(line)
         if file in first_line:
-            raise line.bad("image", f"the picture that line {first_line[file]} names; keep one of the two")
+            raise line.bad("image", f"the image that line {first_line[file]} names; keep one of the two")
         first_line[file] = line.number
         rows.append(row)
         pictures.append(Picture(file, row, _points(line), _units(line)))

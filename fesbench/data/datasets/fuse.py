@@ -22,7 +22,7 @@ from fesbench.vocabulary import UNKNOWN_IDENTITY
 
 @dataclass
 class JoinedPlan(Plan):
-    """Several plans one after the other, their pictures' names led by the set's.
+    """Several plans one after the other, their images' names led by the set's.
 
     Attributes:
         plans: (name of the set, plan), in order.
@@ -59,7 +59,7 @@ class FuseAdapter(DatasetAdapter):
     name = "fuse"
     title = "fuse: FER-2013 and MMAFEDB joined, 163,567 small faces with many duplicates"
     access = f"FER-2013: {fer2013.ADAPTER.access}. MMAFEDB: {mmafedb.ADAPTER.access}"
-    license = "none for FER-2013's pictures, unclear for MMAFEDB's; not to be shown"
+    license = "none for FER-2013's images, unclear for MMAFEDB's; not to be shown"
     citation = f"{fer2013.ADAPTER.citation}. {mmafedb.ADAPTER.citation}"
     homepage = f"{fer2013.ADAPTER.homepage} and {mmafedb.ADAPTER.homepage}"
     layout = """  DIR/fer2013.csv    (or another form of FER-2013, in a folder of its own: see 'fer2013')
@@ -72,11 +72,11 @@ class FuseAdapter(DatasetAdapter):
         f"{adapter.name} {what}": number
         for adapter in (fer2013.ADAPTER, mmafedb.ADAPTER)
         for what, number in adapter.expected.items()
-        if what in ("pictures", *fer2013.PARTS)
+        if what in ("images", *fer2013.PARTS)
     }
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> JoinedPlan:
-        """The pictures at ``source``; ``size`` plays no part in what is read.
+        """The images at ``source``; ``size`` plays no part in what is read.
 
         Raises:
             DataError: no folder, or not both sets in it.
@@ -99,7 +99,7 @@ def _facts(plans: Sequence[tuple[str, Plan]]) -> Facts:
         replace(count, what=f"{name} {count.what}")
         for name, plan in plans
         for count in plan.facts.counts
-        if count.what in ("pictures", *fer2013.PARTS)
+        if count.what in ("images", *fer2013.PARTS)
     )
     notes = [
         *(f"{name}: {note}" for name, plan in plans for note in plan.facts.notes),

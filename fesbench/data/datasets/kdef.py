@@ -1,19 +1,19 @@
-"""KDEF, the Karolinska Directed Emotional Faces: seven expressions from five sides, twice, of 70 people.
+"""KDEF, the Karolinska Directed Emotional Faces: seven expressions from five sides, twice, of 70 subjects.
 
 A file's name says it all: AF01AFHL.JPG = session (A, B), sex (F, M), number (01 to 35), expression (AF, AN,
 DI, HA, NE, SA, SU), side (S straight, HL and HR half, FL and FR full left and right). What the rows are:
 
-- identity "F01": AF01 and BF01 are one person in two sessions.
+- identity "F01": AF01 and BF01 are one subject in two sessions.
 - take = twice the place in the order of sides S, HL, HR, FL, FR, plus 1 in session B: take 0 is straight in
   session A, 1 straight in session B, 2 half left in session A. It does not depend on the options.
 - pose = the side as in the name.
 
 Two files of the distribution are misnamed, AF31V and AM31H; they are read as AF31SAHL and AM31SUHR, the two
 that are missing there, as public loaders do. The folder AKDEF beside it holds faces that are averages of
-many people; they have no identity and are left out. At FL and FR (profile) dlib finds no face, and a few
-files are known to be all black; such pictures are counted when they are prepared.
+many subjects; they have no identity and are left out. At FL and FR (profile) dlib finds no face, and a few
+files are known to be all black; such images are counted when they are prepared.
 
-70 people and 4900 pictures (2 x 70 x 7 x 5) are from memory: a copy that has fewer is told so, no more.
+70 subjects and 4900 images (2 x 70 x 7 x 5) are from memory: a copy that has fewer is told so, no more.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class KdefAdapter(NamedPictures):
     """See the module's text. Option: ``poses`` (some of "S", "HL", "HR", "FL", "FR")."""
 
     name = "kdef"
-    title = "KDEF, the Karolinska Directed Emotional Faces: seven expressions from five sides of 70 people"
+    title = "KDEF, the Karolinska Directed Emotional Faces: seven expressions from five sides of 70 subjects"
     access = "It is free for non-commercial research after registration with the Karolinska Institutet"
-    license = "non-commercial research; pictures must not be shown in public applications"
+    license = "non-commercial research; images must not be shown in public applications"
     citation = (
         "Lundqvist, Flykt, Öhman. The Karolinska Directed Emotional Faces (KDEF). Department of Clinical "
         "Neuroscience, Psychology section, Karolinska Institutet, 1998"
@@ -58,8 +58,8 @@ class KdefAdapter(NamedPictures):
 The files may lie in folders of any names, or in none."""
     serves = "seven labels, five sides, two sessions"
     expected = {  # noqa: RUF012 - read only
-        "people": _PEOPLE,
-        "pictures": _PEOPLE * _EACH,
+        "subjects": _PEOPLE,
+        "images": _PEOPLE * _EACH,
         **{canonical_label(code): _PEOPLE * _EACH // len(LABELS) for code in LABELS},
         **{f"pose {pose}": _PEOPLE * _EACH // len(POSES) for pose in POSES},
         **{f"session {session}": _PEOPLE * _EACH // len(SESSIONS) for session in SESSIONS},
@@ -79,10 +79,10 @@ The files may lie in folders of any names, or in none."""
         return {"poses": some_of("poses", known["poses"], POSES)}
 
     def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
-        """The pictures of the sides that are asked for; the counts are of all that is there."""
+        """The images of the sides that are asked for; the counts are of all that is there."""
         named = _by_stem(found)
         notes = _put_right(named)
-        tally: Counter[str] = Counter(pictures=len(named))
+        tally: Counter[str] = Counter(images=len(named))
         people: Counter[str] = Counter()
         poses: Counter[str] = Counter()
         pictures: list[Picture] = []
@@ -94,7 +94,7 @@ The files may lie in folders of any names, or in none."""
                 pictures.append(picture)
             else:
                 poses[picture.row["pose"]] += 1
-        tally["people"] = len(people)
+        tally["subjects"] = len(people)
         pictures.sort(
             key=lambda picture: (picture.row["identity"], picture.row["take"], picture.row["image"])
         )
@@ -116,7 +116,7 @@ def _by_stem(found: Sequence[Found]) -> dict[str, Found]:
     for file in found:
         other = named.setdefault(file.match["stem"].upper(), file)
         if other is not file:
-            raise DataError(f"{other.path} and {file.path} are the same picture of KDEF; remove one of them")
+            raise DataError(f"{other.path} and {file.path} are the same image of KDEF; remove one of them")
     return named
 
 

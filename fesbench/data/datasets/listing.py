@@ -1,4 +1,4 @@
-"""Data sets that are folders of picture files: finding the files by their names, and reading them in order.
+"""Data sets that are folders of image files: finding the files by their names, and reading them in order.
 
 A file counts by the tail of its path ("VL/Strong/P001/Anger/000.jpeg"), so that a data set is found from its
 root, from one level above it, and with or without the folders that an archive puts around it.
@@ -33,7 +33,7 @@ class Found:
 
     Attributes:
         path: where it is.
-        name: the part of its path that the pattern matches, with "/": the picture's name in the manifest.
+        name: the part of its path that the pattern matches, with "/": the image's name in the manifest.
         match: the groups of the pattern.
     """
 
@@ -49,19 +49,19 @@ class Listing:
     root: Path
     found: tuple[Found, ...]
     odd: tuple[str, ...]
-    """Paths relative to the root, sorted; neither pictures of this data set nor expected beside them."""
+    """Paths relative to the root, sorted; neither images of this data set nor expected beside them."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many files lie in folders that were to be left out, by the folders' names."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture file and what is known of it without opening it.
+    """One image file and what is known of it without opening it.
 
     Attributes:
         path: the file.
         row: the manifest's columns but ``sha256``; ``image`` and ``identity`` at least.
-        landmarks: float32 (68, 2), pixels of the picture in the file; None = not given.
+        landmarks: float32 (68, 2), pixels of the image in the file; None = not given.
         action_units: float32 (len(ACTION_UNITS),) in [0, 1], NaN = not coded; None = none is coded.
     """
 
@@ -73,10 +73,10 @@ class Picture:
 
 @dataclass
 class ListedPlan(Plan):
-    """Pictures in a fixed order, read one by one; what cannot be read is skipped with its reason.
+    """Images in a fixed order, read one by one; what cannot be read is skipped with its reason.
 
     Attributes:
-        pictures: in the manifest's order.
+        images: in the manifest's order.
         options: those of the adapter.
         facts: counts, notes and the files that are not understood.
         tables: label files whose content enters the fingerprint.
@@ -89,7 +89,7 @@ class ListedPlan(Plan):
 
     @property
     def fingerprint(self) -> str:
-        """Sha256 (hex): name, size and time of each picture, the content of label files, the options."""
+        """Sha256 (hex): name, size and time of each image, the content of label files, the options."""
         digest = hashlib.sha256(json.dumps(dict(self.options), sort_keys=True).encode())
         for table in self.tables:
             digest.update(hashlib.sha256(table.read_bytes()).digest())
@@ -103,7 +103,7 @@ class ListedPlan(Plan):
         return len(self.pictures)
 
     def read(self, start: int, stop: int) -> list[Item | Skipped]:
-        """Read a range of pictures."""
+        """Read a range of images."""
         found: list[Item | Skipped] = []
         for picture in self.pictures[start:stop]:
             try:
@@ -131,7 +131,7 @@ def scan(
             the start of a folder's or file's name and ends with the path.
         beside: tails of files that are known and not wanted (documents, landmarks of another format).
         without: whole names of folders below ``root`` whose files are left out and counted: other versions of
-            the same pictures, which the owner distributes beside them.
+            the same images, which the owner distributes beside them.
 
     Raises:
         DataError: the folder does not exist or cannot be read, or holds one name twice.
@@ -152,7 +152,7 @@ def scan(
             left_out[outside] = left_out.get(outside, 0) + 1
             continue
         # the folder's own name and those above count where they are needed, and only there: "--from .../VL"
-        # must still say which camera it is, and a folder called 123 around people's folders is nobody
+        # must still say which camera it is, and a folder called 123 around subjects' folders is nobody
         below = path.relative_to(root).as_posix()
         whole = f"{root.resolve().as_posix().lstrip('/')}/{below}"
         match = tail.fullmatch(below) or tail.fullmatch(whole)
@@ -163,7 +163,7 @@ def scan(
         name = match["tail_"]
         if name in found:
             raise DataError(
-                f"{found[name].path} and {path} are the same picture of this data set; give the folder of "
+                f"{found[name].path} and {path} are the same image of this data set; give the folder of "
                 "one copy"
             )
         found[name] = Found(path, name, match)
@@ -216,11 +216,11 @@ def partial(title: str, found: tuple[Count, ...]) -> list[str]:
     ]
 
 
-def incomplete(people: Mapping[str, int], expected: int, what: str = "pictures") -> list[str]:
-    """One sentence that names the people who have fewer pictures than everybody should have, or none."""
+def incomplete(people: Mapping[str, int], expected: int, what: str = "images") -> list[str]:
+    """One sentence that names the subjects who have fewer images than every subject should have, or none."""
     short = {who: number for who, number in sorted(people.items()) if number < expected}
     if not short:
         return []
     listed = ", ".join(f"{who} ({number})" for who, number in list(short.items())[:_NAMED])
     more = f" and {len(short) - _NAMED} more" if len(short) > _NAMED else ""
-    return [f"{len(short)} of {len(people)} people have fewer than {expected} {what}: {listed}{more}"]
+    return [f"{len(short)} of {len(people)} subjects have fewer than {expected} {what}: {listed}{more}"]

@@ -1,11 +1,11 @@
 """MMAFEDB: 127,680 small faces from Kaggle, seven expressions, gray and color mixed, nobody known.
 
-Rows: the name is ``part/class/file``, the part the folder's (valid -> validation). Where most of the pictures
-come from is not known. One thing is inferred from counts, not documented: 28,709, 3,589 and 3,589 pictures of
+Rows: the name is ``part/class/file``, the part the folder's (valid -> validation). Where most of the images
+come from is not known. One thing is inferred from counts, not documented: 28,709, 3,589 and 3,589 images of
 its three parts are saved as color, exactly the sizes of FER-2013's three parts. So it almost certainly holds
 the whole of FER-2013, part for part: whoever joins the two counts it twice, and whoever trains on one and
 tests on the other tests on what was trained. That its files have 48 x 48 pixels is not verified; another
-square size is resized, what is not square is skipped with its reason, as are pictures of one flat color.
+square size is resized, what is not square is skipped with its reason, as are images of one flat color.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PICTURES = {
     },
 }
 CONTAINS_FER2013 = (
-    "MMAFEDB almost certainly contains FER-2013, part for part: 28709, 3589 and 3589 of its pictures, those "
+    "MMAFEDB almost certainly contains FER-2013, part for part: 28709, 3589 and 3589 of its images, those "
     "saved as color, are as many as FER-2013's three parts have; joined with FER-2013 it needs a search for "
     "duplicates, and neither may be a test of the other"
 )
@@ -72,7 +72,7 @@ class MmafedbAdapter(DatasetAdapter):
     identities_known = False
     alignment = "none@1"
     expected = {  # noqa: RUF012 - read only
-        "pictures": sum(sum(part.values()) for part in PICTURES.values()),
+        "images": sum(sum(part.values()) for part in PICTURES.values()),
         **{part: sum(numbers.values()) for part, numbers in PICTURES.items()},
         **{
             f"{part} {label}": count for part, numbers in PICTURES.items() for label, count in numbers.items()
@@ -80,7 +80,7 @@ class MmafedbAdapter(DatasetAdapter):
     }
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> WebPlan:
-        """The pictures at ``source``; ``size`` plays no part in what is read.
+        """The images at ``source``; ``size`` plays no part in what is read.
 
         Raises:
             DataError: no folder, or nothing of MMAFEDB in it.

@@ -3,19 +3,19 @@
 What the rows are:
 
 - *neutral*: the first three frames of a take, intensity 0. The folder "neutral" is a class of its own; its
-  takes give these rows only and serve as further pictures of a person.
+  takes give these rows only and serve as further images of a subject.
 - *peak*: the three frames around the middle of a take, intensity 1. At its end a face is at rest again.
 - a take of fewer than nine frames is divided into thirds; of fewer than three it gives nothing.
 
 Frame numbers are those of the files; the first is not always 0000. Takes whose folder's name ends in "end" or
 holds "nsg" are left out, as public loaders do; nobody says what they show. Some copies have one more level
-between person and expression (a session, often named like the person); it enters the sequence's name.
+between subject and expression (a session, often named like the subject); it enters the sequence's name.
 
 Only the posed part is read, and it is recognized by its folders' names; files of the part that was induced by
 a video are counted as not understood. The 80 landmarks that come with some frames are not iBUG's 68 and are
 not read.
 
-How many people a whole copy has is not certain: 86 were recorded, and 52 are what a user's copy held; that
+How many subjects a whole copy has is not certain: 86 were recorded, and 52 are what a user's copy held; that
 the others may not be distributed is from memory. So 52 is shown as expected, and no copy is called partial
 for it.
 """
@@ -56,13 +56,13 @@ class MugAdapter(NamedPictures):
     )
     homepage = "https://mug.ee.auth.gr/fed"
     layout = """  DIR/subjects3/001/happiness/take000/img_0000.jpg
-     person, expression (anger, disgust, fear, happiness, neutral, sadness, surprise), take
+     subject, expression (anger, disgust, fear, happiness, neutral, sadness, surprise), take
   DIR/subjects3/001/001/happiness/take000/img_0000.jpg    (with a session between)
 The outer folders may have any names."""
     serves = "sequences, six labels"
-    expected = {"people": DISTRIBUTED}  # noqa: RUF012 - read only
+    expected = {"subjects": DISTRIBUTED}  # noqa: RUF012 - read only
     defaults = {"frames": 3}  # noqa: RUF012 - read only
-    # a session is often named like a person: the number below another number is no person
+    # a session is often named like a subject: the number below another number is no subject
     pattern = re.compile(
         rf"(?<!/\d{{3}}/)(?P<person>\d{{3}})/(?:(?P<session>[^/]+)/)?(?P<label>{'|'.join(FOLDERS)})/"
         r"(?P<take>[^/]+)/img_(?P<frame>\d{4})\.jpg"
@@ -119,15 +119,15 @@ The outer folders may have any names."""
         if refused:
             listed = ", ".join(sorted(refused)[:10])
             notes.append(
-                f"{refused_pictures} pictures of {len(refused)} takes are left out because of the folder's "
+                f"{refused_pictures} images of {len(refused)} takes are left out because of the folder's "
                 f"name: {listed}"
             )
-        return Chosen(pictures, {"people": len(shown)}, self.expected, notes)
+        return Chosen(pictures, {"subjects": len(shown)}, self.expected, notes)
 
     def judge(self, tally: tuple[Count, ...]) -> list[str]:
-        """A sentence on the number of people, which nobody knows of a whole copy."""
+        """A sentence on the number of subjects, which nobody knows of a whole copy."""
         return [
-            f"{tally[0].found} people; {RECORDED} were recorded and copies of {DISTRIBUTED} are known, so "
+            f"{tally[0].found} subjects; {RECORDED} were recorded and copies of {DISTRIBUTED} are known, so "
             "nobody can say here whether this copy is whole"
         ]
 

@@ -15,7 +15,7 @@ from fesbench.data.datasets.listing import Found, ListedPlan, Picture, counts, p
 from fesbench.errors import DataError
 
 DOCUMENTS = re.compile(r"[^/]*\.(?:pdf|docx?|txt|rtf|md|html?|zip)", re.IGNORECASE)
-"""Agreements, notes and archives that lie beside the pictures."""
+"""Agreements, notes and archives that lie beside the images."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Chosen:
     """What an adapter makes of the files that it found.
 
     Attributes:
-        pictures: those that the options ask for, in the manifest's order.
+        images: those that the options ask for, in the manifest's order.
         found: by the names of ``expected``.
         expected: what a whole copy has.
         notes: one sentence each.
@@ -36,38 +36,38 @@ class Chosen:
 
 
 class NamedPictures(DatasetAdapter):
-    """A data set of picture files whose names, and those of their folders, hold all labels."""
+    """A data set of image files whose names, and those of their folders, hold all labels."""
 
     needs_source = True
     pattern: ClassVar[re.Pattern[str]]
-    """Of the tail of a picture's path; see `fesbench.data.datasets.listing.scan`."""
+    """Of the tail of an image's path; see `fesbench.data.datasets.listing.scan`."""
     without: ClassVar[re.Pattern[str] | None] = None
-    """Names of folders that hold other versions of the same pictures."""
+    """Names of folders that hold other versions of the same images."""
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> ListedPlan:
-        """The pictures of the copy at ``source``; ``size`` plays no part in what is read.
+        """The images of the copy at ``source``; ``size`` plays no part in what is read.
 
         Raises:
-            DataError: no folder, no picture of the data set in it, none that the options ask for, or one
-                picture twice.
+            DataError: no folder, no image of the data set in it, none that the options ask for, or one
+                image twice.
         """
         if source is None:
             raise DataError(self.absent())
         listing = scan(source, self.pattern, beside=DOCUMENTS, without=self.without)
         if not listing.found:
             odd = f" (found instead, for example: {', '.join(listing.odd[:3])})" if listing.odd else ""
-            raise DataError(f"{source} holds no picture of {self.name}{odd}.\n{self.help()}")
+            raise DataError(f"{source} holds no image of {self.name}{odd}.\n{self.help()}")
         chosen = self.choose(listing.found, options)
         if not chosen.pictures:
             asked = ", ".join(f"{key} = {value!r}" for key, value in options.items())
             raise DataError(
-                f"{source} holds {len(listing.found)} pictures of {self.name} and none that the options ask "
+                f"{source} holds {len(listing.found)} images of {self.name} and none that the options ask "
                 f"for ({asked}): {'; '.join(chosen.notes)}"
             )
         tally = counts(chosen.found, chosen.expected)
         notes = [*self.judge(tally), *chosen.notes]
         notes += [
-            f"{number} files in folder {name} are left out: other versions of the same pictures"
+            f"{number} files in folder {name} are left out: other versions of the same images"
             for name, number in listing.left_out.items()
         ]
         return ListedPlan(chosen.pictures, options, Facts(tally, tuple(notes), unknown(listing.odd)))
@@ -98,8 +98,8 @@ def some_of(name: str, value: Any, known: Sequence[str]) -> list[str]:
 
 
 def left_out(option: str, words: Counter[str]) -> list[str]:
-    """One sentence on the pictures that an option leaves out, by the option's words; or none."""
+    """One sentence on the images that an option leaves out, by the option's words; or none."""
     if not words:
         return []
     listed = ", ".join(f"{word} {number}" for word, number in sorted(words.items()))
-    return [f"{sum(words.values())} pictures are left out by option {option} ({listed})"]
+    return [f"{sum(words.values())} images are left out by option {option} ({listed})"]

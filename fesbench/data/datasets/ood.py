@@ -1,9 +1,9 @@
-"""Pictures unlike the training data: celebrities, portraits, statues, avatars, gathered by the user.
+"""Images unlike the training data: celebrities, portraits, statues, avatars, gathered by the user.
 
 Columns: domain = the folder, identity = "statue-<file name up to the first _>", expression = the folder
 between (in any usual spelling), "" where there is none: then nobody declared what the face shows.
 
-No such set is published with a list, so ``sources.csv`` may say where each picture comes from. A picture may
+No such set is published with a list, so ``sources.csv`` may say where each image comes from. An image may
 be shown in reports only where that table says so.
 """
 
@@ -36,7 +36,7 @@ class OodAdapter(DatasetAdapter):
     name = "ood"
     title = "Out of distribution: celebrities, portraits, statues and avatars that you gathered"
     access = "Whatever you hold; public-domain portraits and photographs of statues are a good start"
-    license = f"that of each picture; {SOURCES} says which may be shown"
+    license = f"that of each image; {SOURCES} says which may be shown"
     citation = "none"
     homepage = "docs/data/ood.md"
     layout = """  DIR/celebrity/name_01.jpg            no expression declared
@@ -49,10 +49,10 @@ class OodAdapter(DatasetAdapter):
     expected = dict.fromkeys(DOMAINS, 1)
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> ListedPlan:
-        """The pictures at ``source``; ``size`` plays no part in what is read.
+        """The images at ``source``; ``size`` plays no part in what is read.
 
         Raises:
-            DataError: no folder, no picture in one of the domains, or a mistake in ``sources.csv``.
+            DataError: no folder, no image in one of the domains, or a mistake in ``sources.csv``.
         """
         if source is None:
             raise DataError(self.absent())
@@ -70,7 +70,7 @@ class OodAdapter(DatasetAdapter):
             else:
                 rows[found.path] = row
         if not rows:
-            raise DataError(f"{source} holds no picture in one of the four domains' folders.\n{self.help()}")
+            raise DataError(f"{source} holds no image in one of the four domains' folders.\n{self.help()}")
         _number(rows.values())
         pictures = tuple(Picture(path, row) for path, row in rows.items())
         facts = _facts(pictures, sorted(lines), bool(tables))
@@ -81,14 +81,14 @@ ADAPTER = OodAdapter()
 
 
 def _row(found: Found, line: Line | None) -> dict[str, Any] | None:
-    """The columns of one file; None where it is no picture, or its folder no expression."""
+    """The columns of one file; None where it is no image, or its folder no expression."""
     folder = found.match["label"]
     label = label_of(folder) if folder else ""
     if label is None or not is_image(found.name):
         return None
     said = _expression(line) if line is not None else ""
     if line is not None and said and label and said != label:
-        raise line.bad("expression", f"and the picture lies in the folder '{folder}'; make the two agree")
+        raise line.bad("expression", f"and the image lies in the folder '{folder}'; make the two agree")
     domain, expression = found.match["domain"].lower(), label or said
     return {
         "image": found.name,
@@ -101,7 +101,7 @@ def _row(found: Found, line: Line | None) -> dict[str, Any] | None:
 
 
 def _number(rows: Iterable[dict[str, Any]]) -> None:
-    """Takes run through all pictures of a person, whatever they show: each may start requests, none is the
+    """Takes run through all images of a subject, whatever they show: each may start requests, none is the
     neutral one of another.
     """
     seen: Counter[str] = Counter()
@@ -111,7 +111,7 @@ def _number(rows: Iterable[dict[str, Any]]) -> None:
 
 
 def _key(image: str) -> str:
-    """A picture's name with its domain in lower case, as `sources.csv` is compared with."""
+    """An image's name with its domain in lower case, as `sources.csv` is compared with."""
     domain, _, rest = image.replace("\\", "/").partition("/")
     return f"{domain.lower()}/{rest}"
 
@@ -143,17 +143,15 @@ def _facts(pictures: tuple[Picture, ...], absent: list[str], has_table: bool) ->
     notes = []
     missing = [domain for domain in DOMAINS if not found[domain]]
     if missing:
-        notes.append(f"no picture of {', '.join(missing)}; such domains are not scored")
+        notes.append(f"no image of {', '.join(missing)}; such domains are not scored")
     undeclared = sum(not row["expression"] for row in rows)
     if undeclared:
-        notes.append(f"{undeclared} of {len(rows)} pictures declare no expression")
+        notes.append(f"{undeclared} of {len(rows)} images declare no expression")
     shown = sum(row["publishable"] for row in rows)
     if not has_table:
-        notes.append(
-            f"there is no {SOURCES}; where the pictures come from is not recorded, and none is shown"
-        )
+        notes.append(f"there is no {SOURCES}; where the images come from is not recorded, and none is shown")
     else:
-        notes.append(f"{shown} of {len(rows)} pictures may be shown, by {SOURCES}")
+        notes.append(f"{shown} of {len(rows)} images may be shown, by {SOURCES}")
     if absent:
-        notes.append(f"{len(absent)} pictures of {SOURCES} are absent, such as {', '.join(absent[:3])}")
+        notes.append(f"{len(absent)} images of {SOURCES} are absent, such as {', '.join(absent[:3])}")
     return counts(found, ADAPTER.expected), tuple(notes)

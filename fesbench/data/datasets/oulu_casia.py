@@ -1,4 +1,4 @@
-"""Oulu-CASIA NIR&VIS: six expressions of 80 people, before two cameras, under three kinds of light.
+"""Oulu-CASIA NIR&VIS: six expressions of 80 subjects, before two cameras, under three kinds of light.
 
 What the rows are:
 
@@ -8,10 +8,10 @@ What the rows are:
 - a sequence of fewer than six frames is divided in the middle, so that no frame is both.
 
 The two cameras' folders ("VL" visible, "NI" near infrared) have the same names inside, so a plan holds one
-camera, never both. The owner also distributes cropped versions of the pictures; the folder's name
+camera, never both. The owner also distributes cropped versions of the images; the folder's name
 (PreprocessImg) is from memory, and any folder of such a name is left out.
 
-80 people, 80 sequences an expression for each camera and light are what public loaders list. That P001 to
+80 subjects, 80 sequences an expression for each camera and light are what public loaders list. That P001 to
 P050 are Finnish and P051 to P080 Chinese is from memory and therefore not in the manifest.
 """
 
@@ -41,7 +41,7 @@ class OuluCasiaAdapter(NamedPictures):
     """
 
     name = "oulu-casia"
-    title = "Oulu-CASIA NIR&VIS: six expressions of 80 people as sequences from neutral to the peak"
+    title = "Oulu-CASIA NIR&VIS: six expressions of 80 subjects as sequences from neutral to the peak"
     access = (
         "It is free for research and cannot be downloaded without a license agreement: ask the Center for "
         "Machine Vision and Signal Analysis of the University of Oulu"
@@ -57,7 +57,7 @@ class OuluCasiaAdapter(NamedPictures):
 The outer folders may have any names (B_OriginalImg/B_OriginalImg/OriginalImg, Oulu_CASIA_NIR_VIS)."""
     serves = "sequences, six labels, two cameras, three kinds of light"
     expected = {  # noqa: RUF012 - read only
-        "people": PEOPLE,
+        "subjects": PEOPLE,
         "VL Strong sequences": PEOPLE * len(EXPRESSIONS),
         **{f"VL Strong {canonical_label(name)}": PEOPLE for name in EXPRESSIONS},
     }
@@ -105,7 +105,7 @@ The outer folders may have any names (B_OriginalImg/B_OriginalImg/OriginalImg, O
             people[clip.identity] += 1
             neutral, peak = ends(clip.numbers, frames)
             pictures += clip.rows(neutral if 0 in clip.files else [], peak)
-        tally["people"] = len(people)
+        tally["subjects"] = len(people)
         return Chosen(
             pictures,
             tally,
@@ -128,7 +128,7 @@ def _clip(name: str, match: re.Match[str]) -> Clip:
 
 
 def _expected(modality: str, lights: Sequence[str]) -> dict[str, int]:
-    expected = {"people": PEOPLE}
+    expected = {"subjects": PEOPLE}
     for light in lights:
         expected[f"{modality} {light} sequences"] = PEOPLE * len(EXPRESSIONS)
         for name in EXPRESSIONS:

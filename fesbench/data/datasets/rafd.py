@@ -1,4 +1,4 @@
-"""RaFD, the Radboud Faces Database: eight expressions, three gazes and five camera angles of 67 people.
+"""RaFD, the Radboud Faces Database: eight expressions, three gazes and five camera angles of 67 subjects.
 
 A file's name says it all: Rafd090_28_Caucasian_male_angry_frontal.jpg = camera angle, model number, group,
 sex, expression, gaze. What the rows are:
@@ -10,13 +10,13 @@ sex, expression, gaze. What the rows are:
 - sex from the name; skin "Caucasian" or "Moroccan" from the name. The group "Kid" names an age, no
   ethnicity: a child's skin stays "". Age stays unknown for all, since the name gives no years.
 
-Flipping a picture swaps gaze left and right, and the angles 045 and 135, 000 and 180: whoever flips in
-training mixes these. At 000 and 180 (profile) dlib finds no face; such pictures are counted when they are
+Flipping an image swaps gaze left and right, and the angles 045 and 135, 000 and 180: whoever flips in
+training mixes these. At 000 and 180 (profile) dlib finds no face; such images are counted when they are
 prepared.
 
 The counts are those of a public list of all 8040 names.
 
-No picture is marked as publishable. RaFD's terms let stimulus examples be printed in scientific publications;
+No image is marked as publishable. RaFD's terms let stimulus examples be printed in scientific publications;
 a report's web page is not one, so whoever writes the paper chooses the examples.
 """
 
@@ -49,7 +49,7 @@ class RafdAdapter(NamedPictures):
     """
 
     name = "rafd"
-    title = "RaFD, the Radboud Faces Database: eight expressions, three gazes, five angles of 67 people"
+    title = "RaFD, the Radboud Faces Database: eight expressions, three gazes, five angles of 67 subjects"
     access = (
         "It is free for strictly scientific use by researchers of accredited universities, who ask each for "
         "themselves (students through a supervisor); commercial use is refused"
@@ -65,8 +65,8 @@ class RafdAdapter(NamedPictures):
 The files may lie in folders of any names."""
     serves = "eight labels, five angles, three gazes"
     expected = {  # noqa: RUF012 - read only
-        "people": len(MODELS),
-        "pictures": _ALL,
+        "subjects": len(MODELS),
+        "images": _ALL,
         **{f"angle {angle}": _ALL // len(ANGLES) for angle in sorted(ANGLES)},
         **{f"gaze {gaze}": _ALL // len(GAZES) for gaze in GAZES},
         **{name: _ALL // len(LABELS) for name in EXPRESSIONS},
@@ -93,8 +93,8 @@ The files may lie in folders of any names."""
         }
 
     def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
-        """The pictures of the angles and gazes that are asked for; the counts are of all that is there."""
-        tally: Counter[str] = Counter(pictures=len(found))
+        """The images of the angles and gazes that are asked for; the counts are of all that is there."""
+        tally: Counter[str] = Counter(images=len(found))
         people: Counter[str] = Counter()
         angles: Counter[str] = Counter()
         gazes: Counter[str] = Counter()
@@ -111,7 +111,7 @@ The files may lie in folders of any names."""
                 gazes[gaze] += 1
             else:
                 pictures.append(_picture(file))
-        tally["people"] = len(people)
+        tally["subjects"] = len(people)
         pictures.sort(
             key=lambda picture: (picture.row["identity"], picture.row["take"], picture.row["image"])
         )

@@ -1,4 +1,4 @@
-"""How avatars play CK+: which sequences a person has, and which frames they run through."""
+"""How avatars play CK+: which sequences a subject has, and which frames they run through."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fesbench.vocabulary import EXPRESSIONS
 
 LABELLED = 4
-"""Labelled sequences a person; with one unlabelled this is near CK+'s 593 sequences of 123 people."""
+"""Labelled sequences a subject; with one unlabelled this is near CK+'s 593 sequences of 123 subjects."""
 
 ONSET = (0.0, 0.05, 0.10)
 PEAK = (0.90, 0.95, 1.0)
@@ -35,9 +35,9 @@ class Sequence:
 
 
 def sequences_of(identity: int) -> tuple[Sequence, ...]:
-    """A person's sequences: four of the seven expressions in turn, then an unlabelled compound.
+    """A subject's sequences: four of the seven expressions in turn, then an unlabelled compound.
 
-    Over any seven consecutive people each expression comes four times.
+    Over any seven consecutive subjects each expression comes four times.
     """
     shown = EXPRESSIONS[1:]
     labelled = tuple(

@@ -1,4 +1,4 @@
-"""Reading a CSV that a person wrote: every mistake is named by file, line and column."""
+"""Reading a CSV that a subject wrote: every mistake is named by file, line and column."""
 
 from __future__ import annotations
 

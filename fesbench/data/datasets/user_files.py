@@ -13,12 +13,12 @@ IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gi
 
 
 def is_image(name: str) -> bool:
-    """Whether the file's ending is that of a picture."""
+    """Whether the file's ending is that of an image."""
     return name.lower().endswith(IMAGE_ENDINGS)
 
 
 def who(name: str) -> str:
-    """The person in ``anna_01.png``: what stands before the first "_", the whole stem without one."""
+    """The subject in ``anna_01.png``: what stands before the first "_", the whole stem without one."""
     stem = PurePath(name).stem
     return stem.partition("_")[0] or stem
 

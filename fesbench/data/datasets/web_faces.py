@@ -59,7 +59,7 @@ class Tree:
         return named or any(found.match["part"].lower() == "valid" for found in self.found)
 
     def rows(self) -> list[tuple[Path, dict[str, Any]]]:
-        """Each file with its columns of the manifest; the picture's name is ``part/class/file``."""
+        """Each file with its columns of the manifest; the image's name is ``part/class/file``."""
         return [
             (found.path, row_of(found.name.partition("/")[2], label, part))
             for found in self.found
@@ -76,7 +76,7 @@ class WebFiles:
         root: the folder.
         tables: FER-2013's ``fer2013.csv``, at most one.
         votes: FER+'s ``fer2013new.csv``, at most one.
-        voted: FER+'s pictures.
+        voted: FER+'s images.
         trees: folders of ``part/class/file``.
         odd: files that neither set knows, relative to the root.
     """
@@ -115,7 +115,7 @@ def web_files(root: Path) -> WebFiles:
 
 
 def row_of(image: str, expression: str, part: str) -> dict[str, Any]:
-    """The manifest's columns of a picture of nobody known."""
+    """The manifest's columns of an image of nobody known."""
     return {
         "image": image,
         "identity": f"{UNKNOWN_IDENTITY}{image}",
@@ -126,28 +126,28 @@ def row_of(image: str, expression: str, part: str) -> dict[str, Any]:
 
 
 def found_by(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
-    """Pictures in all, by part, by expression, and by both ("train fear")."""
-    found = Counter({"pictures": len(rows)})
+    """Images in all, by part, by expression, and by both ("train fear")."""
+    found = Counter({"images": len(rows)})
     for row in rows:
         found.update((row["part"], row["expression"], f"{row['part']} {row['expression']}"))
     return found
 
 
 def listed(rows: Sequence[tuple[Path, dict[str, Any]]]) -> tuple[Picture, ...]:
-    """Pictures in the order of their names."""
+    """Images in the order of their names."""
     return tuple(Picture(path, row) for path, row in sorted(rows, key=lambda entry: entry[1]["image"]))
 
 
 def without_flat(entry: Item | Skipped) -> Item | Skipped:
-    """The entry, or why not: both sets hold pictures that are black all over."""
+    """The entry, or why not: both sets hold images that are black all over."""
     if isinstance(entry, Item) and entry.image.min() == entry.image.max():
         return Skipped(str(entry.row["image"]), FLAT)
     return entry
 
 
 class WebPlan(ListedPlan):
-    """Picture files from the web; those that show nothing are skipped with a reason."""
+    """Image files from the web; those that show nothing are skipped with a reason."""
 
     def read(self, start: int, stop: int) -> list[Item | Skipped]:
-        """Read a range of pictures."""
+        """Read a range of images."""
         return [without_flat(entry) for entry in super().read(start, stop)]

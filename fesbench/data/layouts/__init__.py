@@ -1,7 +1,7 @@
 """Writing the embedded faces as their owners would lay real data sets out, traps included.
 
 One module a layout. Each has ``GENERATIONS`` (the forms in which copies are found, the usual one first),
-``PEOPLE`` (how many people a folder gets where nobody says) and
+``PEOPLE`` (how many subjects a folder gets where nobody says) and
 
 ``write(out, *, identities, size, seed=0, generation=None, progress=None) -> Path``
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from fesbench.errors import UnknownNameError
 
 Progress = Callable[[int, int, str], None]
-"""(pictures done, pictures in all, what is being done)."""
+"""(images done, images in all, what is being done)."""
 
 _MODULES = {
     "ck+": "ckplus",

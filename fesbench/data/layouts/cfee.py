@@ -1,10 +1,10 @@
 """Writing avatars out exactly as CFEE is laid out, traps included, so that its adapter can be tried.
 
 The traps: 26 codes on disk of which the sheet "summary" names 22, in an order that nobody would guess; names
-of people with gaps; a running number that is no index; .jpg and .JPG; a person who lacks a picture; a sheet
+of subjects with gaps; a running number that is no index; .jpg and .JPG; a subject who lacks an image; a sheet
 that explains nothing; portraits with room beside the face. How the sheets of action units look in the real
-workbook is not known: here each category has one, with people in rows and units in columns.
-The embedded faces have 11 of the 15 compounds; the other four are named in the sheet and have no picture.
+workbook is not known: here each category has one, with subjects in rows and units in columns.
+The embedded faces have 11 of the 15 compounds; the other four are named in the sheet and have no image.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import ACTION_UNITS
 
 GENERATIONS = ("xls", "xlsx")
-"""The workbook as its owner gives it, and as some people save it again."""
+"""The workbook as its owner gives it, and as some subjects save it again."""
 PEOPLE = 24
 
 ROOT = "CFEE_Database_230"
 UNNAMED = ("08", "13", "18", "24")
-"""Codes with pictures and without a name; which they are in the real set is not known."""
+"""Codes with images and without a name; which they are in the real set is not known."""
 CODES = dict(
     zip(
         (f"{code:02d}" for code in range(1, 27) if f"{code:02d}" not in UNNAMED),
@@ -40,7 +40,7 @@ CODES = dict(
 """Code -> category; 01 is neutral as in the real set, the rest is in another order on purpose."""
 
 HELD_OUT = (118, 122, 174, 185, 187, 188, 224, 235, 265, 268, 272, 284, 304, 365, 369, 378)
-"""Whom 2CET-GAN's second split holds out; every third person is one of them, as long as there are some."""
+"""Whom 2CET-GAN's second split holds out; every third subject is one of them, as long as there are some."""
 
 _BLOCKS = ((4, "01-04"), (8, "05-08"), (12, "09-12"), (16, "13-16"), (20, "17-20"), (26, "21-26"))
 _PRESENT = 0.1
@@ -49,10 +49,10 @@ _Table = list[list[str | float | None]]
 
 
 def person_names(count: int) -> tuple[str, ...]:
-    """Names for people, with gaps: "113", "115", "118", "116", ...
+    """Names for subjects, with gaps: "113", "115", "118", "116", ...
 
     Raises:
-        DataError: more people than CFEE has (230).
+        DataError: more subjects than CFEE has (230).
     """
     # 115 is of the few whom sha256 puts on the protocol's validation side: a small folder needs one early
     order = (*range(113, 379), *range(101, 113))
@@ -60,7 +60,7 @@ def person_names(count: int) -> tuple[str, ...]:
     numbers = [who for k, one in enumerate(HELD_OUT) for who in (*others[2 * k : 2 * k + 2], one)]
     names = [str(number) for number in (*numbers, *others[2 * len(HELD_OUT) :])][:230]
     if not 1 <= count <= len(names):
-        raise DataError(f"a folder like CFEE holds 1 to {len(names)} people, not {count}")
+        raise DataError(f"a folder like CFEE holds 1 to {len(names)} subjects, not {count}")
     return tuple(names[:count])
 
 
@@ -73,15 +73,15 @@ def write(
     generation: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
-    """Write avatars in CFEE's layout: 22 pictures a person, 18 of them of named codes.
+    """Write avatars in CFEE's layout: 22 images a subject, 18 of them of named codes.
 
     Args:
         out: an empty or new folder; CFEE_Database_230 is made in it.
-        identities: how many people, 1 to 230; with more than one, the last lacks a picture.
-        size: side of the rendered square in pixels, 64 or more; the pictures are half as wide again.
+        identities: how many subjects, 1 to 230; with more than one, the last lacks an image.
+        size: side of the rendered square in pixels, 64 or more; the images are half as wide again.
         seed: of the avatar family.
         generation: "xls" or "xlsx".
-        progress: called with (done, total, what) after each person.
+        progress: called with (done, total, what) after each subject.
 
     Returns:
         ``out``, to be given to ``fesbench data prepare cfee --from``.
@@ -97,7 +97,7 @@ def write(
         for code, vector in _write_person(root, k, name, size, seed, lacking):
             units[code].append((name, vector))
         if progress is not None:
-            progress(k + 1, len(names), "writing CFEE pictures")
+            progress(k + 1, len(names), "writing CFEE images")
     atomic_write_bytes(root / f"{WORKBOOK}.{generation}", _workbook(units, generation))
     write_junk(root)
     return out
@@ -106,7 +106,7 @@ def write(
 def _write_person(
     root: Path, identity: int, name: str, size: int, seed: int, lacking: str | None
 ) -> list[tuple[str, np.ndarray]]:
-    """Write one person's pictures; the action units (see AvatarBatch) by named code."""
+    """Write one subject's images; the action units (see AvatarBatch) by named code."""
     from fesbench.data.avatars.expressions import COMPOUNDS
     from fesbench.data.avatars.rendering import AvatarSpec, render
     from fesbench.vocabulary import EXPRESSIONS
@@ -119,7 +119,7 @@ def _write_person(
     side = size // 4
     for k, code in enumerate(chosen):
         block = next(i for i, (last, _) in enumerate(_BLOCKS) if int(code) <= last)
-        # the camera's running number grows with time, so it tells neither the code nor the person
+        # the camera's running number grows with time, so it tells neither the code nor the subject
         number = 2000 + (37 * identity + 11 * k) % 7919
         ending = "JPG" if identity % 3 == 2 else "jpg"
         picture = np.pad(batch.images[k], ((0, 0), (side, side), (0, 0)), mode="edge")
@@ -134,7 +134,7 @@ def _workbook(units: dict[str, list[tuple[str, np.ndarray]]], generation: str) -
     summary += [[float(code), name] for code, name in spelled.items()]
     tables: dict[str, _Table] = {
         "summary": summary,
-        "remarks": [["Coded by three people"], ["see the paper"]],
+        "remarks": [["Coded by three subjects"], ["see the paper"]],
     }
     for code, rows in units.items():
         table: _Table = [["Subject", *(f"AU{unit}" for unit in ACTION_UNITS)]]

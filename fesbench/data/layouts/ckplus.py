@@ -49,14 +49,14 @@ _PRESENT = 0.1
 
 
 def person_names(count: int) -> tuple[str, ...]:
-    """Names for people, with the gaps and jumps of CK+'s numbering: "S005", ... "S160", "S501", ... "S999".
+    """Names for subjects, with the gaps and jumps of CK+'s numbering: "S005", ... "S160", "S501", ... "S999".
 
     Raises:
-        DataError: more people than CK+ has (123).
+        DataError: more subjects than CK+ has (123).
     """
     most = len(_LAST) + 114
     if not 1 <= count <= most:
-        raise DataError(f"a folder like CK+ holds 1 to {most} people, not {count}")
+        raise DataError(f"a folder like CK+ holds 1 to {most} subjects, not {count}")
     late = min(len(_LAST), count // 4)
     numbers = (*_FIRST[: count - late], *_LAST[:late])
     return tuple(f"S{number:03d}" for number in numbers)
@@ -78,7 +78,7 @@ def write(
 
     Args:
         out: an empty or new folder.
-        identities: how many people, 1 to 123.
+        identities: how many subjects, 1 to 123.
         first_identity: the avatar that becomes the first of them.
         frames: frames a sequence, 6 or more.
         size: side of the rendered square in pixels, 64 to 480; it is set into a 640 x 490 frame.

@@ -1,8 +1,8 @@
 """Writing avatars out as EmotioNet comes to lie, traps included, so that its adapter can be tried.
 
-The traps: both generations of links, dead links, a picture without a line, 999 for "not labeled", URLs in
+The traps: both generations of links, dead links, an image without a line, 999 for "not labeled", URLs in
 quotes and a head line (workbooks), hand-coded and machine-coded lists, a code outside the vocabulary. Every
-picture shows another person, in the avatars' style "wild".
+image shows another subject, in the avatars' style "wild".
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import ACTION_UNITS
 
 GENERATIONS = ("aws", "server", "workbook")
-"""Links to the Amazon bucket, older links to the laboratory's server, workbooks beside flat pictures."""
+"""Links to the Amazon bucket, older links to the laboratory's server, workbooks beside flat images."""
 PEOPLE = 48
 
 DEAD = 3
-"""Listed pictures that are not there."""
+"""Listed images that are not there."""
 
 _FOLDERS = {
     "aws": "emotioNet_challenge_files_server_challenge_1.2_aws",
@@ -40,7 +40,7 @@ _LINKS = {
 _PRESENT = 0.1
 _CHUNK = 16
 _STEP = 32
-"""Between running numbers; with it each side of emotionet-au@1's split gets some of the first 16 pictures."""
+"""Between running numbers; with it each side of emotionet-au@1's split gets some of the first 16 images."""
 _Line = list[str | float | None]
 
 
@@ -55,16 +55,16 @@ def write(
 ) -> Path:
     """Write avatars as a downloaded part of EmotioNet.
 
-    Three quarters of the people are on the list that people coded, the others on a machine-coded one; one
-    more person has a picture and no line, and `DEAD` lines of the first list have no picture.
+    Three quarters of the subjects are on the list that subjects coded, the others on a machine-coded one; one
+    more subject has an image and no line, and `DEAD` lines of the first list have no image.
 
     Args:
         out: an empty or new folder.
-        identities: how many people with a line, 2 or more; each has one picture.
-        size: side of the pictures in pixels, 64 or more.
+        identities: how many subjects with a line, 2 or more; each has one image.
+        size: side of the images in pixels, 64 or more.
         seed: of the avatar family.
         generation: one of `GENERATIONS`.
-        progress: called with (done, total, what) after each chunk of pictures.
+        progress: called with (done, total, what) after each chunk of images.
 
     Returns:
         ``out``, to be given to ``fesbench data prepare emotionet --from``.
@@ -78,7 +78,7 @@ def write(
 
     generation = check(size, 64, 1024, generation, GENERATIONS)
     if identities < 2:
-        raise DataError(f"a folder like EmotioNet needs 2 people or more, not {identities}")
+        raise DataError(f"a folder like EmotioNet needs 2 subjects or more, not {identities}")
     out, shown = empty_folder(out), (*EXPRESSIONS[1:], *COMPOUNDS)
     specs = [AvatarSpec(k, shown[k % len(shown)], style="wild") for k in range(identities + 1)]
     lines: list[_Line] = []
@@ -88,7 +88,7 @@ def write(
             write_jpeg(out / _place(k, generation), image)
             lines.append(_line(k, _codes(k, units), generation))
         if progress is not None:
-            progress(min(start + _CHUNK, len(specs)), len(specs), "writing EmotioNet pictures")
+            progress(min(start + _CHUNK, len(specs)), len(specs), "writing EmotioNet images")
     dead = [_line(1000 + k, [999] * 60, generation) for k in range(DEAD)]
     last = identities * 3 // 4
     _write_lists(out / _FOLDERS[generation], lines[:last] + dead, lines[last:identities], generation)
@@ -96,7 +96,7 @@ def write(
 
 
 def tail(picture: int) -> str:
-    """The end of a picture's link: "N_0000000356/N_0000000356_00190.jpg" and the like."""
+    """The end of an image's link: "N_0000000356/N_0000000356_00190.jpg" and the like."""
     folder = f"N_{356 + picture // 7:010d}"
     return f"{folder}/{folder}_{190 + _STEP * picture:05d}.jpg"
 

@@ -1,9 +1,9 @@
-"""Writing avatars out as FER-2013 lies on people's disks: the table, two Kaggle copies, FER+'s export.
+"""Writing avatars out as FER-2013 lies on subjects' disks: the table, two Kaggle copies, FER+'s export.
 
-The traps, in every form: a training picture again in a test part, once to the byte and once saved again as
-JPEG of quality 75; a picture that is black all over. In the table: a line with a pixel too few, a line with
+The traps, in every form: a training image again in a test part, once to the byte and once saved again as
+JPEG of quality 75; an image that is black all over. In the table: a line with a pixel too few, a line with
 emotion 7, a blank line. In the folders: a truncated JPEG, a file name with blanks and brackets, a file that
-is no picture. In FER+: pictures without a majority, with a vote for "not a face" or without a line in the
+is no image. In FER+: images without a majority, with a vote for "not a face" or without a line in the
 table, and a line without a file name.
 """
 
@@ -40,15 +40,15 @@ def write(
     generation: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Write each person in seven expressions.
+    """Write each subject in seven expressions.
 
     Args:
         out: an empty or new folder.
-        identities: how many people, 5 or more.
-        size: side of the pictures in pixels; the form "csv" has 48 and nothing else.
+        identities: how many subjects, 5 or more.
+        size: side of the images in pixels; the form "csv" has 48 and nothing else.
         seed: of the avatar family.
         generation: "csv", "folder" (train, test), "images" (images/train, images/validation) or "fer+".
-        progress: called with (done, total, what) after each person.
+        progress: called with (done, total, what) after each subject.
 
     Returns:
         ``out``, to be given to ``fesbench data prepare fer2013 --from``.
@@ -72,7 +72,7 @@ def write(
 
 
 def _planted(pictures: list[WebFace]) -> list[WebFace]:
-    """A copy to the byte, a copy saved again, and a black picture, all in the test part."""
+    """A copy to the byte, a copy saved again, and a black image, all in the test part."""
     first, second = pictures[0], pictures[1]
     return [
         WebFace(first.person, "test", first.label, first.picture),
@@ -126,7 +126,7 @@ def _write_votes(out: Path, pictures: list[WebFace]) -> None:
 
 
 def _votes(label: str, k: int) -> Iterator[int]:
-    """Ten votes: 8 of them for the label; every seventh picture 5 to 5, every tenth with one "not a face"."""
+    """Ten votes: 8 of them for the label; every seventh image 5 to 5, every tenth with one "not a face"."""
     votes = dict.fromkeys(_VOTES, 0)
     other = "contempt" if label != "contempt" else "neutral"
     votes[label], votes[other] = (5, 5) if k % 7 == 6 else (8, 2)

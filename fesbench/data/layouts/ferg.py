@@ -44,7 +44,7 @@ def write(
         out: an empty or new folder; FERG_DB_256 is made in it.
         identities: how many characters, 1 to 6.
         images: of each character and expression.
-        size: side of the pictures in pixels; FERG-DB's are 256.
+        size: side of the images in pixels; FERG-DB's are 256.
         seed: of the avatar family.
         generation: "plain", the only one known.
         progress: called with (done, total, what) after each character and expression.
@@ -58,7 +58,7 @@ def write(
     if not 1 <= identities <= PEOPLE:
         raise DataError(f"a folder like FERG-DB holds 1 to {PEOPLE} characters, not {identities}")
     if images < 1:
-        raise DataError(f"each character and expression needs a picture or more, not {images}")
+        raise DataError(f"each character and expression needs an image or more, not {images}")
     check(size, 32, 1024, generation, GENERATIONS)
     root = empty_folder(out) / ROOT
     cells = [(k, who, what) for k, who in enumerate(list(CHARACTERS)[:identities]) for what in EXPRESSIONS]
@@ -69,7 +69,7 @@ def write(
         ):
             write_png(folder / f"{who}_{what}_{number}.png", picture)
         if progress is not None:
-            progress(done, len(cells), "writing FERG-DB pictures")
+            progress(done, len(cells), "writing FERG-DB images")
     last = f"{cells[-1][1]}_{EXPRESSIONS[-1]}"
     (root / cells[-1][1] / last / f"{last}_100.png").touch()
     write_junk(root)

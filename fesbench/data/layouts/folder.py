@@ -1,8 +1,8 @@
-"""Writing avatars out as people lay out pictures of their own, with the oddities of such folders.
+"""Writing avatars out as subjects lay out images of their own, with the oddities of such folders.
 
 The traps of the tree: folder names in other spellings, a part above some expressions, endings in capitals, a
-file name without "_", an empty file, a text file and desktop droppings between the pictures. Those of the
-table: a byte-order mark, other spellings, no value in some cells, a picture that it does not name.
+file name without "_", an empty file, a text file and desktop droppings between the images. Those of the
+table: a byte-order mark, other spellings, no value in some cells, an image that it does not name.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GENERATIONS = ("tree", "csv")
 PEOPLE = 16
 
 SPELLINGS = ("Neutral", "angry", "Contempt", "disgusted", "afraid", "Happy", "sad", "surprised")
-"""How people call `EXPRESSIONS`, in their order."""
+"""How subjects call `EXPRESSIONS`, in their order."""
 
 _TAKES = 2
 
@@ -43,16 +43,16 @@ def write(
     generation: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Write each person in eight expressions and two takes.
+    """Write each subject in eight expressions and two takes.
 
     Args:
         out: an empty or new folder.
-        identities: how many people.
-        size: side of the pictures in pixels; dlib finds no face below about 100.
+        identities: how many subjects.
+        size: side of the images in pixels; dlib finds no face below about 100.
         seed: of the avatar family.
         generation: "tree" (a folder an expression) or "csv" (``manifest.csv`` beside ``images``, with action
             units and landmarks).
-        progress: called with (done, total, what) after each person.
+        progress: called with (done, total, what) after each subject.
 
     Returns:
         ``out``, to be given to ``fesbench data prepare folder --from``.
@@ -66,7 +66,7 @@ def write(
     if generation not in GENERATIONS:
         raise DataError(f"generation must be one of {', '.join(GENERATIONS)}, not '{generation}'")
     if identities < 1:
-        raise DataError(f"a folder holds 1 person or more, not {identities}")
+        raise DataError(f"a folder holds 1 subject or more, not {identities}")
     out = empty_folder(out)
     lines: list[list[object]] = []
     for who in range(identities):
@@ -79,7 +79,7 @@ def write(
         else:
             lines += _write_images(out, specs, batch)
         if progress is not None:
-            progress((who + 1) * len(specs), identities * len(specs), "writing a folder of pictures")
+            progress((who + 1) * len(specs), identities * len(specs), "writing a folder of images")
     if generation == "tree":
         _plant(out)
     else:
@@ -88,7 +88,7 @@ def write(
 
 
 def person_name(who: int) -> str:
-    """The name of a person in file names: "p000"."""
+    """The name of a subject in file names: "p000"."""
     return f"p{who:03d}"
 
 
@@ -96,7 +96,7 @@ def _write_tree(out: Path, who: int, batch: AvatarBatch) -> None:
     for k, image in enumerate(batch.images):
         take, label = divmod(k, len(EXPRESSIONS))
         stem = f"{person_name(who)}_{take + 1:02d}"
-        # one person has one picture each, named by nothing but the person
+        # one subject has one image each, named by nothing but the subject
         if who == 0 and take == 0:
             stem = person_name(who)
         folder = out / "train" / SPELLINGS[label] if who == 0 else out / SPELLINGS[label]
@@ -108,7 +108,7 @@ def _write_tree(out: Path, who: int, batch: AvatarBatch) -> None:
 
 def _plant(out: Path) -> None:
     for name, content in (
-        ("notes.txt", b"Where the pictures are from.\n"),
+        ("notes.txt", b"Where the images are from.\n"),
         (f"{SPELLINGS[0]}/empty_01.png", b""),
         (f"{SPELLINGS[0]}/Thumbs.db", b"\0"),
         (".DS_Store", b"\0\0\0\1Bud1"),

@@ -1,7 +1,7 @@
 """Writing avatars out as FER-2013 and MMAFEDB beside each other; the second contains the first.
 
 See `fesbench.data.layouts.fer2013` and `fesbench.data.layouts.mmafedb` for the traps of each. With FER-2013
-as folders, every second of its pictures that MMAFEDB holds is the same file to the byte; as a table, all of
+as folders, every second of its images that MMAFEDB holds is the same file to the byte; as a table, all of
 them are copies that only a perceptual hash finds.
 """
 
@@ -25,15 +25,15 @@ def write(
     generation: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Write both sets; a third of the people are in both.
+    """Write both sets; a third of the subjects are in both.
 
     Args:
         out: an empty or new folder.
-        identities: how many people in all, 15 or more.
-        size: side of the pictures in pixels; FER-2013's table has 48 and nothing else.
+        identities: how many subjects in all, 15 or more.
+        size: side of the images in pixels; FER-2013's table has 48 and nothing else.
         seed: of the avatar family.
         generation: FER-2013's form, "csv" or "folder".
-        progress: called with (done, total, what) after each person of a set.
+        progress: called with (done, total, what) after each subject of a set.
 
     Returns:
         ``out``, to be given to ``fesbench data prepare fuse --from``.

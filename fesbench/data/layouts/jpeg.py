@@ -1,4 +1,4 @@
-"""Writing pictures as JPEG, for layouts whose owners do."""
+"""Writing images as JPEG, for layouts whose owners do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUALITY = 95
 
 
 def write_jpeg(path: Path, image: np.ndarray) -> None:
-    """Write a uint8 picture, (H, W, 3) RGB or (H, W) gray, as JPEG; folders are made.
+    """Write a uint8 image, (H, W, 3) RGB or (H, W) gray, as JPEG; folders are made.
 
     Raises:
         DataError: the disk is full or the folder not writable.

@@ -1,7 +1,7 @@
 """Writing avatars out as KDEF is laid out, so that its adapter can be tried.
 
-The traps: two sessions of one person under two names, profiles where no face is found, the two misnamed
-files (AF31V, AM31H), averaged faces in a folder beside (with a misnamed one too), an all-black picture, and
+The traps: two sessions of one subject under two names, profiles where no face is found, the two misnamed
+files (AF31V, AM31H), averaged faces in a folder beside (with a misnamed one too), an all-black image, and
 ``.DS_Store`` files.
 """
 
@@ -25,17 +25,17 @@ PEOPLE = 12
 
 DEGREES = {"S": 0, "HL": -45, "HR": 45, "FL": -90, "FR": 90}
 BLACK = ("F01", "B", "ANFR")
-"""The picture that is all black: person, session, expression and side."""
+"""The image that is all black: subject, session, expression and side."""
 
 _NUMBERS = (1, 31, *range(2, 31), *range(32, 36))
-"""31 comes early, so that the misnamed files of its people are there in a small folder too."""
+"""31 comes early, so that the misnamed files of its subjects are there in a small folder too."""
 
 
 def people(count: int, seed: int = 0) -> list[tuple[int, str]]:
-    """(Avatar, "F01") of so many people.
+    """(Avatar, "F01") of so many subjects.
 
     Raises:
-        DataError: more people than KDEF has (70), or none.
+        DataError: more subjects than KDEF has (70), or none.
     """
     roles = {
         sex: [f"{letter}{number:02d}" for number in _NUMBERS]
@@ -53,18 +53,18 @@ def write(
     generation: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
-    """Write avatars in KDEF's layout: 70 pictures a person.
+    """Write avatars in KDEF's layout: 70 images a subject.
 
-    One rendered picture gives the five sides; see `fesbench.data.layouts.pictures.seen_from`.
+    One rendered image gives the five sides; see `fesbench.data.layouts.images.seen_from`.
 
     Args:
         out: an empty or new folder.
-        identities: how many people, 1 to 70.
-        size: width of the pictures in pixels, 64 to 562 (KDEF's own); they are 762 / 562 times as high.
+        identities: how many subjects, 1 to 70.
+        size: width of the images in pixels, 64 to 562 (KDEF's own); they are 762 / 562 times as high.
         seed: of the avatar family.
-        generation: "plain" (a folder for each person and session), "archive" (below the archive's folders,
+        generation: "plain" (a folder for each subject and session), "archive" (below the archive's folders,
             with averaged faces beside them) or "flat" (no folders).
-        progress: called with (done, total, what) after each person.
+        progress: called with (done, total, what) after each subject.
 
     Returns:
         ``out``, to be given to ``fesbench data prepare kdef --from``.
@@ -79,7 +79,7 @@ def write(
     for done, (identity, name) in enumerate(cast_list, 1):
         _write_person(root, identity, name, size, seed, flat=generation == "flat")
         if progress is not None:
-            progress(done, identities, "writing KDEF people")
+            progress(done, identities, "writing KDEF subjects")
     if generation == "archive":
         _write_averages(out / AVERAGES, size, seed)
     write_junk(root)
@@ -104,7 +104,7 @@ def _write_person(root: Path, identity: int, name: str, size: int, seed: int, *,
 
 
 def _write_averages(folder: Path, size: int, seed: int) -> None:
-    """Pixel means of four people, named like the averaged faces of the archive."""
+    """Pixel means of four subjects, named like the averaged faces of the archive."""
     from fesbench.data.avatars.rendering import AvatarSpec, render
 
     batch = render([AvatarSpec(who, expression="fear") for who in range(4)], size, seed=seed)

@@ -1,9 +1,9 @@
-"""Writing avatars out as MMAFEDB lies on people's disks, with FER-2013's pictures in it.
+"""Writing avatars out as MMAFEDB lies on subjects' disks, with FER-2013's images in it.
 
-A third of the people are those of the layout of FER-2013, in the same parts and pictures, as the real set
+A third of the subjects are those of the layout of FER-2013, in the same parts and images, as the real set
 almost certainly has them: every second of these files is FER-2013's to the byte, the others are saved again
-in color with JPEG quality 75. Further traps: a training picture again in the test part, to the byte; a black
-picture; a file name with blanks and brackets; a truncated JPEG; an empty file; a file that is no picture.
+in color with JPEG quality 75. Further traps: a training image again in the test part, to the byte; a black
+image; a file name with blanks and brackets; a truncated JPEG; an empty file; a file that is no image.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def write(
     generation: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Write each person in seven expressions.
+    """Write each subject in seven expressions.
 
     Args:
         out: an empty or new folder.
-        identities: how many people, 15 or more; the first third are those of FER-2013's layout.
-        size: side of the pictures in pixels.
+        identities: how many subjects, 15 or more; the first third are those of FER-2013's layout.
+        size: side of the images in pixels.
         seed: of the avatar family.
         generation: "plain" (below a folder MMAFEDB) or "bare" (train, valid and test in ``out``).
-        progress: called with (done, total, what) after each person.
+        progress: called with (done, total, what) after each subject.
 
     Returns:
         ``out``, to be given to ``fesbench data prepare mmafedb --from``.
@@ -77,5 +77,5 @@ def write(
 
 
 def _saved_again(picture: np.ndarray) -> bytes:
-    """In color, as the real set has FER-2013's pictures, and smaller."""
+    """In color, as the real set has FER-2013's images, and smaller."""
     return jpeg(np.repeat(picture[..., None], 3, axis=2), COPY_QUALITY)

@@ -1,8 +1,8 @@
 """Writing avatars out as MUG's posed part is laid out, so that its adapter can be tried.
 
 The traps: the apex in the middle of a take, takes whose first frame is not 0000, several takes of one
-person and expression, neutral as a folder, takes that nobody should use ("take001end", "take001nsg"), the
-session level that some copies have (named like the person), ``.DS_Store`` files, and a picture of the part
+subject and expression, neutral as a folder, takes that nobody should use ("take001end", "take001nsg"), the
+session level that some copies have (named like the subject), ``.DS_Store`` files, and an image of the part
 that was induced by a video (how that part is laid out is not known; here it lies outside of the
 expressions' folders).
 """
@@ -29,10 +29,10 @@ _LEAST = 9
 
 
 def takes_of(person: int) -> Iterator[tuple[str, str, int]]:
-    """A person's takes: folder "happiness/take000", what is shown, and the avatar's take.
+    """A subject's takes: folder "happiness/take000", what is shown, and the avatar's take.
 
     Args:
-        person: from 0.
+        subject: from 0.
     """
     for k, label in enumerate(POSED):
         yield f"{label}/take000", label, k
@@ -63,12 +63,12 @@ def write(
 
     Args:
         out: an empty or new folder.
-        identities: how many people, 1 to 86.
+        identities: how many subjects, 1 to 86.
         frames: of a take, 9 or more (MUG's have 50 to 160).
-        size: side of the pictures in pixels, 64 to 896.
+        size: side of the images in pixels, 64 to 896.
         seed: of the avatar family.
         generation: "plain", or "sessions" with one more level of folders.
-        progress: called with (done, total, what) after each person.
+        progress: called with (done, total, what) after each subject.
 
     Returns:
         ``out``, to be given to ``fesbench data prepare mug --from``.
@@ -78,7 +78,7 @@ def write(
     """
     generation = check(size, 64, 896, generation, GENERATIONS)
     if not 1 <= identities <= RECORDED:
-        raise DataError(f"a folder of this layout holds 1 to {RECORDED} people, not {identities}")
+        raise DataError(f"a folder of this layout holds 1 to {RECORDED} subjects, not {identities}")
     if frames < _LEAST:
         raise DataError(f"a take needs {_LEAST} frames or more, not {frames}")
     out = empty_folder(out)
@@ -90,7 +90,7 @@ def write(
             for number, picture in enumerate(_take(k, expression, take, frames, size, seed)):
                 write_jpeg(folder / path / f"img_{first + number:04d}.jpg", picture)
         if progress is not None:
-            progress(k + 1, identities, "writing MUG people")
+            progress(k + 1, identities, "writing MUG subjects")
     write_jpeg(out / "induced" / "001" / "img_0000.jpg", _take(0, "happiness", 8, _LEAST, size, seed)[4])
     write_junk(out / ROOT, out / ROOT / "001")
     return out

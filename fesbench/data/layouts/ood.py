@@ -1,9 +1,9 @@
 """Writing avatars out as a folder of celebrities, portraits, statues and avatars that somebody gathered.
 
 The embedded styles stand for the domains: snapshots for celebrities, paintings for portraits, statues, and
-cartoons for avatars. The people are none that the other layouts show. The traps: most pictures lie without a
-declared expression, some in folders of expressions; one person has two pictures; a folder that names no
-expression; a text file among the pictures; rights known for some of the pictures alone.
+cartoons for avatars. The subjects are none that the other layouts show. The traps: most images lie without a
+declared expression, some in folders of expressions; one subject has two images; a folder that names no
+expression; a text file among the images; rights known for some of the images alone.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def write(
     generation: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Write a neutral picture of each person in each domain, and a few expressive ones of the first person.
+    """Write a neutral image of each subject in each domain, and a few expressive ones of the first subject.
 
     Args:
         out: an empty or new folder.
-        identities: how many people a domain; each domain has its own.
-        size: side of the pictures in pixels; dlib finds few faces below 200.
+        identities: how many subjects a domain; each domain has its own.
+        size: side of the images in pixels; dlib finds few faces below 200.
         seed: of the avatar family.
         generation: "plain".
         progress: called with (done, total, what) after each domain.
@@ -61,7 +61,7 @@ def write(
     if generation not in (None, *GENERATIONS):
         raise DataError(f"generation must be {GENERATIONS[0]}, not '{generation}'")
     if identities < 1:
-        raise DataError(f"a domain holds 1 person or more, not {identities}")
+        raise DataError(f"a domain holds 1 subject or more, not {identities}")
     out = empty_folder(out)
     lines = [["image", "url", "license", "expression", "publishable"]]
     per_domain = identities + 1 + len(_EXPRESSIVE)
@@ -76,7 +76,7 @@ def write(
         batch = render(list(specs.values()), size, seed=seed)
         for name, image in zip(specs, batch.images, strict=True):
             write_jpeg(out / name, image)
-        # the plain picture of the first person may be shown and is said to be neutral; the next one's may not
+        # the plain image of the first subject may be shown and is said to be neutral; the next one's may not
         example = f"https://example.org/{domain}"
         lines.append([f"{domain}/n00_1.jpg", f"{example}/0", "CC0 1.0", "neutral", "yes"])
         lines.append([f"{domain}/Happy/n00_3.jpg", f"{example}/3", "unknown", "", "no"])

@@ -2,7 +2,7 @@
 
 The traps: the two cameras' folders with the same names inside, weak and dark light (nearly black for the
 visible camera), sequences of different lengths without a neutral class, ``.DS_Store`` files, three
-generations of outer folders, and cropped versions of the pictures beside the original ones.
+generations of outer folders, and cropped versions of the images beside the original ones.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _BRIGHTNESS = {"Strong": 1.0, "Weak": 0.25, "Dark": 0.04}
 
 
 def person_names(count: int) -> tuple[str, ...]:
-    """Names for people, drawn from all three sides of the usual split, so that a small folder serves it:
+    """Names for subjects, drawn from all three sides of the usual split, so that a small folder serves it:
     "P001", "P073", "P065", "P002", ...
 
     Raises:
-        DataError: more people than Oulu-CASIA has (80).
+        DataError: more subjects than Oulu-CASIA has (80).
     """
     if not 1 <= count <= MOST:
-        raise DataError(f"a folder of this layout holds 1 to {MOST} people, not {count}")
+        raise DataError(f"a folder of this layout holds 1 to {MOST} subjects, not {count}")
     numbers = [n for k in range(8) for n in (3 * k + 1, 73 + k, 65 + k, 3 * k + 2, 3 * k + 3)]
     return tuple(f"P{number:03d}" for number in (*numbers, *range(25, 65)))[:count]
 
@@ -61,16 +61,16 @@ def write(
     generation: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
-    """Write avatars in Oulu-CASIA's layout: six sequences a person, for each camera and light.
+    """Write avatars in Oulu-CASIA's layout: six sequences a subject, for each camera and light.
 
     Args:
         out: an empty or new folder.
-        identities: how many people, 1 to 80.
+        identities: how many subjects, 1 to 80.
         frames: of the shortest sequences, 6 or more; others have one or two more.
         size: side of the rendered square in pixels, 64 to 240; it is set into a 320 x 240 frame.
         seed: of the avatar family.
         generation: which outer folders.
-        progress: called with (done, total, what) after each sequence of pictures.
+        progress: called with (done, total, what) after each sequence of images.
 
     Returns:
         ``out``, to be given to ``fesbench data prepare oulu-casia --from``.

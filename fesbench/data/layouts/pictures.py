@@ -1,4 +1,4 @@
-"""What layouts of picture files share: camera frames, views from the side, who plays whom."""
+"""What layouts of image files share: camera frames, views from the side, who plays whom."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_junk(*folders: Path) -> None:
 
 
 def in_frame(face: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Set a square picture into a larger camera frame: the wall goes on above, clothes and wall beside it.
+    """Set a square image into a larger camera frame: the wall goes on above, clothes and wall beside it.
 
     Args:
         face: uint8 (S, S, 3), S at most ``width`` and ``height``.
@@ -49,7 +49,7 @@ def seen_from(face: np.ndarray, degrees: int) -> np.ndarray:
 
     Args:
         face: uint8 (S, S, 3).
-        degrees: -90 to 90; 0 gives the picture itself, negative ones darken the left side.
+        degrees: -90 to 90; 0 gives the image itself, negative ones darken the left side.
 
     Returns:
         uint8 (S, S, 3).
@@ -70,24 +70,24 @@ def seen_from(face: np.ndarray, degrees: int) -> np.ndarray:
 
 
 def cast(roles: Mapping[str, Sequence[str]], count: int, seed: int) -> list[tuple[int, str]]:
-    """Avatars for a data set's people, so that the sexes agree.
+    """Avatars for a data set's subjects, so that the sexes agree.
 
     Args:
-        roles: names of people by sex ("female", "male"), in the order in which they are given away.
-        count: how many people.
+        roles: names of subjects by sex ("female", "male"), in the order in which they are given away.
+        count: how many subjects.
         seed: of the avatar family.
 
     Returns:
         (identity of the avatar, name), in the order of the avatars.
 
     Raises:
-        DataError: more people than there are names, or none.
+        DataError: more subjects than there are names, or none.
     """
     from fesbench.data.avatars import attributes
 
     most = sum(map(len, roles.values()))
     if not 1 <= count <= most:
-        raise DataError(f"a folder of this layout holds 1 to {most} people, not {count}")
+        raise DataError(f"a folder of this layout holds 1 to {most} subjects, not {count}")
     left = {sex: list(names) for sex, names in roles.items()}
     chosen: list[tuple[int, str]] = []
     identity = 0

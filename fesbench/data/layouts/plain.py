@@ -69,12 +69,12 @@ def write_plain(
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
-    """Write avatars as files: each person in eight expressions and two takes; see `export_images`.
+    """Write avatars as files: each subject in eight expressions and two takes; see `export_images`.
 
     Args:
         out: an empty or new folder.
-        identities: how many people.
-        size: side of the pictures in pixels.
+        identities: how many subjects.
+        size: side of the images in pixels.
         seed: of the avatar family.
         progress: called with (done, total, what) after each chunk.
 

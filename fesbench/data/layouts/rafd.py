@@ -2,7 +2,7 @@
 
 The traps: children whose "ethnicity" is Kid, model numbers with gaps, profile angles where no face is
 found, gazes and angles beside the expressions, ``.DS_Store`` files, and the files sorted into folders by
-expression, as users of StarGAN do. Sixty-seven people have exactly RaFD's groups and sexes.
+expression, as users of StarGAN do. Sixty-seven subjects have exactly RaFD's groups and sexes.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ GROUPS = {
     "female": (*("Caucasian", "Kid") * 6, *("Caucasian",) * 13),
     "male": (*("Caucasian", "Moroccan", "Kid") * 4, *("Caucasian", "Moroccan") * 14, *("Caucasian",) * 2),
 }
-"""The groups of RaFD's people by sex; who comes first is ours."""
+"""The groups of RaFD's subjects by sex; who comes first is ours."""
 
 
 def people(count: int, seed: int = 0) -> list[tuple[int, str]]:
-    """(Avatar, "28_Caucasian_male") of so many people, by ascending model number.
+    """(Avatar, "28_Caucasian_male") of so many subjects, by ascending model number.
 
     Raises:
-        DataError: more people than RaFD has (67), or none.
+        DataError: more subjects than RaFD has (67), or none.
     """
     roles = {sex: [f"{group}_{sex}" for group in groups] for sex, groups in GROUPS.items()}
     chosen = cast(roles, count, seed)
@@ -46,19 +46,19 @@ def write(
     generation: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
-    """Write avatars in RaFD's layout: 120 pictures a person.
+    """Write avatars in RaFD's layout: 120 images a subject.
 
-    One rendered picture stands for the moment that five cameras took at once; see
-    `fesbench.data.layouts.pictures.seen_from` for the cameras beside the face. Where eyes should look aside
+    One rendered image stands for the moment that five cameras took at once; see
+    `fesbench.data.layouts.images.seen_from` for the cameras beside the face. Where eyes should look aside
     the avatars look ahead: only the take differs.
 
     Args:
         out: an empty or new folder.
-        identities: how many people, 1 to 67.
-        size: width of the pictures in pixels, 64 to 681 (RaFD's own); they are 1024 / 681 times as high.
+        identities: how many subjects, 1 to 67.
+        size: width of the images in pixels, 64 to 681 (RaFD's own); they are 1024 / 681 times as high.
         seed: of the avatar family.
         generation: "flat", or "by-expression" with a folder for each.
-        progress: called with (done, total, what) after each person.
+        progress: called with (done, total, what) after each subject.
 
     Returns:
         ``out``, to be given to ``fesbench data prepare rafd --from``.
@@ -72,7 +72,7 @@ def write(
     for done, (identity, name) in enumerate(cast_list, 1):
         _write_person(out, identity, name, size, seed, sort=generation == "by-expression")
         if progress is not None:
-            progress(done, identities, "writing RaFD people")
+            progress(done, identities, "writing RaFD subjects")
     write_junk(out)
     return out
 

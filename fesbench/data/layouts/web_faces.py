@@ -1,4 +1,4 @@
-"""The pictures that the layouts of FER-2013 and MMAFEDB share: gray, small, each person in one part only."""
+"""The images that the layouts of FER-2013 and MMAFEDB share: gray, small, each subject in one part only."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ USUAL_QUALITY, COPY_QUALITY = 95, 75
 """JPEG qualities: of the sets' files, and of a copy that somebody saved again."""
 
 PARTS = ("train", "train", "train", "validation", "test")
-"""Person k is in part k mod 5 of these."""
+"""Subject k is in part k mod 5 of these."""
 
 
 @dataclass(frozen=True)
 class WebFace:
-    """One picture.
+    """One image.
 
     Attributes:
-        person: which avatar.
+        subject: which avatar.
         part: "train", "validation" or "test".
         label: the sets' own spelling of the expression ("happy").
-        picture: uint8 (size, size), gray.
+        image: uint8 (size, size), gray.
     """
 
     person: int
@@ -41,20 +41,20 @@ def check_request(identities: int, size: int, least: int, generation: str, known
     """Refuse what cannot be written.
 
     Raises:
-        DataError: too few people, a size out of its range, an unknown generation.
+        DataError: too few subjects, a size out of its range, an unknown generation.
     """
     if generation not in known:
         raise DataError(f"generation must be one of {', '.join(known)}, not '{generation}'")
     if identities < least:
         raise DataError(
-            f"this layout needs {least} people or more, to have some in each part, not {identities}"
+            f"this layout needs {least} subjects or more, to have some in each part, not {identities}"
         )
     if not 16 <= size <= 1024:
-        raise DataError(f"pictures must be 16 to 1024 pixels wide, not {size}")
+        raise DataError(f"images must be 16 to 1024 pixels wide, not {size}")
 
 
 def faces(people: Sequence[int], size: int, seed: int, progress: Progress | None = None) -> Iterator[WebFace]:
-    """Each person in seven expressions, each of which was taken somewhere else, as web pictures are."""
+    """Each subject in seven expressions, each of which was taken somewhere else, as web images are."""
     from fesbench.data.avatars.rendering import AvatarSpec, render
 
     for done, who in enumerate(people, 1):
@@ -77,7 +77,7 @@ def gray(image: np.ndarray) -> np.ndarray:
 
 
 def jpeg(picture: np.ndarray, quality: int = USUAL_QUALITY) -> bytes:
-    """A JPEG file of a uint8 picture, (H, W) or (H, W, 3)."""
+    """A JPEG file of a uint8 image, (H, W) or (H, W, 3)."""
     from PIL import Image
 
     stream = io.BytesIO()
@@ -86,7 +86,7 @@ def jpeg(picture: np.ndarray, quality: int = USUAL_QUALITY) -> bytes:
 
 
 def through_jpeg(picture: np.ndarray) -> np.ndarray:
-    """A gray picture after it was saved again with `COPY_QUALITY`."""
+    """A gray image after it was saved again with `COPY_QUALITY`."""
     from PIL import Image
 
     return np.array(Image.open(io.BytesIO(jpeg(picture, COPY_QUALITY))))

@@ -1,4 +1,4 @@
-"""Disjoint splits: people go to one side, their images follow. Who is unknown is a person for each image."""
+"""Disjoint splits: subjects go to one side, images follow. Who is unknown is a subject for each image."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Split:
 
     @property
     def hash(self) -> str:
-        """Sha256 (hex) of the sorted assignment: equal exactly where every person has the same side."""
+        """Sha256 (hex) of the sorted assignment: equal exactly where every subject has the same side."""
         assignment = sorted((identity, name) for name in SIDES for identity in self.side(name))
         return hashlib.sha256(json.dumps(assignment).encode()).hexdigest()
 
@@ -66,33 +66,33 @@ class Split:
 
 
 def position(identity: str, seed: int) -> float:
-    """Where a person stands in [0, 1), from nothing but its name: sha256 of "seed:identity" as a number."""
+    """Where a subject stands in [0, 1), from nothing but its name: sha256 of "seed:identity" as a number."""
     digest = hashlib.sha256(f"{seed}:{identity}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def side_by_hash(identity: str, *, seed: int, validation: float, test: float) -> str:
-    """The side of one person by its `position`.
+    """The side of one subject by its `position`.
 
     Below ``test`` it is tested, below ``test + validation`` it validates, else it trains. A larger fraction
-    therefore only adds people to a side, and another person in the data moves nobody.
+    therefore only adds subjects to a side, and another subject in the data moves nobody.
     """
     place = position(identity, seed)
     return "test" if place < test else "validation" if place < test + validation else "train"
 
 
 def fold_by_hash(identity: str, *, seed: int, folds: int) -> int:
-    """The fold of one person by its `position`: the same number decides hold-out and folds, so that the
-    people of a 10 % hold-out are those of fold 0 of ten.
+    """The fold of one subject by its `position`: the same number decides hold-out and folds, so that the
+    subjects of a 10 % hold-out are those of fold 0 of ten.
     """
     return int(position(identity, seed) * folds)
 
 
 def split_by_hash(identities: Iterable[str], *, seed: int, validation: float, test: float) -> Split:
-    """Split real people by hash thresholds; the order and repetitions of ``identities`` do not matter.
+    """Split real subjects by hash thresholds; the order and repetitions of ``identities`` do not matter.
 
     Raises:
-        DataError: fractions that leave nobody to train on, or a side that should have people has none.
+        DataError: fractions that leave nobody to train on, or a side that should have subjects has none.
     """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise DataError(f"validation {validation} and test {test} must be fractions that sum to less than 1")
@@ -103,29 +103,29 @@ def split_by_hash(identities: Iterable[str], *, seed: int, validation: float, te
     for name in SIDES:
         if wanted[name] > 0 and not split.side(name):
             raise DataError(
-                f"of {len(people)} people the hash split (seed {seed}) puts nobody into {name}; "
-                "bring more people or use another split seed"
+                f"of {len(people)} subjects the hash split (seed {seed}) puts nobody into {name}; "
+                "bring more subjects or use another split seed"
             )
     return split
 
 
 def split_by_fold(fold_of: Mapping[str, int], fold: int) -> Split:
-    """Test one fold, validate on the next that has people, train on the others.
+    """Test one fold, validate on the next that has subjects, train on the others.
 
     Args:
-        fold_of: every person's fold.
+        fold_of: every subject's fold.
         fold: the one to test.
 
     Returns:
         A split whose test side is empty where nobody is in that fold.
 
     Raises:
-        DataError: fewer than three folds have people.
+        DataError: fewer than three folds have subjects.
     """
     used = sorted(set(fold_of.values()))
     if len(used) < 3:
         raise DataError(
-            f"only {len(used)} of the folds have people; a k-fold split needs three, to test, validate, train"
+            f"only {len(used)} of the folds have subjects; k-fold splits need three, to test, validate, train"
         )
     following = next((other for other in used if other > fold), used[0])
     sides = {fold: "test", following: "validation"}
@@ -133,22 +133,22 @@ def split_by_fold(fold_of: Mapping[str, int], fold: int) -> Split:
 
 
 def split_of(sides: Mapping[str, str]) -> Split:
-    """The split of a mapping from person to side; people with another side than the three take no part."""
+    """The split of a mapping from subject to side; subjects with another side than the three take no part."""
     return Split(**{name: frozenset(who for who, side in sides.items() if side == name) for name in SIDES})
 
 
 def split_by_index(identities_in_order: Sequence[str], *, train: int, validation: int, test: int) -> Split:
-    """Split by position: the first ``train`` people train, the next validate, the next are tested.
+    """Split by position: the first ``train`` subjects train, the next validate, the next are tested.
 
     Raises:
-        DataError: there are fewer people than that, or a name stands twice.
+        DataError: there are fewer subjects than that, or a name stands twice.
     """
     order = list(identities_in_order)
     if len(set(order)) != len(order):
         raise DataError("an identity stands twice in the order to split; give each once")
     if len(order) < train + validation + test:
         raise DataError(
-            f"the split asks for {train} + {validation} + {test} people and the data has {len(order)}; "
+            f"the split asks for {train} + {validation} + {test} subjects and the data has {len(order)}; "
             "prepare more identities or ask for fewer"
         )
     ends = np.cumsum([train, validation, test])
@@ -160,7 +160,7 @@ def split_by_index(identities_in_order: Sequence[str], *, train: int, validation
 
 
 def split_table(manifest: Manifest, split: Split) -> pd.DataFrame:
-    """Images and people by expression and side.
+    """Images and subjects by expression and side.
 
     Returns:
         One row an expression (in order of first appearance; "(unlabelled)" where there is no label), columns

@@ -1,4 +1,4 @@
-"""Pictures that occur more than once in a data set, under whatever names.
+"""Images that occur more than once in a data set, under whatever names.
 
 160,000 images at 128 px take some minutes on one core, most of them for reading and hashing; the result is
 kept beside the store.
@@ -16,9 +16,9 @@ FILE = f"duplicates@{RULE}.npy"
 
 
 def duplicate_groups(store: AlignedStore, progress: Progress | None = None) -> np.ndarray:
-    """Which images are one picture: the same file, or copies by the rule of `near_duplicates`.
+    """Which images are one image: the same file, or copies by the rule of `near_duplicates`.
 
-    What is a copy of a copy belongs to the group too. Pictures are compared as they lie in the store, after
+    What is a copy of a copy belongs to the group too. Images are compared as they lie in the store, after
     alignment.
 
     Args:
@@ -38,7 +38,7 @@ def duplicate_groups(store: AlignedStore, progress: Progress | None = None) -> n
             return groups
     rows = np.arange(len(store))
     groups = _file_groups(store)
-    # one picture of each file is enough to compare
+    # one image of each file is enough to compare
     once = np.flatnonzero(groups == rows)
     known = looks(store.images, once, progress)
     everything = np.arange(len(once))

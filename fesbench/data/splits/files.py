@@ -1,4 +1,4 @@
-"""Splits as CSV files: written for other people's training code, and read back from theirs."""
+"""Splits as CSV files: written for other subjects's training code, and read back from theirs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def split_frame(manifest: Manifest, side_of: Mapping[str, str]) -> pd.DataFrame:
 
     Args:
         manifest: of the data.
-        side_of: side, or fold, of each person; others are left out.
+        side_of: side, or fold, of each subject; others are left out.
     """
     table = manifest.table[["image", "identity", "expression"]].copy()
     table["side"] = [side_of.get(who, "") for who in table["identity"]]
@@ -34,13 +34,13 @@ def split_frame(manifest: Manifest, side_of: Mapping[str, str]) -> pd.DataFrame:
 
 
 def read_sides(path: Path) -> dict[str, str]:
-    """The side, or the number of the fold, of each person.
+    """The side, or the number of the fold, of each subject.
 
     Args:
         path: a CSV with the columns ``identity`` and ``side``; others are not read.
 
     Raises:
-        DataError: no such file, a missing column, an unknown side, folds beside sides, or a person on two
+        DataError: no such file, a missing column, an unknown side, folds beside sides, or a subject on two
             sides.
     """
     try:
@@ -68,10 +68,10 @@ def _sides(path: Path, reader: csv.DictReader[str]) -> dict[str, str]:
         if sides.setdefault(who, side) != side:
             raise DataError(
                 f"{path}, line {reader.line_num}: identity '{who}' is on {sides[who]} and on {side}; "
-                "give each person one side"
+                "give each subject one side"
             )
     if not sides:
-        raise DataError(f"{path} names nobody; a split has one row a person or an image")
+        raise DataError(f"{path} names nobody; a split has one row a subject or an image")
     if len({side in SIDES for side in sides.values()}) > 1:
         raise DataError(f"{path} has both folds and sides; give {', '.join(SIDES)} or the numbers of folds")
     return sides

@@ -1,7 +1,7 @@
-"""Finding the same person or the same picture on two sides of a split.
+"""Finding the same subject or the same image on two sides of a split.
 
-Three tests: by identity (spellings that differ only in case or blanks are one person), by file hash, and by
-picture (see `near_duplicates`). A fourth is for the eye: `nearest_faces` lists the people of different
+Three tests: by identity (spellings that differ only in case or blanks are one subject), by file hash, and by
+image (see `near_duplicates`). A fourth is for the eye: `nearest_faces` lists the subjects of different
 sides who look most alike to a face model.
 """
 
@@ -36,7 +36,7 @@ class LeakagePair:
         distance: differing bits of the perceptual hashes; 0 for the exact kinds.
     """
 
-    kind: Literal["identity", "file", "picture"]
+    kind: Literal["identity", "file", "image"]
     first: str
     first_side: str
     second: str
@@ -54,8 +54,8 @@ def check_leakage(
 
     Args:
         manifest: N rows.
-        images: uint8 (N, S, S, 3), the rows' pictures.
-        split: who stands where; people in no side play no part.
+        images: uint8 (N, S, S, 3), the rows' images.
+        split: who stands where; subjects in no side play no part.
         near: most differing bits of 256 between the perceptual hashes of two copies.
 
     Returns:
@@ -82,7 +82,7 @@ def find_leakage(manifest: Manifest, images: np.ndarray, split: Split, near: int
     names = manifest.table["image"].tolist()
     people = [" ".join(str(who).casefold().split()) for who in manifest.table["identity"]]
 
-    def pair(kind: Literal["identity", "file", "picture"], a: int, b: int, distance: int = 0) -> LeakagePair:
+    def pair(kind: Literal["identity", "file", "image"], a: int, b: int, distance: int = 0) -> LeakagePair:
         return LeakagePair(kind, names[a], sides[a], names[b], sides[b], distance)
 
     found = [pair("identity", a, b) for a, b in _shared(people, sides, once=True)]
@@ -91,7 +91,7 @@ def find_leakage(manifest: Manifest, images: np.ndarray, split: Split, near: int
     known = set(exact)
     for a, b, distance in _near_pairs(images, np.array(sides), near):
         if (a, b) not in known:
-            found.append(pair("picture", a, b, distance))
+            found.append(pair("image", a, b, distance))
     return found
 
 
@@ -126,7 +126,7 @@ def _near_pairs(images: np.ndarray, sides: np.ndarray, near: int) -> Iterator[tu
 
 @dataclass(frozen=True)
 class FacePair:
-    """Two people of different sides and the distance of their faces to a face model.
+    """Two subjects of different sides and the distance of their faces to a face model.
 
     Attributes:
         first, second: rows of the store.
@@ -142,9 +142,9 @@ class FacePair:
 
 
 def nearest_faces(store: AlignedStore, split: Split, count: int, features: FaceFeatures) -> list[FacePair]:
-    """The people of different sides who look most alike: one pair of people once, the nearest first.
+    """The subjects of different sides who look most alike: one pair of subjects once, the nearest first.
 
-    One picture of each person is embedded (neutral where there is one), so that the cost goes by people. Near
+    One image of each subject is embedded (neutral where there is one), so that the cost goes by subject. Near
     faces prove nothing by themselves: brothers are near, and so are faces that the model cannot read.
 
     Args:
@@ -174,7 +174,7 @@ def nearest_faces(store: AlignedStore, split: Split, count: int, features: FaceF
 
 
 def _portraits(manifest: Manifest, split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """One row of each person with landmarks who has a side, and the sides."""
+    """One row of each subject with landmarks who has a side, and the sides."""
     side_of = {who: side for side in SIDES for who in split.side(side)}
     usable = np.isfinite(manifest.landmarks).all(axis=(1, 2))
     chosen: dict[str, int] = {}

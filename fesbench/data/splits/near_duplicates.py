@@ -1,12 +1,12 @@
-"""When two pictures are copies of one another: the rule that leakage and duplicates share.
+"""When two images are copies of one another: the rule that leakage and duplicates share.
 
 It finds re-encoded or slightly resized copies in two steps: perceptual hashes (imagehash's ``phash`` with 256
-bits) that differ in few bits give candidates, and the gray pictures of the candidates, 32 pixels wide, must
+bits) that differ in few bits give candidates, and the gray images of the candidates, 32 pixels wide, must
 then agree on average within a few gray levels. The second step is what tells a copy from another avatar in
-the same pose, or another person before the same wall.
+the same pose, or another subject before the same wall.
 
 The usual 64 bits and "at most 2 differ" would not do: at 64 px they call three pairs among 70 avatars (as
-statues) copies. Measured on 210 pictures of these avatars at 64 px: of different people, the nearest differ
+statues) copies. Measured on 210 images of these avatars at 64 px: of different subjects, the nearest differ
 in 22 bits and 5.3 gray levels, and those within 40 bits in 5.9 levels or more; JPEG copies of quality 75
 differ in 16 bits and 1.3 levels at most, of quality 30 in 28 bits (95 % of them) and 2.8 levels; copies that
 went through 32 px in 10 bits and 1.8 levels.
@@ -23,16 +23,16 @@ RULE = 1
 """Version of the rule; another rule, another number."""
 
 NEAR = 32
-"""Most differing bits, of 256, between a picture and its copy."""
+"""Most differing bits, of 256, between an image and its copy."""
 
 SAME_GRAY = 4.0
-"""Largest mean difference, in gray levels of 255, between a picture and its copy at 32 pixels."""
+"""Largest mean difference, in gray levels of 255, between an image and its copy at 32 pixels."""
 
 _HASH_SIDE = 16
 _BITS = _HASH_SIDE**2
 _SMALL = 32
 _READ, _LEFT, _RIGHT = 256, 1024, 8192
-"""Pictures described at a time; rows and columns of the table of distances that is held at a time."""
+"""Images described at a time; rows and columns of the table of distances that is held at a time."""
 
 Progress = Callable[[int, int, str], None]
 """(done, in all, what)."""
@@ -40,11 +40,11 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Looks:
-    """What is compared of n pictures; 2 KiB each.
+    """What is compared of n images; 2 KiB each.
 
     Attributes:
         bits: uint8 (n, 32), the perceptual hashes, packed.
-        small: uint16 (n, 1024), gray pictures at 32 pixels, four times their level.
+        small: uint16 (n, 1024), gray images at 32 pixels, four times their level.
     """
 
     bits: np.ndarray
@@ -52,7 +52,7 @@ class Looks:
 
 
 def looks(images: np.ndarray, rows: np.ndarray, progress: Progress | None = None) -> Looks:
-    """Describe pictures for comparison.
+    """Describe images for comparison.
 
     Args:
         images: uint8 (N, H, W, 3) RGB.
@@ -73,7 +73,7 @@ def looks(images: np.ndarray, rows: np.ndarray, progress: Progress | None = None
         fours = sized.reshape(len(block), _SMALL, 2, _SMALL, 2).sum(axis=(2, 4), dtype=np.uint16)
         small[here] = fours.reshape(len(block), -1)
         if progress is not None:
-            progress(start + len(block), len(rows), "describing pictures")
+            progress(start + len(block), len(rows), "describing images")
     return Looks(bits, small)
 
 
@@ -114,7 +114,7 @@ def copies(
                     differing = (_BITS - product[i[block[k]], j[block[k]]]) / 2
                     yield int(a[k]), int(b[k]), int(differing)
         if progress is not None:
-            progress(min(start + _LEFT, len(left)), len(left), "comparing pictures")
+            progress(min(start + _LEFT, len(left)), len(left), "comparing images")
 
 
 def perceptual_hashes(images: np.ndarray) -> np.ndarray:

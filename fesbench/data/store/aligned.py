@@ -17,7 +17,7 @@ from fesbench.errors import DataError
 SCHEMA = 2
 IMAGES, MANIFEST, INFO, HASHES = "images.npy", "manifest.parquet", "store.json", "hashes.npy"
 FAILED, SHOWN_FAILURES = "failed", 24
-"""Folder of small forms of the first pictures that could not be used, and how many of them at most."""
+"""Folder of small forms of the first images that could not be used, and how many of them at most."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class AlignedStore:
 
     @functools.cached_property
     def files(self) -> str:
-        """Sha256 (hex) over the sorted sha256 of the files used: equal for two people who hold the same."""
+        """Sha256 (hex) over the sorted sha256 of the files used: equal for two labs that hold the same."""
         return files_fingerprint(self.manifest)
 
     @classmethod

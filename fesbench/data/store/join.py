@@ -37,8 +37,8 @@ class Part:
 def join_stores(main: AlignedStore, tested: Sequence[Part], progress: Progress | None = None) -> AlignedStore:
     """The images of several stores in one, built once under ``$FESBENCH_HOME/stores``.
 
-    The names of the tested sets' images, people and sequences begin with "<set>.", so that nobody of them is
-    mistaken for somebody of the main set.
+    The names of the tested sets' images, subjects and sequences begin with "<set>.", so that nobody of them
+    is mistaken for somebody of the main set.
 
     Raises:
         DataError: sizes differ, or a tested set leaves its images in the domain "in".
@@ -69,7 +69,7 @@ def join_stores(main: AlignedStore, tested: Sequence[Part], progress: Progress |
 
 
 def _entries(store: AlignedStore) -> int:
-    """Pictures, and those that could not be used."""
+    """Images, and those that could not be used."""
     return len(store) + len(store.info.get("failures", []))
 
 

@@ -38,12 +38,12 @@ COLUMNS: dict[str, str] = {
 }
 """Column -> pandas dtype. Unknown is "" for text and NaN for ``age``.
 
-``image`` is unique and names the picture inside its data set; ``sha256`` is that of the distributed file (of
-the RGB bytes where a picture is rendered, not distributed); ``expression`` is a vocabulary name, a compound's
+``image`` is unique and names the image inside its data set; ``sha256`` is that of the distributed file (of
+the RGB bytes where an image is rendered, not distributed); ``expression`` is a vocabulary name, a compound's
 name or "" (unlabelled); ``intensity`` is 0 for neutral and in (0, 1] else; ``domain`` is "in" or a style;
-``part`` is the side that the data set's owner puts the picture on ("train", "validation", "test"), "" where
+``part`` is the side that the data set's owner puts the image on ("train", "validation", "test"), "" where
 there is none; ``identity`` begins with "?" where nobody knows who it is (see `UNKNOWN_IDENTITY`);
-``publishable`` says whether the picture may be shown in a report.
+``publishable`` says whether the image may be shown in a report.
 """
 
 DEFAULTS: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Writing a store in constant memory, so that a killed run goes on where it stood.
+"""Writing a store in constant memory, so that a killed run resumes.
 
 While it is written the store is a folder ``<name>.partial`` with two growing files: the images (a .npy whose
 header is patched at the end) and a journal with one line an entry, written after its image. What the journal
@@ -118,7 +118,7 @@ class StoreWriter:
             image: its name.
             reason: why, in words.
             key: why, as one of `fesbench.data.alignment.recipes.REASONS`; they are counted.
-            picture: uint8 (h, w, 3), a small form of it; the first few are kept for a person to look at.
+            image: uint8 (h, w, 3), a small form of it; the first few are kept for a subject to look at.
         """
         nth = self.done - self.rows
         if picture is not None and nth < SHOWN_FAILURES:

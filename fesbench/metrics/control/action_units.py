@@ -1,11 +1,11 @@
 """Control over action units: does the unit that was asked for follow the level, and do the others stay?
 
-Levels are measured by a regressor that was trained on the protocol's training people (extractor
-``au-regressor``). It never saw one unit by itself, so no figure of it reaches 1 even on perfect pictures:
+Levels are measured by a regressor that was trained on the protocol's training subjects (extractor
+``au-regressor``). It never saw one unit by itself, so no figure of it reaches 1 even on perfect images:
 compare methods by it, and do not read it as a percentage. Avatars that really show one unit at four levels
-(20 test people at 64 px, nine units) get: correlation 0.52, monotonicity 0.74, tau 0.78, leakage 0.04; AU17
-alone is not seen at all (tau -0.18), for training people raise the chin in whole expressions only. Figures on
-the task ``action-unit``:
+(20 test subjects at 64 px, nine units) get: correlation 0.52, monotonicity 0.74, tau 0.78, leakage 0.04; AU17
+alone is not seen at all (tau -0.18), for training subjects raise the chin in whole expressions only. Figures
+on the task ``action-unit``:
 
 - ``AU-correlation``: for each requested unit Pearson's r, over its requests, between the requested level and
   the measured one minus the source's (so that the regressor's bias on a face cancels); then the mean over
@@ -16,7 +16,7 @@ the task ``action-unit``:
   tie counting 0; the mean over them.
 - ``AU-leakage``: mean over the other units of |level in the output - level in the source|.
 
-A picture that the regressor cannot read counts as level 0 of every unit.
+An image that the regressor cannot read counts as level 0 of every unit.
 
 Sources: Pumarola et al., *GANimation*, ECCV 2018, section 5 (one unit at several levels); Kendall,
 *A new measure of rank correlation*, Biometrika 30, 1938.
@@ -39,7 +39,7 @@ from fesbench.metrics.base import (
     refusal,
     renamed,
 )
-from fesbench.metrics.inputs import Evidence, FeatureSet, Floats, Rows, Which, checked_rows
+from fesbench.metrics.inputs import FeatureSet, Floats, MetricInputs, Rows, Which, checked_rows
 from fesbench.statistics.intervals import jackknife
 
 REGRESSOR = "au-regressor"
@@ -55,14 +55,14 @@ class ByRegressor(Metric):
         made.card = renamed(made.card, extractor)
         return made
 
-    def levels(self, evidence: Evidence, which: Which) -> tuple[FeatureSet, Floats]:
-        """The regressor's features of a set of pictures and float64 (N, units), 0 where not read.
+    def levels(self, inputs: MetricInputs, which: Which) -> tuple[FeatureSet, Floats]:
+        """The regressor's features of a set of images and float64 (N, units), 0 where not read.
 
         Raises:
             DataError: the evidence does not name as many units as there are columns.
         """
-        found = evidence.feature_set(self.card.extractor, which)
-        names = evidence.columns.get(self.card.extractor, ())
+        found = inputs.feature_set(self.card.extractor, which)
+        names = inputs.columns.get(self.card.extractor, ())
         if len(names) != found.values.shape[1]:
             raise DataError(
                 f"regressor '{self.card.extractor}' gives {found.values.shape[1]} values for {len(names)} "
@@ -70,24 +70,24 @@ class ByRegressor(Metric):
             )
         return found, np.where(found.valid[:, None], found.values, 0.0).astype(np.float64)
 
-    def asked(self, evidence: Evidence, rows: Rows) -> npt.NDArray[np.int64]:
+    def asked(self, inputs: MetricInputs, rows: Rows) -> npt.NDArray[np.int64]:
         """The column of each row's requested unit; -1 where none is asked for or the regressor has none."""
-        names = evidence.columns.get(self.card.extractor, ())
-        if "action_unit" not in evidence.requests:
+        names = inputs.columns.get(self.card.extractor, ())
+        if "action_unit" not in inputs.requests:
             return np.full(len(rows), -1, dtype=np.int64)
         index = {name: column for column, name in enumerate(names)}
-        units = evidence.requests["action_unit"].to_numpy()[rows]
+        units = inputs.requests["action_unit"].to_numpy()[rows]
         return np.array([index.get(f"AU{unit}", -1) for unit in units], dtype=np.int64)
 
-    def refused(self, evidence: Evidence, rows: Rows, columns: npt.NDArray[np.int64]) -> str:
+    def refused(self, inputs: MetricInputs, rows: Rows, columns: npt.NDArray[np.int64]) -> str:
         """Why requests cannot be measured, "" where they can."""
         if not len(rows):
             return "no request has a value"
         if (columns >= 0).all():
             return ""
-        if "action_unit" not in evidence.requests:
+        if "action_unit" not in inputs.requests:
             return "no action unit is asked for"
-        lacking = np.unique(evidence.requests["action_unit"].to_numpy()[rows[columns < 0]])
+        lacking = np.unique(inputs.requests["action_unit"].to_numpy()[rows[columns < 0]])
         named = ", ".join(f"AU{unit}" for unit in lacking if unit > 0)
         return f"the training data does not show {named}" if named else "no action unit is asked for"
 
@@ -107,24 +107,24 @@ class ActionUnitCorrelation(ByRegressor):
         """Kind of correlation and of average."""
         return {"corr": "pearson", "change": "from-source", "avg": "units", "constant": "0", "missing": "0"}
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """The figure, with a delete-one-identity interval."""
-        rows = checked_rows(evidence, rows)
-        (found, levels), (_, before) = (self.levels(evidence, which) for which in ("generated", "source"))
+        rows = checked_rows(inputs, rows)
+        (found, levels), (_, before) = (self.levels(inputs, which) for which in ("generated", "source"))
         n_valid = int(found.valid[rows].sum())
-        signature = self.signature(evidence, n_valid, len(rows), extractor=found.signature)
-        columns = self.asked(evidence, rows)
-        reason = self.refused(evidence, rows, columns)
+        signature = self.signature(inputs, n_valid, len(rows), extractor=found.signature)
+        columns = self.asked(inputs, rows)
+        reason = self.refused(inputs, rows, columns)
         if reason:
             return refusal(self, None, rows, n_valid, signature, reason)
-        wanted = evidence.requests["intensity"].to_numpy(dtype=np.float64)[rows]
+        wanted = inputs.requests["intensity"].to_numpy(dtype=np.float64)[rows]
         if any(np.ptp(wanted[columns == column]) == 0 for column in np.unique(columns)):
             reason = "a correlation needs a unit to be asked for at two levels or more"
             return refusal(self, None, rows, n_valid, signature, reason)
         measured = levels[rows, columns] - before[rows, columns]
         interval = jackknife(
             lambda kept: mean_correlation(wanted[kept], measured[kept], columns[kept]),
-            evidence.clusters[rows],
+            inputs.clusters[rows],
         )
         made = from_interval(self, interval, None, rows, n_valid, signature)
         if made.low is not None and made.high is not None:
@@ -139,18 +139,18 @@ class _Series(ByRegressor):
     def of_series(self, wanted: Floats, measured: Floats) -> float:
         """The figure of one series: requested levels, ascending and different, and the measured ones."""
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean over requests of their series' figure; a series of one level has none."""
-        rows = checked_rows(evidence, rows)
-        found, levels = self.levels(evidence, "generated")
+        rows = checked_rows(inputs, rows)
+        found, levels = self.levels(inputs, "generated")
         n_valid = int(found.valid[rows].sum())
-        signature = self.signature(evidence, n_valid, len(rows), extractor=found.signature)
-        columns = self.asked(evidence, rows)
+        signature = self.signature(inputs, n_valid, len(rows), extractor=found.signature)
+        columns = self.asked(inputs, rows)
         values = np.full(len(rows), np.nan)
-        reason = self.refused(evidence, rows, columns)
+        reason = self.refused(inputs, rows, columns)
         if reason:
             return refusal(self, values, rows, n_valid, signature, reason)
-        table = evidence.requests.iloc[rows]
+        table = inputs.requests.iloc[rows]
         wanted, measured = table["intensity"].to_numpy(dtype=np.float64), levels[rows, columns]
         keys = [key for key in ("identity", "domain", "take", "source") if key in table]
         series = table[[*keys, "action_unit"]].groupby([*keys, "action_unit"], sort=False).indices
@@ -165,7 +165,7 @@ class _Series(ByRegressor):
             return refusal(self, values, rows, n_valid, signature, reason)
         return mean_measurement(
             self,
-            evidence,
+            inputs,
             rows,
             values,
             n_valid=n_valid,
@@ -228,14 +228,14 @@ class ActionUnitLeakage(ByRegressor):
         """What is compared with what."""
         return {"change": "absolute", "avg": "other-units", "missing": "0"}
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean over requests of the mean over the other units."""
-        rows = checked_rows(evidence, rows)
-        (found, made), (_, before) = (self.levels(evidence, which) for which in ("generated", "source"))
+        rows = checked_rows(inputs, rows)
+        (found, made), (_, before) = (self.levels(inputs, which) for which in ("generated", "source"))
         n_valid = int(found.valid[rows].sum())
-        signature = self.signature(evidence, n_valid, len(rows), extractor=found.signature)
-        columns = self.asked(evidence, rows)
-        reason = self.refused(evidence, rows, columns)
+        signature = self.signature(inputs, n_valid, len(rows), extractor=found.signature)
+        columns = self.asked(inputs, rows)
+        reason = self.refused(inputs, rows, columns)
         if not reason and made.shape[1] < 2:
             reason = "the regressor knows one unit alone, so nothing can leak"
         if reason:
@@ -243,7 +243,7 @@ class ActionUnitLeakage(ByRegressor):
         change = np.abs(made[rows] - before[rows])
         own = change[np.arange(len(rows)), columns]
         values = (change.sum(axis=1) - own) / (change.shape[1] - 1)
-        return mean_measurement(self, evidence, rows, values, n_valid=n_valid, signature=signature)
+        return mean_measurement(self, inputs, rows, values, n_valid=n_valid, signature=signature)
 
 
 def mean_correlation(wanted: Floats, measured: Floats, groups: npt.NDArray[np.int64]) -> float:

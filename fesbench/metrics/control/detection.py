@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement
-from fesbench.metrics.inputs import Evidence, Rows, checked_rows
+from fesbench.metrics.inputs import MetricInputs, Rows, checked_rows
 
 
 class FaceNotFound(Metric):
@@ -35,12 +35,12 @@ class FaceNotFound(Metric):
         """What counts."""
         return {"found": "at-least-one"}
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
-        """Mean over the rows; every picture is answered, so that none is left out."""
-        rows = checked_rows(evidence, rows)
-        found = evidence.feature_set(self.card.extractor, "generated")
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
+        """Mean over the rows; every image is answered, so that none is left out."""
+        rows = checked_rows(inputs, rows)
+        found = inputs.feature_set(self.card.extractor, "generated")
         values = 1.0 - found.valid[rows].astype(np.float64)
-        signature = self.signature(evidence, len(rows), len(rows), extractor=found.signature)
+        signature = self.signature(inputs, len(rows), len(rows), extractor=found.signature)
         return mean_measurement(
-            self, evidence, rows, values, n_valid=len(rows), signature=signature, bounds=(0.0, 1.0)
+            self, inputs, rows, values, n_valid=len(rows), signature=signature, bounds=(0.0, 1.0)
         )

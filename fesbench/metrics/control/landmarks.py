@@ -8,12 +8,12 @@ well: it shows the detector's own error, below which no method can be told from 
 
 What is wanted depends on what was granted:
 
-- ``truth``: the true image's landmarks, wherever a label or levels were asked for.
+- ``truth``: the target image's landmarks, wherever a label or levels were asked for.
 - ``driver-motion-on-source``, under ``transfer``: the driver's displacement from the driver's own neutral
   face, turned and scaled onto the source's face and added to the source's landmarks. The driver's landmarks
-  as they stand would ask for the driver's face: of two pictures with the same expression, the one that keeps
-  the source's own proportions would be the worse. The source person's own true image would ask for another
-  performance than the one that was granted. Where the driver has no neutral picture there is no figure.
+  as they stand would ask for the driver's face: of two images with the same expression, the one that keeps
+  the source's own proportions would be the worse. The source subject's own target image would ask for another
+  performance than the one that was granted. Where the driver has no neutral image there is no figure.
 
 Source: Sagonas et al., *300 Faces In-The-Wild Challenge*, ICCV workshops 2013 (inter-ocular normalization by
 the outer eye corners).
@@ -25,7 +25,7 @@ import numpy as np
 
 from fesbench.errors import DataError
 from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal, renamed
-from fesbench.metrics.inputs import Evidence, Floats, Rows, checked_rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
 from fesbench.metrics.motion.landmark_motion import STILL_POINTS
 
 _OUTER_EYES = (36, 45)
@@ -59,35 +59,33 @@ class LandmarkError(Metric):
         """The same with another detector of 68 landmarks."""
         return LandmarkError(extractor)
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean over requests with a detected face and a known target; the others are not valid."""
-        rows = checked_rows(evidence, rows)
-        found = evidence.feature_set(self.card.extractor, "generated")
+        rows = checked_rows(inputs, rows)
+        found = inputs.feature_set(self.card.extractor, "generated")
         if found.values.shape[1] != 136:
             raise DataError(
                 f"{self.card.extractor} gives {found.values.shape[1]} values, not 68 points (x, y)"
             )
-        wanted, reference = targets(evidence)
+        wanted, reference = targets(inputs)
         values = np.full(len(rows), np.nan)
         usable = found.valid[rows] & np.isfinite(wanted[rows]).all(axis=(1, 2))
         points = found.values.reshape(-1, 68, 2).astype(np.float64)
         values[usable] = normalized_error(points[rows[usable]], wanted[rows[usable]])
         n_valid = int(usable.sum())
-        signature = self.signature(
-            evidence, n_valid, len(rows), extractor=found.signature, reference=reference
-        )
+        signature = self.signature(inputs, n_valid, len(rows), extractor=found.signature, reference=reference)
         if not n_valid:
             known = np.isfinite(wanted[rows]).all(axis=(1, 2)).any()
-            reason = "no face is found in any picture" if known else "no landmarks are known to compare with"
+            reason = "no face is found in any image" if known else "no landmarks are known to compare with"
             return refusal(self, values, rows, 0, signature, reason)
-        return mean_measurement(self, evidence, rows, values, n_valid=n_valid, signature=signature)
+        return mean_measurement(self, inputs, rows, values, n_valid=n_valid, signature=signature)
 
 
-def targets(evidence: Evidence) -> tuple[Floats, str]:
+def targets(inputs: MetricInputs) -> tuple[Floats, str]:
     """The wanted landmarks float64 (N, 68, 2), NaN where unknown, and what they are made from."""
-    missing = np.full((len(evidence), 68, 2), np.nan)
-    known = {name: np.asarray(points, dtype=np.float64) for name, points in evidence.landmarks.items()}
-    if "task" in evidence.requests and (evidence.requests["task"] == "transfer").any():
+    missing = np.full((len(inputs), 68, 2), np.nan)
+    known = {name: np.asarray(points, dtype=np.float64) for name, points in inputs.landmarks.items()}
+    if "task" in inputs.requests and (inputs.requests["task"] == "transfer").any():
         parts = [known.get(name, missing) for name in ("source", "driver", "driver-neutral")]
         return transferred(*parts), "driver-motion-on-source"
     return known.get("truth", missing), "truth"
@@ -112,7 +110,7 @@ def transferred(source: Floats, driver: Floats, driver_neutral: Floats) -> Float
     found, still = np.full(source.shape, np.nan), list(STILL_POINTS)
     complete = np.isfinite(source + driver + driver_neutral).all(axis=(1, 2))
     for row in np.flatnonzero(complete):
-        # Head motion between the driver's two pictures is not expression.
+        # Head motion between the driver's two images is not expression.
         settle = fit_similarity(driver[row, still], driver_neutral[row, still])
         moved = driver[row] @ settle[:, :2].T + settle[:, 2] - driver_neutral[row]
         turn = fit_similarity(driver_neutral[row, still], source[row, still])[:, :2]

@@ -1,9 +1,9 @@
 """Diversity: how different are the outputs? Mode collapse has a number here.
 
-    Diversity             = mean over pairs of people, asked for the same, of d(G(x_a, t), G(x_b, t))
-    Diversity-expressions = mean over pairs of requests to one person of d(G(x, s), G(x, t))
+    Diversity             = mean over pairs of subjects, asked for the same, of d(G(x_a, t), G(x_b, t))
+    Diversity-expressions = mean over pairs of requests to one subject of d(G(x, s), G(x, t))
 
-A method that returns one picture has 0. More is not better without end: noise is diverse. The ``real`` row
+A method that returns one image has 0. More is not better without end: noise is diverse. The ``real`` row
 is the measure of what is right. d is the L2 distance of features at unit length, or a pair extractor's
 value: ``Diversity[lpips-alex]`` is the mean pairwise LPIPS of StarGAN v2 and BicycleGAN. On a face model
 Diversity-expressions is ACD-C over expressions, read the other way round.
@@ -19,18 +19,18 @@ import numpy.typing as npt
 from fesbench.metrics.base import Measurement, Metric, MetricCard, from_interval, refusal, renamed
 from fesbench.metrics.common import NEIGHBORS, codes, distance_name, feature_distances, pairs_within
 from fesbench.metrics.identity.acd import EMBEDDING, WithinPerson, request_order
-from fesbench.metrics.inputs import Evidence, Floats, Rows, checked_rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
 from fesbench.statistics.intervals import Interval, jackknife_interval
 
 _SOURCE = "Zhu et al., Toward multimodal image-to-image translation (2017), section 4, mean pairwise distance"
 
 
 class PeopleDiversity(Metric):
-    """Mean distance between the outputs of two people for one request."""
+    """Mean distance between the outputs of two subjects for one request."""
 
     def __init__(self, extractor: str = EMBEDDING) -> None:
         self.card = _card(
-            "Diversity", "distance between people's outputs for one request", extractor, needs=frozenset()
+            "Diversity", "distance between subjects' outputs for one request", extractor, needs=frozenset()
         )
 
     def settings(self) -> dict[str, str]:
@@ -46,28 +46,28 @@ class PeopleDiversity(Metric):
         """The same on other features, or by a pair extractor."""
         return PeopleDiversity(extractor)
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean over all such pairs, with the delete-one-identity interval of a U-statistic."""
-        rows = checked_rows(evidence, rows)
-        asked = codes(evidence, ("target_expression", "second_expression", "action_unit", "intensity"))
-        pairs = pairs_within(asked, request_order(evidence.clusters, evidence), rows)
-        who = evidence.clusters[pairs]
+        rows = checked_rows(inputs, rows)
+        asked = codes(inputs, ("target_expression", "second_expression", "action_unit", "intensity"))
+        pairs = pairs_within(asked, request_order(inputs.clusters, inputs), rows)
+        who = inputs.clusters[pairs]
         pairs = pairs[who[:, 0] != who[:, 1]]
-        distance, found, extractor = feature_distances(evidence, self.card.extractor, pairs)
+        distance, found, extractor = feature_distances(inputs, self.card.extractor, pairs)
         pairs, distance = pairs[found], distance[found]
         n_valid = len(np.unique(pairs))
-        signature = self.signature(evidence, n_valid, len(rows), extractor=extractor)
+        signature = self.signature(inputs, n_valid, len(rows), extractor=extractor)
         if not len(pairs):
-            return refusal(self, None, rows, n_valid, signature, "no two people were asked for the same")
-        interval = pair_interval(distance, evidence.clusters[pairs])
+            return refusal(self, None, rows, n_valid, signature, "no two subjects were asked for the same")
+        interval = pair_interval(distance, inputs.clusters[pairs])
         return from_interval(self, interval, None, rows, n_valid, signature)
 
 
 class ExpressionDiversity(WithinPerson):
-    """Mean distance between the outputs of one person for two requests."""
+    """Mean distance between the outputs of one subject for two requests."""
 
     def __init__(self, extractor: str = EMBEDDING) -> None:
-        title = "distance between a person's outputs for two requests"
+        title = "distance between a subject's outputs for two requests"
         self.card = _card("Diversity-expressions", title, extractor, needs=frozenset({"source"}))
 
     def with_extractor(self, extractor: str) -> ExpressionDiversity:
@@ -78,7 +78,7 @@ class ExpressionDiversity(WithinPerson):
 def pair_interval(distance: Floats, who: npt.NDArray[np.int64]) -> Interval:
     """Mean over pairs with its delete-one-identity jackknife; a distance is never below 0.
 
-    The mean of pairs varies about twice as much with a person as a mean of persons' means would say.
+    The mean of pairs varies about twice as much with a subject as a mean of subjects' means would say.
 
     Args:
         distance: (P,).

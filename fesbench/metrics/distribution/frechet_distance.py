@@ -1,4 +1,4 @@
-"""Distances between the distributions of generated and real pictures: FID, FD-<extractor>.
+"""Distances between the distributions of generated and real images: FID, FD-<extractor>.
 
 Only the 2015 Inception's distance is called FID, under a name of its own for each file and resize; on any
 other extractor it is ``FD-<extractor>``, or by the name that the literature gives it. The reference is the
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from fesbench.errors import DataError
 from fesbench.metrics.base import Measurement, Metric, MetricCard, from_interval, refusal
 from fesbench.metrics.distribution.frechet_math import frechet_jackknife
-from fesbench.metrics.inputs import Evidence, Rows, checked_rows
+from fesbench.metrics.inputs import MetricInputs, Rows, checked_rows
 from fesbench.statistics.intervals import Interval
 from fesbench.vocabulary import EXPRESSIONS
 
@@ -48,7 +48,7 @@ _COLUMNS = {
         "Stein et al., Exposing flaws of generative model evaluation metrics (2023)",
     ),
 }
-"""By extractor: column, title and source. All of them read the whole picture, whatever it shows."""
+"""By extractor: column, title and source. All of them read the whole image, whatever it shows."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Sides:
     Attributes:
         generated: (n, d), in the order of the requests' names.
         reference: (m, d).
-        clusters: (n,) identities of the generated pictures.
+        clusters: (n,) identities of the generated images.
         reference_clusters: (m,) identities; None: none are shared.
         labels, reference_labels: (n,), (m,) expressions, -1 where there is no single one; None: unknown.
         extractor: its signature.
@@ -75,7 +75,7 @@ class Sides:
     reference_labels: npt.NDArray[np.int64] | None
     extractor: str
     reference_name: str
-    evidence: Evidence
+    inputs: MetricInputs
     rows: Rows
 
 
@@ -95,13 +95,13 @@ class Distribution(Metric):
             return ""
         return f"needs {self.smallest} images a side, has {n} generated and {m} reference"
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """The figure with its interval, cut to the range of the figure."""
-        rows = checked_rows(evidence, rows)
-        sides = sides_of(evidence, rows, self.card.extractor)
+        rows = checked_rows(inputs, rows)
+        sides = sides_of(inputs, rows, self.card.extractor)
         n, m = len(sides.generated), len(sides.reference)
         signature = self.signature(
-            evidence, n, len(rows), extractor=sides.extractor, reference=f"{sides.reference_name}:{m}"
+            inputs, n, len(rows), extractor=sides.extractor, reference=f"{sides.reference_name}:{m}"
         )
         if reason := self._refusal(sides):
             return refusal(self, None, rows, n, signature, reason)
@@ -133,7 +133,7 @@ class FrechetDistance(Distribution):
         )
 
     def settings(self) -> dict[str, str]:
-        """Covariance, precision, root, and what happens to a picture without features."""
+        """Covariance, precision, root, and what happens to an image without features."""
         missing = "none" if self.card.extractor in _COLUMNS else "left-out"
         return {"cov": "n-1", "dtype": "float64", "missing": missing}
 
@@ -145,44 +145,44 @@ class FrechetDistance(Distribution):
         return frechet_jackknife(sides.generated, sides.reference, sides.clusters, sides.reference_clusters)
 
 
-def sides_of(evidence: Evidence, rows: Rows, extractor: str) -> Sides:
-    """The features of the requested pictures and of their reference.
+def sides_of(inputs: MetricInputs, rows: Rows, extractor: str) -> Sides:
+    """The features of the requested images and of their reference.
 
     Raises:
         DataError: the two sides come from different extractors.
     """
-    generated = evidence.feature_set(extractor, "generated")
-    reference = evidence.feature_set(extractor, "reference")
+    generated = inputs.feature_set(extractor, "generated")
+    reference = inputs.feature_set(extractor, "reference")
     if generated.signature != reference.signature:
         raise DataError(
             f"generated and reference features come from different extractors: {generated.signature} "
             f"and {reference.signature}"
         )
-    chosen, name = reference.valid.copy(), evidence.reference_name
-    labels, wanted = evidence.reference_labels, np.unique(evidence.labels[rows])
+    chosen, name = reference.valid.copy(), inputs.reference_name
+    labels, wanted = inputs.reference_labels, np.unique(inputs.labels[rows])
     if labels is not None and len(wanted) and wanted.min() >= 0 and not np.isin(labels, wanted).all():
         chosen &= np.isin(labels, wanted)
         name += f"[{','.join(EXPRESSIONS[i] for i in wanted)}]"
-    kept = in_order(evidence, rows[generated.valid[rows]])
-    identities = evidence.reference_identity
+    kept = in_order(inputs, rows[generated.valid[rows]])
+    identities = inputs.reference_identity
     return Sides(
         generated=generated.values[kept],
         reference=reference.values[chosen],
-        clusters=evidence.clusters[kept],
+        clusters=inputs.clusters[kept],
         reference_clusters=None if identities is None else identities[chosen],
-        labels=evidence.labels[kept],
+        labels=inputs.labels[kept],
         reference_labels=None if labels is None else labels[chosen],
         extractor=generated.signature,
         reference_name=name,
-        evidence=evidence,
+        inputs=inputs,
         rows=rows,
     )
 
 
-def in_order(evidence: Evidence, rows: Rows) -> Rows:
+def in_order(inputs: MetricInputs, rows: Rows) -> Rows:
     """Rows by their requests' names, the order in which torch-fidelity reads the files of a folder.
 
-    What shuffles or draws pictures by a seed so gives one figure, in whatever order they are asked for.
+    What shuffles or draws images by a seed so gives one figure, in whatever order they are asked for.
     """
-    names = evidence.requests["request"].to_numpy(dtype=str)[rows]
+    names = inputs.requests["request"].to_numpy(dtype=str)[rows]
     return rows[np.argsort(names, kind="stable")]

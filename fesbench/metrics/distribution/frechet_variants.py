@@ -1,14 +1,15 @@
 """FID over expressions, and FID freed of most of its bias in n.
 
-``FID-avg`` is the mean over the requested expressions of the FID of one expression's pictures against the
-real pictures of that expression. It sees what the pooled figure hides: a method that makes good faces with
-the wrong expression. Its parts have few pictures each, so its bias is larger; the two never share a column.
+``FID-avg`` is the mean over the requested expressions of the FID of one expression's images against the
+real images of that expression. It sees what the pooled figure hides: a method that makes good faces with
+the wrong expression. Its parts have few images each, so its bias is larger; the two never share a column.
 
 ``FID-inf`` is Chong and Forsyth's extrapolation: FID(n) is close to FID(inf) + c / n, so that a straight
 line through FIDs of smaller sets, read at 1/n = 0, has less bias (Effectively unbiased FID and Inception
-Score and where to find them, 2020). They draw subsets of the generated pictures against a reference so large
-that it counts as exact; here both sides are equally small, so whole people are drawn from both together, and
-1/n runs over the two sides' mean. Where samples are fewer than features the curve is flatter than c / n, and
+Score and where to find them, 2020). They draw subsets of the generated images against a reference so large
+that it counts as exact; here both sides are equally small, so whole subjects are drawn from both together,
+and 1/n runs over the two sides' mean. Where samples are fewer than features the curve is flatter than c / n,
+and
 part of the bias stays: the figure is better than FID, not exact. It may be negative.
 """
 
@@ -29,7 +30,7 @@ from fesbench.vocabulary import EXPRESSIONS
 Ints = npt.NDArray[np.int64]
 
 SHARES = (1.0, 0.75, 0.6, 0.5)
-"""Of the people, evenly spaced in 1/n."""
+"""Of the subjects, evenly spaced in 1/n."""
 
 DRAWS = 3
 """Of each share below 1: one draw alone would add its own noise."""
@@ -64,7 +65,7 @@ class FrechetOverExpressions(Distribution):
         if not len(sides.labels):
             return super()._refusal(sides)
         if sides.reference_labels is None or sides.labels.min() < 0:
-            return "needs requests and reference pictures of single expressions"
+            return "needs requests and reference images of single expressions"
         for label in np.unique(sides.labels):
             n, m = ((side == label).sum() for side in (sides.labels, sides.reference_labels))
             if min(n, m) < self.smallest:
@@ -96,7 +97,7 @@ class FrechetOverExpressions(Distribution):
 
 
 class FrechetExtrapolated(Distribution):
-    """FID extrapolated to infinitely many pictures; see the head of this file."""
+    """FID extrapolated to infinitely many images; see the head of this file."""
 
     smallest = 5 * SMALLEST
     fewest_identities = 8
@@ -126,7 +127,7 @@ class FrechetExtrapolated(Distribution):
     def _refusal(self, sides: Sides) -> str:
         people = len(np.unique(sides.clusters))
         if not (reason := super()._refusal(sides)) and people < self.fewest_identities:
-            return f"needs {self.fewest_identities} people, has {people}"
+            return f"needs {self.fewest_identities} subjects, has {people}"
         return reason
 
     def _interval(self, sides: Sides) -> Interval:
@@ -161,7 +162,7 @@ def frechet_extrapolated(
         code_y = len(names) + np.arange(len(y))
     else:
         other = np.asarray(clusters_b)
-        # Codes behind the generated identities are those of people who are in the reference alone.
+        # Codes behind the generated identities are those of subjects who are in the reference alone.
         alone = len(names) + np.unique(other, return_inverse=True)[1]
         shared = codes_among(other, names)
         code_y = np.where(shared >= 0, shared, alone)
@@ -170,7 +171,7 @@ def frechet_extrapolated(
     groups = min(JACKKNIFE_GROUPS, len(names))
     deleted = np.empty(groups)
     for group in range(groups):
-        # People of the reference alone are never deleted: the interval is about the method's people.
+        # Subjects of the reference alone are never deleted: the interval is about the method's subjects.
         lost = np.arange(group, len(names), groups)
         i, j = ~np.isin(code_x, lost), ~np.isin(code_y, lost)
         deleted[group] = _extrapolated(x[i], y[j], code_x[i], code_y[j], draws)
@@ -178,7 +179,7 @@ def frechet_extrapolated(
 
 
 def _draws(people: int, alone: Ints, rng: np.random.Generator) -> list[Ints]:
-    """Identity codes of every subset: people of the generated side, and of the reference alone."""
+    """Identity codes of every subset: subjects of the generated side, and of the reference alone."""
     drawn = []
     for share in SHARES:
         for _ in range(1 if share == 1.0 else DRAWS):

@@ -1,13 +1,13 @@
-"""IS: how surely a classifier of objects names each picture, and how many names it uses.
+"""IS: how surely a classifier of objects names each image, and how many names it uses.
 
-With p(c | x) the softmax of the 1008 class scores of picture x and p(c) its mean over the pictures,
+With p(c | x) the softmax of the 1008 class scores of image x and p(c) its mean over the images,
 
     IS = exp( mean_x sum_c p(c | x) (log p(c | x) - log p(c)) ),    averaged over splits
 
-(Salimans et al. 2016), computed as torch-fidelity does: scores without their bias, pictures in the order of
-their file names, shuffled with seed 2020, ten splits, double precision. It asks for no real picture and none
+(Salimans et al. 2016), computed as torch-fidelity does: scores without their bias, images in the order of
+their file names, shuffled with seed 2020, ten splits, double precision. It asks for no real image and none
 of its classes is an expression: on faces it lies between 1 and 2, reflects clothes and background, and grows
-with n. It stands here for comparison with old tables; the row of real pictures says what it is worth.
+with n. It stands here for comparison with old tables; the row of real images says what it is worth.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import numpy.typing as npt
 from fesbench.errors import DataError
 from fesbench.metrics.base import Measurement, Metric, MetricCard, from_interval, refusal
 from fesbench.metrics.distribution.frechet_distance import in_order
-from fesbench.metrics.inputs import Evidence, Floats, Rows, checked_rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
 from fesbench.statistics.intervals import Interval, jackknife_interval
 
 SPLITS = 10
 SEED = 2020
 SMALLEST_SPLIT = 10
-"""Pictures a split below which it has hardly anything to average."""
+"""Images a split below which it has hardly anything to average."""
 
 
 class InceptionScore(Metric):
@@ -46,19 +46,19 @@ class InceptionScore(Metric):
     )
 
     def settings(self) -> dict[str, str]:
-        """Splits and how pictures come into them."""
+        """Splits and how images come into them."""
         return {"splits": str(SPLITS), "shuffle": f"by-name-seed{SEED}", "dtype": "float64"}
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean over splits."""
-        rows = checked_rows(evidence, rows)
-        found = evidence.feature_set(self.card.extractor, "generated")
-        kept = in_order(evidence, rows[found.valid[rows]])
-        signature = self.signature(evidence, len(kept), len(rows), extractor=found.signature)
+        rows = checked_rows(inputs, rows)
+        found = inputs.feature_set(self.card.extractor, "generated")
+        kept = in_order(inputs, rows[found.valid[rows]])
+        signature = self.signature(inputs, len(kept), len(rows), extractor=found.signature)
         if len(kept) < SPLITS * SMALLEST_SPLIT:
             reason = f"needs {SPLITS * SMALLEST_SPLIT} images for {SPLITS} splits, has {len(kept)}"
             return refusal(self, None, rows, len(kept), signature, reason)
-        interval = score_interval(found.values[kept], evidence.clusters[kept])
+        interval = score_interval(found.values[kept], inputs.clusters[kept])
         return from_interval(self, interval, None, rows, len(kept), signature)
 
 
@@ -67,14 +67,14 @@ def inception_score(logits: npt.ArrayLike, *, splits: int = SPLITS, seed: int = 
 
     Args:
         logits: (N, C) class scores.
-        splits: parts of the shuffled pictures, each scored alone.
+        splits: parts of the shuffled images, each scored alone.
         seed: of the shuffle.
 
     Returns:
         mean and population standard deviation over the splits.
 
     Raises:
-        DataError: fewer pictures than splits.
+        DataError: fewer images than splits.
     """
     scores = [math.exp(_mutual(*parts)) for parts in _split(logits, splits, seed)[0]]
     return float(np.mean(scores)), float(np.std(scores))
@@ -83,7 +83,7 @@ def inception_score(logits: npt.ArrayLike, *, splits: int = SPLITS, seed: int = 
 def score_interval(
     logits: npt.ArrayLike, clusters: npt.ArrayLike, *, splits: int = SPLITS, seed: int = SEED
 ) -> Interval:
-    """Inception score with its delete-one-identity interval; the other pictures stay in their splits.
+    """Inception score with its delete-one-identity interval; the other images stay in their splits.
 
     The low end is cut at 1, below which no score lies.
 
@@ -120,7 +120,7 @@ def score_interval(
 def _split(
     logits: npt.ArrayLike, splits: int, seed: int
 ) -> tuple[list[tuple[Floats, Floats]], list[npt.NDArray[np.int64]]]:
-    """For each split p (n, C) and the pictures' own sums of p log p (n,); and which pictures it holds."""
+    """For each split p (n, C) and the images' own sums of p log p (n,); and which images it holds."""
     from scipy.special import log_softmax
 
     scores = np.asarray(logits, dtype=np.float64)
@@ -134,7 +134,7 @@ def _split(
 
 
 def _mutual(p: Floats, own: Floats) -> float:
-    """Mean over pictures of the divergence of p(c | x) from p(c)."""
+    """Mean over images of the divergence of p(c | x) from p(c)."""
     from scipy.special import xlogy
 
     mean = p.mean(axis=0)

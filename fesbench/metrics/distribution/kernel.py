@@ -11,8 +11,9 @@ subsets of 1000 a side; ``KID-1000`` is that one, draw for draw as torch-fidelit
 figure below 1000 images. Both estimate the same quantity.
 
 The interval deletes one identity at a time on both sides. It rests on sums of the kernel over identities, so
-that the kernel is formed once. On simulated people it holds the mean estimate in 95 to 99 of 100 samples from
-32 feature dimensions on; in four dimensions the cube makes the estimate so skewed that 15 people give 87.
+that the kernel is formed once. On simulated subjects it holds the mean estimate in 95 to 99 of 100 samples
+from 32 feature dimensions on; in four dimensions the cube makes the estimate so skewed that 15 subjects give
+87.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Does a method hand out pictures that it was trained on? Distances to the nearest training image.
+"""Does a method hand out images that it was trained on? Distances to the nearest training image.
 
     d(y) = min over training images t of || e(y) - e(t) ||        (unit length, L2)
 
-Real pictures of people who were never trained on have such distances too, and they are the yardstick: q is
+Real images of subjects who were never trained on have such distances too, and they are the yardstick: q is
 their 1 % quantile, an order statistic, so that at most 1 % of them lie closer.
 
     Memorized = share of outputs with d < q                       (honest: about 1 %; lower is better)
-    NN-ratio  = mean d(outputs) / mean d(real test pictures)      (honest: about 1; copies: 0)
+    NN-ratio  = mean d(outputs) / mean d(real test images)      (honest: about 1; copies: 0)
 
 Both say nothing about quality: a destroyed face is far from everything.
 """
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal, renamed
 from fesbench.metrics.common import same_extractor, unit_rows
-from fesbench.metrics.inputs import Evidence, Floats, Rows, checked_rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
 
 EMBEDDING = "dlib"
 QUANTILE = 0.01
@@ -38,7 +38,7 @@ class Nearest:
     Attributes:
         distance: (N,) to it; NaN where the output has no features.
         training: (N,) its row among the training images; -1 where the output has no features.
-        real: (M,) distances of the real test pictures that have features.
+        real: (M,) distances of the real test images that have features.
         signature: of the extractor.
         trained_on: number of training images with features.
     """
@@ -50,17 +50,19 @@ class Nearest:
     trained_on: int
 
 
-def nearest_training(evidence: Evidence, extractor: str = EMBEDDING) -> Nearest:
-    """Look for every output, and every real test picture, among the training images."""
-    return evidence.memo(("nearest-training", extractor), lambda: _nearest(evidence, extractor))
+def nearest_training(inputs: MetricInputs, extractor: str = EMBEDDING) -> Nearest:
+    """Look for every output, and every real test image, among the training images."""
+    return inputs.memo(("nearest-training", extractor), lambda: _nearest(inputs, extractor))
 
 
-def closest_pairs(evidence: Evidence, count: int, extractor: str = EMBEDDING) -> list[tuple[int, int, float]]:
-    """The outputs nearest to a training image, for a picture: (request row, training row, distance).
+def closest_pairs(
+    inputs: MetricInputs, count: int, extractor: str = EMBEDDING
+) -> list[tuple[int, int, float]]:
+    """The outputs nearest to a training image, for an image: (request row, training row, distance).
 
     Ascending by distance, then by row; each training image at most once.
     """
-    found = nearest_training(evidence, extractor)
+    found = nearest_training(inputs, extractor)
     shown: list[tuple[int, int, float]] = []
     used: set[int] = set()
     for row in np.argsort(found.distance, kind="stable"):
@@ -85,33 +87,31 @@ class _Nearest(Metric):
     def _bounds(self) -> tuple[float, float] | None:
         return None
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean over the rows that have features; the yardstick is held fixed."""
-        rows = checked_rows(evidence, rows)
-        found = nearest_training(evidence, self.card.extractor)
+        rows = checked_rows(inputs, rows)
+        found = nearest_training(inputs, self.card.extractor)
         values = self._values(found)[rows]
         n_valid = int(np.isfinite(found.distance[rows]).sum())
-        reference = f"training:{found.trained_on},{evidence.reference_name}:{len(found.real)}"
-        signature = self.signature(
-            evidence, n_valid, len(rows), extractor=found.signature, reference=reference
-        )
+        reference = f"training:{found.trained_on},{inputs.reference_name}:{len(found.real)}"
+        signature = self.signature(inputs, n_valid, len(rows), extractor=found.signature, reference=reference)
         if not found.trained_on:
             return refusal(self, values, rows, n_valid, signature, "no training image has features")
         if len(found.real) < FEWEST_REAL:
-            reason = f"needs {FEWEST_REAL} real test pictures as a yardstick, has {len(found.real)}"
+            reason = f"needs {FEWEST_REAL} real test images as a yardstick, has {len(found.real)}"
             return refusal(self, values, rows, n_valid, signature, reason)
         return mean_measurement(
-            self, evidence, rows, values, n_valid=n_valid, signature=signature, bounds=self._bounds()
+            self, inputs, rows, values, n_valid=n_valid, signature=signature, bounds=self._bounds()
         )
 
 
 class Memorized(_Nearest):
-    """Share of outputs closer to a training image than 99 % of real test pictures are."""
+    """Share of outputs closer to a training image than 99 % of real test images are."""
 
     def __init__(self, extractor: str = EMBEDDING) -> None:
         card = MetricCard(
             name="Memorized",
-            title="outputs closer to a training image than real pictures are",
+            title="outputs closer to a training image than real images are",
             direction="lower",
             low=0.0,
             high=1.0,
@@ -142,12 +142,12 @@ class Memorized(_Nearest):
 
 
 class NearestRatio(_Nearest):
-    """Mean distance to the nearest training image, in units of the real test pictures'."""
+    """Mean distance to the nearest training image, in units of the real test images'."""
 
     def __init__(self, extractor: str = EMBEDDING) -> None:
         card = MetricCard(
             name="NN-ratio",
-            title="distance to the nearest training image, relative to real pictures",
+            title="distance to the nearest training image, relative to real images",
             direction="higher",
             low=0.0,
             high=math.inf,
@@ -169,13 +169,13 @@ class NearestRatio(_Nearest):
 
     def _values(self, found: Nearest) -> Floats:
         mean = found.real.mean() if len(found.real) else 0.0
-        # Real test pictures that are all training pictures give no unit; the split's check finds them first.
+        # Real test images that are all training images give no unit; the split's check finds them first.
         return found.distance / mean if mean > 0 else np.full(len(found.distance), math.nan)
 
 
-def _nearest(evidence: Evidence, extractor: str) -> Nearest:
+def _nearest(inputs: MetricInputs, extractor: str) -> Nearest:
     output, training, real = (
-        evidence.feature_set(extractor, which) for which in ("generated", "training", "reference")
+        inputs.feature_set(extractor, which) for which in ("generated", "training", "reference")
     )
     same_extractor(output, training)
     same_extractor(output, real)

@@ -1,21 +1,21 @@
-"""Precision, recall, density, coverage: are generated pictures where real ones are, and everywhere there?
+"""Precision, recall, density, coverage: are generated images where real ones are, and everywhere there?
 
-Around each real picture X_i stands a ball that reaches to its k-th nearest other real picture, and around
-each generated Y_j one to its k-th nearest other generated picture; balls are closed. With N real and M
-generated pictures
+Around each real image X_i stands a ball that reaches to its k-th nearest other real image, and around
+each generated Y_j one to its k-th nearest other generated image; balls are closed. With N real and M
+generated images
 
-    Precision = share of generated pictures in the ball of any real one
-    Recall    = share of real pictures in the ball of any generated one
+    Precision = share of generated images in the ball of any real one
+    Recall    = share of real images in the ball of any generated one
     Density   = 1 / (k M) sum_j (number of real balls that hold Y_j)       may exceed 1
-    Coverage  = share of real balls that hold any generated picture
+    Coverage  = share of real balls that hold any generated image
 
-(Kynkäänniemi et al. 2019 for the first two, Naeem et al. 2020 for the others). One stray real picture has a
+(Kynkäänniemi et al. 2019 for the first two, Naeem et al. 2020 for the others). One stray real image has a
 large ball that makes Precision generous; Density counts balls and is not misled; Coverage asks for the real
-balls alone, so that stray generated pictures do not help it as they help Recall. A collapsed method has a
+balls alone, so that stray generated images do not help it as they help Recall. A collapsed method has a
 low Recall and Coverage.
 
 The papers use k = 3 and k = 5; here k = 5 in all four. All depend on n and k: the signature has both. A
-picture without features (no face found) lies in no ball. The same code serves all extractors: ``Precision``
+image without features (no face found) lies in no ball. The same code serves all extractors: ``Precision``
 is on Inception features, ``Precision[dlib]`` on dlib's.
 """
 
@@ -48,10 +48,10 @@ PRECISION, RECALL, DENSITY, COVERAGE = "Precision", "Recall", "Density", "Covera
 KINDS = (PRECISION, RECALL, DENSITY, COVERAGE)
 
 _TITLES = {
-    PRECISION: "share of generated pictures among real ones",
-    RECALL: "share of real pictures among generated ones",
-    DENSITY: "real neighborhoods that hold a generated picture, over k",
-    COVERAGE: "share of real neighborhoods that hold a generated picture",
+    PRECISION: "share of generated images among real ones",
+    RECALL: "share of real images among generated ones",
+    DENSITY: "real neighborhoods that hold a generated image, over k",
+    COVERAGE: "share of real neighborhoods that hold a generated image",
 }
 _KYNKAANNIEMI = "Kynkäänniemi et al., Improved precision and recall metric for generative models (2019)"
 _NAEEM = "Naeem et al., Reliable fidelity and diversity metrics for generative models (2020)"
@@ -76,7 +76,7 @@ class Neighborhood(Distribution):
         )
 
     def settings(self) -> dict[str, str]:
-        """Number of neighbors, the border of a ball, and what a picture without features counts as."""
+        """Number of neighbors, the border of a ball, and what an image without features counts as."""
         return {"k": str(NEIGHBORS), "ball": "closed", "dtype": "float64", "missing": "outside"}
 
     def with_extractor(self, extractor: str) -> Neighborhood:
@@ -92,12 +92,12 @@ class Neighborhood(Distribution):
                 sides.reference,
                 sides.clusters,
                 sides.reference_clusters,
-                asked=sides.evidence.clusters[sides.rows],
+                asked=sides.inputs.clusters[sides.rows],
             )
 
         # The four figures share their distances.
         key = ("neighborhoods", self.card.extractor, NEIGHBORS, sides.rows.tobytes())
-        return sides.evidence.memo(key, compute)[self.kind]
+        return sides.inputs.memo(key, compute)[self.kind]
 
 
 def neighborhoods(
@@ -113,14 +113,14 @@ def neighborhoods(
 
     Args:
         generated: (M, d) features.
-        reference: (N, d) features of real pictures.
+        reference: (N, d) features of real images.
         clusters: (M,) identities; None: every row its own.
         reference_clusters: (N,) identities; the same one is deleted on both sides. None: only generated.
-        asked: identities of all requested pictures, those without features included; None: ``clusters``.
+        asked: identities of all requested images, those without features included; None: ``clusters``.
         k: neighbors; None: NEIGHBORS.
 
     Raises:
-        DataError: a side of k pictures or fewer, or different dimensions.
+        DataError: a side of k images or fewer, or different dimensions.
     """
     k = NEIGHBORS if k is None else k
     x, y = np.asarray(generated, dtype=np.float64), np.asarray(reference, dtype=np.float64)
@@ -158,8 +158,8 @@ class _Balls:
     """Squared distances between the sides, and enough neighbors within each to lose any one identity.
 
     Attributes:
-        between: (M, N) from generated to real pictures.
-        near_x, near_y: squared distances to the nearest pictures of the same side, and their codes.
+        between: (M, N) from generated to real images.
+        near_x, near_y: squared distances to the nearest images of the same side, and their codes.
         code_x, code_y: of the identity, or group of them, that a row is deleted with; -1: never.
         k: neighbors.
         rounding: what squared distances may be off by.
@@ -182,7 +182,7 @@ class _Balls:
         return cls(_squared(x, y), near_x, near_y, code_x, code_y, k, ROUNDING * scale)
 
     def figures(self, block: int | None, asked: int) -> dict[str, float]:
-        """The four figures without a block of identities; ``asked`` is how many pictures were asked for."""
+        """The four figures without a block of identities; ``asked`` is how many images were asked for."""
         rows_x, rows_y = self.code_x != block, self.code_y != block
         # Balls of the block hold nothing; its points are left out below.
         radius_x = np.where(rows_x, self._radii(self.near_x, block) + self.rounding, -np.inf)
@@ -221,7 +221,7 @@ def _squared(x: Floats, y: Floats) -> Floats:
 
 
 def _bounded(found: Interval) -> Interval:
-    """Where every picture is in, or none, deletion shows no spread: the bound of as many trials as people."""
+    """Where every image is in, or none, deletion shows no spread: the bound of as many trials as subjects."""
     if found.low != found.high or found.value not in (0.0, 1.0):
         return found
     width = 1 - 0.025 ** (1 / found.clusters)

@@ -1,10 +1,10 @@
 """ECS, the expression classification score: does the judge see the expression that was asked for?
 
 The judge's argmax runs over all of its classes: predicting a class that is never requested is an error, and
-chance is one over the number of classes. A tie at the top is an error, and so is a picture that the judge
+chance is one over the number of classes. A tie at the top is an error, and so is an image that the judge
 could not read.
 
-An outside judge (``ECS[fer]``) answers in its own classes, which are matched by name. What it has no class
+An external judge (``ECS[fer]``) answers in its own classes, which are matched by name. What it has no class
 for cannot be right: such a request is refused, and with it every figure that pools over it. The same score
 over the remaining requests has a name of its own, ``ECS-known[fer]``, for it answers another question.
 """
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fesbench.errors import DataError
 from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal, renamed
-from fesbench.metrics.inputs import Evidence, FeatureSet, Floats, Rows, checked_rows
+from fesbench.metrics.inputs import FeatureSet, Floats, MetricInputs, Rows, checked_rows
 from fesbench.vocabulary import EXPRESSIONS
 
 SINGLE = frozenset({"expression", "transfer", "intensity", "random"})
@@ -42,19 +42,19 @@ class ExpressionScore(Metric):
         """ECS by another judge."""
         return ExpressionScore(extractor)
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean of the 0/1 values; refuses requests whose expression the judge does not know."""
-        rows = checked_rows(evidence, rows)
-        judged = judged_pictures(evidence, self.card.extractor)
+        rows = checked_rows(inputs, rows)
+        judged = judged_pictures(inputs, self.card.extractor)
         n_valid = int(judged.valid[rows].sum())
-        signature = self.signature(evidence, n_valid, len(rows), extractor=judged.signature)
-        columns = asked_columns(evidence, self.card.extractor, rows)
+        signature = self.signature(inputs, n_valid, len(rows), extractor=judged.signature)
+        columns = asked_columns(inputs, self.card.extractor, rows)
         if (columns < 0).any():
-            reason = f"the judge has no class for {_unknown(evidence, rows[columns < 0])}"
+            reason = f"the judge has no class for {_unknown(inputs, rows[columns < 0])}"
             return refusal(self, np.full(len(rows), np.nan), rows, n_valid, signature, reason)
         values = decided(judged, columns, rows)
         return mean_measurement(
-            self, evidence, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
+            self, inputs, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
         )
 
 
@@ -78,24 +78,24 @@ class KnownExpressionScore(Metric):
         """The same by another judge."""
         return KnownExpressionScore(extractor)
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean of the 0/1 values over the known requests; NaN for the others."""
-        rows = checked_rows(evidence, rows)
-        judged = judged_pictures(evidence, self.card.extractor)
-        columns = asked_columns(evidence, self.card.extractor, rows)
+        rows = checked_rows(inputs, rows)
+        judged = judged_pictures(inputs, self.card.extractor)
+        columns = asked_columns(inputs, self.card.extractor, rows)
         known = columns >= 0
         n_valid = int(judged.valid[rows][known].sum())
-        pooled = ",".join(EXPRESSIONS[label] for label in np.unique(evidence.labels[rows[known]]))
+        pooled = ",".join(EXPRESSIONS[label] for label in np.unique(inputs.labels[rows[known]]))
         signature = self.signature(
-            evidence, n_valid, len(rows), extractor=judged.signature, found={"over": pooled or "none"}
+            inputs, n_valid, len(rows), extractor=judged.signature, found={"over": pooled or "none"}
         )
         values = np.full(len(rows), np.nan)
         values[known] = decided(judged, columns[known], rows[known])
         if len(rows) and not known.any():
-            reason = f"the judge has no class for {_unknown(evidence, rows)}"
+            reason = f"the judge has no class for {_unknown(inputs, rows)}"
             return refusal(self, values, rows, n_valid, signature, reason)
         return mean_measurement(
-            self, evidence, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
+            self, inputs, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
         )
 
 
@@ -118,25 +118,25 @@ def score_card(
     )
 
 
-def predictions(evidence: Evidence, extractor: str = "judge") -> npt.NDArray[np.int64]:
+def predictions(inputs: MetricInputs, extractor: str = "judge") -> npt.NDArray[np.int64]:
     """What the judge sees in each output, as an index into EXPRESSIONS; -1 where it could not read it."""
-    judged = judged_pictures(evidence, extractor)
-    names = classes_of(evidence, extractor)
+    judged = judged_pictures(inputs, extractor)
+    names = classes_of(inputs, extractor)
     columns = np.array([EXPRESSIONS.index(name) for name in names], dtype=np.int64)
     return np.where(judged.valid, columns[judged.values.argmax(axis=1)], -1)
 
 
-def classes_of(evidence: Evidence, extractor: str) -> tuple[str, ...]:
+def classes_of(inputs: MetricInputs, extractor: str) -> tuple[str, ...]:
     """A judge's classes in the order of its outputs.
 
     Raises:
         DataError: the evidence does not name them.
     """
     if extractor == "judge":
-        return evidence.judge_classes
-    if extractor not in evidence.columns:
+        return inputs.judge_classes
+    if extractor not in inputs.columns:
         raise DataError(f"judge '{extractor}' has outputs without names; name its classes in the evidence")
-    return evidence.columns[extractor]
+    return inputs.columns[extractor]
 
 
 def class_columns(judge_classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
@@ -146,21 +146,21 @@ def class_columns(judge_classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
     )
 
 
-def asked_columns(evidence: Evidence, extractor: str, rows: Rows) -> npt.NDArray[np.int64]:
+def asked_columns(inputs: MetricInputs, extractor: str, rows: Rows) -> npt.NDArray[np.int64]:
     """The judge's output column of each row's requested expression, -1 where it has none."""
-    labels = evidence.labels[rows]
-    columns = class_columns(classes_of(evidence, extractor))
+    labels = inputs.labels[rows]
+    columns = class_columns(classes_of(inputs, extractor))
     return np.where(labels >= 0, columns[labels], -1)
 
 
-def judged_pictures(evidence: Evidence, extractor: str) -> FeatureSet:
+def judged_pictures(inputs: MetricInputs, extractor: str) -> FeatureSet:
     """The judge's probabilities of the outputs.
 
     Raises:
         DataError: not one for each of its classes.
     """
-    judged = evidence.feature_set(extractor, "generated")
-    names = classes_of(evidence, extractor)
+    judged = inputs.feature_set(extractor, "generated")
+    names = classes_of(inputs, extractor)
     if judged.values.shape[1] != len(names):
         raise DataError(
             f"judge '{extractor}' gives {judged.values.shape[1]} probabilities for "
@@ -194,8 +194,8 @@ def decided(
     return correct.astype(np.float64)
 
 
-def _unknown(evidence: Evidence, rows: Rows) -> str:
-    labels = evidence.labels[rows]
+def _unknown(inputs: MetricInputs, rows: Rows) -> str:
+    labels = inputs.labels[rows]
     return ", ".join(
         sorted({EXPRESSIONS[i] if i >= 0 else "an expression without a single label" for i in labels})
     )

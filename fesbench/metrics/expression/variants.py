@@ -17,7 +17,7 @@ from fesbench.metrics.expression.score import (
     judged_pictures,
     score_card,
 )
-from fesbench.metrics.inputs import Evidence, Floats, Rows, checked_rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
 from fesbench.statistics.intervals import cluster_mean, deleted_means, jackknife
 from fesbench.vocabulary import EXPRESSIONS
 
@@ -47,18 +47,18 @@ class RestrictedExpressionScore(Metric):
         """The same by another judge."""
         return RestrictedExpressionScore(extractor)
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean of the 0/1 values; refuses unknown expressions, and a choice among one class."""
-        rows = checked_rows(evidence, rows)
-        judged = judged_pictures(evidence, self.card.extractor)
+        rows = checked_rows(inputs, rows)
+        judged = judged_pictures(inputs, self.card.extractor)
         n_valid = int(judged.valid[rows].sum())
-        requested = np.unique(evidence.labels[evidence.labels >= 0])
+        requested = np.unique(inputs.labels[inputs.labels >= 0])
         names = ",".join(EXPRESSIONS[label] for label in requested)
         signature = self.signature(
-            evidence, n_valid, len(rows), extractor=judged.signature, found={"classes": names or "none"}
+            inputs, n_valid, len(rows), extractor=judged.signature, found={"classes": names or "none"}
         )
-        allowed = class_columns(classes_of(evidence, self.card.extractor))[requested]
-        columns = asked_columns(evidence, self.card.extractor, rows)
+        allowed = class_columns(classes_of(inputs, self.card.extractor))[requested]
+        columns = asked_columns(inputs, self.card.extractor, rows)
         reason = ""
         if (columns < 0).any():
             reason = _UNKNOWN
@@ -68,7 +68,7 @@ class RestrictedExpressionScore(Metric):
             return refusal(self, np.full(len(rows), np.nan), rows, n_valid, signature, reason)
         values = decided(judged, columns, rows, among=allowed[allowed >= 0])
         return mean_measurement(
-            self, evidence, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
+            self, inputs, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
         )
 
 
@@ -76,7 +76,7 @@ class MacroExpressionScore(Metric):
     """ECS averaged over requested expressions, each counting once however many requests ask for it.
 
     ``ECS-macro = 1/L sum over labels of (right answers of the label / requests of the label)``. The interval
-    recomputes it without each person in turn.
+    recomputes it without each subject in turn.
     """
 
     def __init__(self, extractor: str = "judge") -> None:
@@ -97,21 +97,21 @@ class MacroExpressionScore(Metric):
         """The same by another judge."""
         return MacroExpressionScore(extractor)
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """The mean of the labels' means; refuses requests whose expression the judge does not know."""
-        rows = checked_rows(evidence, rows)
-        judged = judged_pictures(evidence, self.card.extractor)
+        rows = checked_rows(inputs, rows)
+        judged = judged_pictures(inputs, self.card.extractor)
         n_valid = int(judged.valid[rows].sum())
-        signature = self.signature(evidence, n_valid, len(rows), extractor=judged.signature)
-        columns = asked_columns(evidence, self.card.extractor, rows)
+        signature = self.signature(inputs, n_valid, len(rows), extractor=judged.signature)
+        columns = asked_columns(inputs, self.card.extractor, rows)
         if not len(rows) or (columns < 0).any():
             reason = _UNKNOWN if len(rows) else "no request has a value"
             return refusal(self, None, rows, n_valid, signature, reason)
-        right, labels = decided(judged, columns, rows), evidence.labels[rows]
-        clusters = evidence.clusters[rows]
+        right, labels = decided(judged, columns, rows), inputs.labels[rows]
+        clusters = inputs.clusters[rows]
         if right.min() == right.max():
-            # Without an error, or with nothing else, deleting people shows no spread; counting them does.
-            interval = cluster_mean(right, clusters, seed=evidence.seed, bounds=(0.0, 1.0))
+            # Without an error, or with nothing else, deleting subjects shows no spread; counting them does.
+            interval = cluster_mean(right, clusters, seed=inputs.seed, bounds=(0.0, 1.0))
             interval = replace(interval, replicates=deleted_means(right, clusters))
         else:
             interval = jackknife(lambda kept: _macro(right[kept], labels[kept]), clusters)
@@ -138,14 +138,14 @@ class TopTwoExpressionScore(Metric):
         """Rule of the decision."""
         return {"argmax": "two-of-all-classes", "ties": "wrong", "missing": "wrong"}
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean of the 0/1 values; refuses where no compound is asked for or the judge lacks a class."""
-        rows = checked_rows(evidence, rows)
-        judged = judged_pictures(evidence, self.card.extractor)
+        rows = checked_rows(inputs, rows)
+        judged = judged_pictures(inputs, self.card.extractor)
         n_valid = int(judged.valid[rows].sum())
-        signature = self.signature(evidence, n_valid, len(rows), extractor=judged.signature)
-        asked = both_columns(evidence, classes_of(evidence, self.card.extractor))[rows]
-        compound = _seconds(evidence)[rows] != ""
+        signature = self.signature(inputs, n_valid, len(rows), extractor=judged.signature)
+        asked = both_columns(inputs, classes_of(inputs, self.card.extractor))[rows]
+        compound = _seconds(inputs)[rows] != ""
         if not compound.all() or (asked < 0).any():
             reason = _UNKNOWN if compound.all() else "no compound expression is asked for"
             return refusal(self, np.full(len(rows), np.nan), rows, n_valid, signature, reason)
@@ -154,24 +154,24 @@ class TopTwoExpressionScore(Metric):
         chosen[at, asked] = -np.inf
         values = ((lower > chosen.max(axis=1, initial=-np.inf)) & judged.valid[rows]).astype(np.float64)
         return mean_measurement(
-            self, evidence, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
+            self, inputs, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
         )
 
 
-def both_columns(evidence: Evidence, classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
+def both_columns(inputs: MetricInputs, classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
     """The judge's two columns of each request, int (N, 2); -1 where there is no second one or no class."""
     index = {name: number for number, name in enumerate(classes)}
-    found = np.full((len(evidence), 2), -1, dtype=np.int64)
+    found = np.full((len(inputs), 2), -1, dtype=np.int64)
     for column, name in enumerate(("target_expression", "second_expression")):
-        if name in evidence.requests:
-            found[:, column] = [index.get(label, -1) for label in evidence.requests[name]]
+        if name in inputs.requests:
+            found[:, column] = [index.get(label, -1) for label in inputs.requests[name]]
     return found
 
 
-def _seconds(evidence: Evidence) -> npt.NDArray[np.object_]:
-    if "second_expression" not in evidence.requests:
-        return np.full(len(evidence), "", dtype=object)
-    found: npt.NDArray[np.object_] = evidence.requests["second_expression"].to_numpy(dtype=object)
+def _seconds(inputs: MetricInputs) -> npt.NDArray[np.object_]:
+    if "second_expression" not in inputs.requests:
+        return np.full(len(inputs), "", dtype=object)
+    found: npt.NDArray[np.object_] = inputs.requests["second_expression"].to_numpy(dtype=object)
     return found
 
 

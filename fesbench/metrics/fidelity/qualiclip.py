@@ -1,10 +1,10 @@
-"""QualiCLIP: does a picture look well made, whatever it shows? No reference is needed.
+"""QualiCLIP: does an image look well made, whatever it shows? No reference is needed.
 
     QualiCLIP = 1/7 sum_k softmax(100 <x, p_k+>, 100 <x, p_k->)_+
 
-over seven antonym pairs of prompts p, x the picture's feature, all of unit length: the mean probability of
-the positive prompt, in [0, 1]. It depends on resolution (pictures of 128 px score lower than enlarged ones)
-and rewards smooth, sharp, contrasty pictures whatever the expression, so the score is printed beside what an
+over seven antonym pairs of prompts p, x the image's feature, all of unit length: the mean probability of
+the positive prompt, in [0, 1]. It depends on resolution (images of 128 px score lower than enlarged ones)
+and rewards smooth, sharp, contrasty images whatever the expression, so the score is printed beside what an
 output gains over its own source. pyiqa divides the logits, scaled as the checkpoint says, by two before the
 softmax: scores nearer to 0.5 on another scale, hence another name.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from fesbench.errors import DataError
 from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement
 from fesbench.metrics.common import same_extractor
-from fesbench.metrics.inputs import Evidence, FeatureSet, Floats, Rows, checked_rows
+from fesbench.metrics.inputs import FeatureSet, Floats, MetricInputs, Rows, checked_rows
 
 EXTRACTOR = "qualiclip"
 PAIRS = 7
@@ -45,13 +45,13 @@ class Quality(Metric):
         """Scale of the logits, number of pairs, temperature."""
         return {"logits": f"x{OFFICIAL_SCALE:g}", "pairs": str(PAIRS), "temp": "1"}
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean over the rows."""
-        rows = checked_rows(evidence, rows)
-        output = evidence.feature_set(EXTRACTOR, "generated")
+        rows = checked_rows(inputs, rows)
+        output = inputs.feature_set(EXTRACTOR, "generated")
         values = self._score(output, rows)
-        signature = self.signature(evidence, len(rows), len(rows), extractor=output.signature)
-        return mean_measurement(self, evidence, rows, values, n_valid=len(rows), signature=signature)
+        signature = self.signature(inputs, len(rows), len(rows), extractor=output.signature)
+        return mean_measurement(self, inputs, rows, values, n_valid=len(rows), signature=signature)
 
     def _score(self, features: FeatureSet, rows: Rows) -> Floats:
         cosines, _ = _split(features, rows)
@@ -99,16 +99,16 @@ class QualityGain(Quality):
         per_sample=True,
     )
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean difference over the rows."""
-        rows = checked_rows(evidence, rows)
-        output, source = (evidence.feature_set(EXTRACTOR, which) for which in ("generated", "source"))
+        rows = checked_rows(inputs, rows)
+        output, source = (inputs.feature_set(EXTRACTOR, which) for which in ("generated", "source"))
         same_extractor(output, source)
         values = self._score(output, rows) - self._score(source, rows)
         signature = self.signature(
-            evidence, len(rows), len(rows), extractor=output.signature, reference="source"
+            inputs, len(rows), len(rows), extractor=output.signature, reference="source"
         )
-        return mean_measurement(self, evidence, rows, values, n_valid=len(rows), signature=signature)
+        return mean_measurement(self, inputs, rows, values, n_valid=len(rows), signature=signature)
 
 
 def positive_share(logits: Floats) -> Floats:

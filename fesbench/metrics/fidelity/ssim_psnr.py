@@ -1,4 +1,4 @@
-"""SSIM, MS-SSIM and PSNR against the true image, per image, on [0, 1] RGB at the protocol's size.
+"""SSIM, MS-SSIM and PSNR against the target image, per image, on [0, 1] RGB at the protocol's size.
 
 Settings that public implementations silently differ in are fixed and named in the signature: 11 x 11
 Gaussian window of sigma 1.5 on valid pixels, no down-sampling, the mean over the three color channels, data
@@ -17,7 +17,7 @@ import numpy as np
 from fesbench.errors import DataError
 from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal
 from fesbench.metrics.common import has_truth
-from fesbench.metrics.inputs import Evidence, Floats, Rows, checked_rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
 from fesbench.statistics.intervals import deleted_means
 
 if TYPE_CHECKING:
@@ -30,26 +30,26 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 class _Fidelity(Metric):
-    """A comparison of each output with its true image."""
+    """A comparison of each output with its target image."""
 
     def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
         raise AssertionError("a fidelity metric defines its comparison")
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
-        """Mean over the requests that have a true image; the others are counted as not valid."""
-        rows = checked_rows(evidence, rows)
-        truth = evidence.truth
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
+        """Mean over the requests that have a target image; the others are counted as not valid."""
+        rows = checked_rows(inputs, rows)
+        truth = inputs.truth
         if truth is None:
             values = np.full(len(rows), np.nan)
         else:
-            present = has_truth(evidence)
+            present = has_truth(inputs)
             key = (self.card.name, tuple(self.settings().items()))
-            values = evidence.memo(key, lambda: self._per_image(evidence.generated, truth, present))[rows]
+            values = inputs.memo(key, lambda: self._per_image(inputs.generated, truth, present))[rows]
         n_valid = int(np.isfinite(values).sum())
-        signature = self.signature(evidence, n_valid, len(rows), resize="none", reference="truth")
+        signature = self.signature(inputs, n_valid, len(rows), resize="none", reference="truth")
         if n_valid == 0:
-            return refusal(self, values, rows, 0, signature, "no true image exists for these requests")
-        return mean_measurement(self, evidence, rows, values, n_valid=n_valid, signature=signature)
+            return refusal(self, values, rows, 0, signature, "no target image exists for these requests")
+        return mean_measurement(self, inputs, rows, values, n_valid=n_valid, signature=signature)
 
     def _per_image(
         self, generated: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], present: npt.NDArray[np.bool_]
@@ -74,7 +74,7 @@ class SSIM(_Fidelity):
 
     card = MetricCard(
         name="SSIM",
-        title="structural similarity to the true image",
+        title="structural similarity to the target image",
         direction="higher",
         low=-1.0,
         high=1.0,
@@ -102,7 +102,7 @@ class PSNR(_Fidelity):
 
     card = MetricCard(
         name="PSNR",
-        title="peak signal-to-noise ratio to the true image",
+        title="peak signal-to-noise ratio to the target image",
         direction="higher",
         low=0.0,
         high=80.0,
@@ -124,11 +124,11 @@ class PSNR(_Fidelity):
 
 
 class LuminanceSSIM(SSIM):
-    """SSIM of the luma, as libraries that convert to YIQ first report it; gray pictures score as in SSIM."""
+    """SSIM of the luma, as libraries that convert to YIQ first report it; gray images score as in SSIM."""
 
     card = MetricCard(
         name="SSIM-Y",
-        title="structural similarity of the luma to the true image",
+        title="structural similarity of the luma to the target image",
         direction="higher",
         low=-1.0,
         high=1.0,
@@ -153,7 +153,7 @@ class MultiScaleSSIM(_Fidelity):
 
     card = MetricCard(
         name="MS-SSIM",
-        title="multi-scale structural similarity to the true image",
+        title="multi-scale structural similarity to the target image",
         direction="higher",
         low=-1.0,
         high=1.0,
@@ -173,14 +173,14 @@ class MultiScaleSSIM(_Fidelity):
             "range": "0-1",
         }
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """As the others; refused where the coarsest scale is smaller than the window."""
-        rows = checked_rows(evidence, rows)
-        size, least = min(evidence.generated.shape[1:3]), (WINDOW - 1) * 2 ** (MS_SCALES - 1) + 1
+        rows = checked_rows(inputs, rows)
+        size, least = min(inputs.generated.shape[1:3]), (WINDOW - 1) * 2 ** (MS_SCALES - 1) + 1
         if size >= least:
-            return super().measure(evidence, rows)
-        signature = self.signature(evidence, 0, len(rows), resize="none", reference="truth")
-        reason = f"needs pictures of {least} px, has {size} px"
+            return super().measure(inputs, rows)
+        signature = self.signature(inputs, 0, len(rows), resize="none", reference="truth")
+        reason = f"needs images of {least} px, has {size} px"
         return refusal(self, np.full(len(rows), np.nan), rows, 0, signature, reason)
 
     def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
@@ -194,7 +194,7 @@ class PooledPSNR(_Fidelity):
 
     card = MetricCard(
         name="PSNR-pooled",
-        title="peak signal-to-noise ratio of the pooled error to the true images",
+        title="peak signal-to-noise ratio of the pooled error to the target images",
         direction="higher",
         low=0.0,
         high=80.0,
@@ -209,13 +209,13 @@ class PooledPSNR(_Fidelity):
         """Averaging, channels, cap, range."""
         return {"mean": "of-mse", "ch": "rgb", "cap": "80", "range": "0-1"}
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Decibels of the mean squared error, and of its interval's ends."""
-        found = super().measure(evidence, rows)
+        found = super().measure(inputs, rows)
         errors, found.per_sample = found.per_sample, None
         if found.value is not None and errors is not None:
             kept = np.isfinite(errors)
-            deleted = deleted_means(errors[kept], evidence.clusters[rows][kept])
+            deleted = deleted_means(errors[kept], inputs.clusters[rows][kept])
             if deleted is not None:
                 ratios = np.array([_decibels(error) for error in deleted.values])
                 found.replicates = replace(deleted, values=ratios)

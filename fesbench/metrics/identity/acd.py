@@ -1,4 +1,4 @@
-"""Average content distance: does the person stay the same over a video, or over the expressions of a still?
+"""Average content distance: does the subject stay the same over a video, or over the expressions of a still?
 
 On videos, with one feature vector e(v_t) a frame (MoCoGAN: OpenFace's unit vectors):
 
@@ -6,7 +6,7 @@ On videos, with one feature vector e(v_t) a frame (MoCoGAN: OpenFace's unit vect
     ACD-I(v) = 1 / T sum_j ||e(v_j) - e(x_0)||                        (x_0: the input photograph)
 
 averaged over videos; the distance is L2, not squared. On stills there is no video: the forms "over
-expressions" put the outputs of one person in the place of the frames, as US-GAN must have done, and carry
+expressions" put the outputs of one subject in the place of the frames, as US-GAN must have done, and carry
 their own names. A method that returns its input has 0 in both, so they are read beside ECS. Values of
 different face models lie on different scales.
 """
@@ -29,7 +29,7 @@ from fesbench.metrics.common import (
     mean_by_row,
     pairs_within,
 )
-from fesbench.metrics.inputs import Evidence, Floats, Rows, checked_rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
 
 EMBEDDING = "dlib"
 MISSING = math.sqrt(2)
@@ -89,17 +89,17 @@ class InputDistance(Metric):
         """The same on another face model."""
         return InputDistance(extractor)
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean over the rows; a pair without both faces counts as unrelated."""
-        rows = checked_rows(evidence, rows)
-        output, source, valid, made = faces_and_sources(evidence, self.card.extractor, rows)
+        rows = checked_rows(inputs, rows)
+        output, source, valid, made = faces_and_sources(inputs, self.card.extractor, rows)
         values, n_valid = np.where(valid, np.linalg.norm(output - source, axis=1), MISSING), int(valid.sum())
-        signature = self.signature(evidence, n_valid, len(rows), extractor=made, reference="source")
-        return mean_measurement(self, evidence, rows, values, n_valid=n_valid, signature=signature)
+        signature = self.signature(inputs, n_valid, len(rows), extractor=made, reference="source")
+        return mean_measurement(self, inputs, rows, values, n_valid=n_valid, signature=signature)
 
 
 class WithinPerson(Metric):
-    """Mean distance between the outputs of one person for different requests, at equal intensity."""
+    """Mean distance between the outputs of one subject for different requests, at equal intensity."""
 
     missing: float = math.nan
 
@@ -112,35 +112,35 @@ class WithinPerson(Metric):
             "missing": "left-out" if math.isnan(self.missing) else "sqrt2",
         }
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
-        """Mean over the rows of each output's mean distance to the person's others."""
-        rows = checked_rows(evidence, rows)
-        asked = codes(evidence, ("second_expression", "action_unit"))
-        pairs = pairs_within(_takes(evidence), request_order(asked, evidence), rows)
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
+        """Mean over the rows of each output's mean distance to the subject's others."""
+        rows = checked_rows(inputs, rows)
+        asked = codes(inputs, ("second_expression", "action_unit"))
+        pairs = pairs_within(_takes(inputs), request_order(asked, inputs), rows)
         pairs = pairs[asked[pairs[:, 0]] != asked[pairs[:, 1]]]
-        distance, found, extractor = feature_distances(evidence, self.card.extractor, pairs)
+        distance, found, extractor = feature_distances(inputs, self.card.extractor, pairs)
         distance = np.where(found, distance, self.missing)
         kept = np.isfinite(distance)
-        values: Floats = mean_by_row(distance[kept], pairs[kept], len(evidence))[rows]
-        seen = np.zeros(len(evidence), dtype=bool)
+        values: Floats = mean_by_row(distance[kept], pairs[kept], len(inputs))[rows]
+        seen = np.zeros(len(inputs), dtype=bool)
         seen[pairs[found]] = True
         n_valid = int(seen[rows].sum())
-        signature = self.signature(evidence, n_valid, len(rows), extractor=extractor)
+        signature = self.signature(inputs, n_valid, len(rows), extractor=extractor)
         if not np.isfinite(values).any():
-            reason = "no person has outputs for two requests of one intensity"
+            reason = "no subject has outputs for two requests of one intensity"
             return refusal(self, values, rows, n_valid, signature, reason)
-        return mean_measurement(self, evidence, rows, values, n_valid=n_valid, signature=signature)
+        return mean_measurement(self, inputs, rows, values, n_valid=n_valid, signature=signature)
 
 
 class ContentDistance(WithinPerson):
-    """ACD-C over expressions: how far apart the outputs of one person are on a face model."""
+    """ACD-C over expressions: how far apart the outputs of one subject are on a face model."""
 
     missing = MISSING
 
     def __init__(self, extractor: str = EMBEDDING) -> None:
         card = MetricCard(
             name="ACD-C-expressions",
-            title="average content distance between a person's outputs, over expressions",
+            title="average content distance between a subject's outputs, over expressions",
             direction="lower",
             low=0.0,
             high=2.0,
@@ -157,16 +157,16 @@ class ContentDistance(WithinPerson):
         return ContentDistance(extractor)
 
 
-def _takes(evidence: Evidence) -> npt.NDArray[np.int64]:
-    """(N,) int: one person from one source at one intensity."""
-    table = evidence.requests
+def _takes(inputs: MetricInputs) -> npt.NDArray[np.int64]:
+    """(N,) int: one subject from one source at one intensity."""
+    table = inputs.requests
     known = [table[name].to_numpy() for name in ("source", "intensity") if name in table]
-    return np.unique(np.stack([evidence.clusters, *known], axis=1), axis=0, return_inverse=True)[1].ravel()
+    return np.unique(np.stack([inputs.clusters, *known], axis=1), axis=0, return_inverse=True)[1].ravel()
 
 
-def request_order(first: npt.NDArray[np.int64], evidence: Evidence) -> npt.NDArray[np.int64]:
+def request_order(first: npt.NDArray[np.int64], inputs: MetricInputs) -> npt.NDArray[np.int64]:
     """Places of the requests sorted by a code, then by name: the same for any order of the table."""
-    order = np.lexsort((evidence.requests["request"].to_numpy(dtype=str), first))
+    order = np.lexsort((inputs.requests["request"].to_numpy(dtype=str), first))
     places = np.empty(len(order), dtype=np.int64)
     places[order] = np.arange(len(order))
     return places

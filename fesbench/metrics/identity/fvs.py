@@ -1,11 +1,11 @@
-"""FVS, the face verification score: share of outputs that a recognizer accepts as the person of their source.
+"""FVS, the face verification score: share of outputs that a recognizer accepts as their source's subject.
 
     FVS = 1/N sum_i 1[ d(e(x_i), e(G(x_i, t_i))) <= tau ]
 
 The formula behind US-GAN's figures is not published; here tau is fixed beforehand and printed. ``FVS`` takes
 the recognizer's own published threshold (deepface's; for dlib Euclidean 0.6), at which most methods saturate.
 ``FVS@FAR=0.1%`` takes the threshold that lets one in a thousand real impostor pairs of the protocol's own
-pictures pass. A method that returns its input has 1 in both.
+images pass. A method that returns its input has 1 in both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fesbench.errors import DataError, UsageError
 from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal, renamed
 from fesbench.metrics.common import same_extractor, unit_rows
 from fesbench.metrics.identity.verification_math import enough_pairs, threshold
-from fesbench.metrics.inputs import Evidence, FeatureSet, Floats, Rows, checked_rows
+from fesbench.metrics.inputs import FeatureSet, Floats, MetricInputs, Rows, checked_rows
 
 Mask = npt.NDArray[np.bool_]
 
@@ -32,24 +32,24 @@ THRESHOLDS = {
 
 
 class _Acceptance(Metric):
-    """Share of requests whose output is accepted as its source's person; no face is a rejection."""
+    """Share of requests whose output is accepted as its source's subject; no face is a rejection."""
 
-    def _features(self, evidence: Evidence) -> tuple[FeatureSet, FeatureSet]:
-        output = evidence.feature_set(self.card.extractor, "generated")
-        source = evidence.feature_set(self.card.extractor, "source")
+    def _features(self, inputs: MetricInputs) -> tuple[FeatureSet, FeatureSet]:
+        output = inputs.feature_set(self.card.extractor, "generated")
+        source = inputs.feature_set(self.card.extractor, "source")
         same_extractor(output, source)
         return output, source
 
     def _accepted(
-        self, evidence: Evidence, rows: Rows, accepted: Mask, valid: Mask, reference: str
+        self, inputs: MetricInputs, rows: Rows, accepted: Mask, valid: Mask, reference: str
     ) -> Measurement:
         n_valid = int(valid.sum())
         signature = self.signature(
-            evidence, n_valid, len(rows), extractor=self._features(evidence)[0].signature, reference=reference
+            inputs, n_valid, len(rows), extractor=self._features(inputs)[0].signature, reference=reference
         )
         values = (accepted & valid).astype(np.float64)
         return mean_measurement(
-            self, evidence, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
+            self, inputs, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
         )
 
 
@@ -74,10 +74,10 @@ class FaceVerification(_Acceptance):
         """FVS on another face model, at that model's threshold."""
         return FaceVerification(extractor)
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Share over the rows."""
-        rows = checked_rows(evidence, rows)
-        output, source = self._features(evidence)
+        rows = checked_rows(inputs, rows)
+        output, source = self._features(inputs)
         kind, tau = THRESHOLDS[self.card.extractor]
         a, b = output.values[rows].astype(np.float64), source.values[rows].astype(np.float64)
         valid = output.valid[rows] & source.valid[rows]
@@ -86,7 +86,7 @@ class FaceVerification(_Acceptance):
             distance = 1 - (unit_rows(a) * unit_rows(b)).sum(axis=1)
         else:
             distance = np.linalg.norm(a - b, axis=1)
-        return self._accepted(evidence, rows, distance <= tau, valid, "source")
+        return self._accepted(inputs, rows, distance <= tau, valid, "source")
 
 
 class FaceVerificationAtFar(_Acceptance):
@@ -114,38 +114,38 @@ class FaceVerificationAtFar(_Acceptance):
         """The same on another face model."""
         return FaceVerificationAtFar(self.far, extractor)
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Share over the rows, or a reason when there are fewer than 10 / FAR real impostor pairs."""
-        rows = checked_rows(evidence, rows)
-        output, source = self._features(evidence)
+        rows = checked_rows(inputs, rows)
+        output, source = self._features(inputs)
         a, b = unit_rows(output.values[rows]), unit_rows(source.values[rows])
         valid = output.valid[rows] & source.valid[rows]
-        impostors = self._impostors(evidence)
-        reference = f"source,{evidence.reference_name}-vs-gallery:{len(impostors)}"
+        impostors = self._impostors(inputs)
+        reference = f"source,{inputs.reference_name}-vs-gallery:{len(impostors)}"
         if not enough_pairs(len(impostors), self.far):
             reason = f"needs {round(10 / self.far)} real impostor pairs, has {len(impostors)}"
             n_valid = int(valid.sum())
             signature = self.signature(
-                evidence, n_valid, len(rows), extractor=output.signature, reference=reference
+                inputs, n_valid, len(rows), extractor=output.signature, reference=reference
             )
             return refusal(self, None, rows, n_valid, signature, reason)
-        cut = evidence.memo((self.card.name, "cut"), lambda: threshold(impostors, self.far))
-        return self._accepted(evidence, rows, (a * b).sum(axis=1) > cut, valid, reference)
+        cut = inputs.memo((self.card.name, "cut"), lambda: threshold(impostors, self.far))
+        return self._accepted(inputs, rows, (a * b).sum(axis=1) > cut, valid, reference)
 
-    def _impostors(self, evidence: Evidence) -> Floats:
-        """Cosines of real reference pictures with the gallery pictures of others, in descending order."""
+    def _impostors(self, inputs: MetricInputs) -> Floats:
+        """Cosines of real reference images with the gallery images of others, in descending order."""
 
         def compute() -> Floats:
-            if evidence.reference_identity is None:
+            if inputs.reference_identity is None:
                 return np.zeros(0)
-            real = evidence.feature_set(self.card.extractor, "reference")
-            gallery = evidence.feature_set(self.card.extractor, "gallery")
+            real = inputs.feature_set(self.card.extractor, "reference")
+            gallery = inputs.feature_set(self.card.extractor, "gallery")
             same_extractor(real, gallery)
             cosine = unit_rows(real.values) @ unit_rows(gallery.values).T
-            others = evidence.reference_identity[:, None] != evidence.gallery_identity[None, :]
+            others = inputs.reference_identity[:, None] != inputs.gallery_identity[None, :]
             return -np.sort(-cosine[others & real.valid[:, None] & gallery.valid[None, :]])
 
-        return evidence.memo(("real-impostors", self.card.extractor), compute)
+        return inputs.memo(("real-impostors", self.card.extractor), compute)
 
 
 def _card(name: str, title: str) -> MetricCard:

@@ -1,8 +1,8 @@
-"""Is it still the same person? FSS, TAR at a false accept rate, and Rank-1 on face embeddings.
+"""Is it still the same subject? FSS, TAR at a false accept rate, and Rank-1 on face embeddings.
 
 FSS compares an output with its own source, so a method that changes nothing leads it. TAR and Rank-1
-compare an output (probe) with one neutral picture of every person (gallery), which the protocol takes from
-another take or sequence, so that no output meets the picture it was made from. A face that is not found
+compare an output (probe) with one neutral image of every subject (gallery), which the protocol takes from
+another take or sequence, so that no output meets the image it was made from. A face that is not found
 counts as similarity 0, as a rejection, and as a failed rank.
 """
 
@@ -23,11 +23,11 @@ from fesbench.metrics.base import (
 )
 from fesbench.metrics.common import faces_and_sources, same_extractor, unit_rows
 from fesbench.metrics.identity.verification_math import enough_pairs, make_pairs, rank1, tar_interval
-from fesbench.metrics.inputs import Evidence, Floats, Rows, checked_rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
 
 EMBEDDING = "dlib"
 GALLERY = "one-neutral-per-person"
-"""The gallery's rule in signatures; which picture it is, the protocol's hash beside it fixes."""
+"""The gallery's rule in signatures; which image it is, the protocol's hash beside it fixes."""
 
 
 class FaceSimilarity(Metric):
@@ -56,14 +56,14 @@ class FaceSimilarity(Metric):
         """FSS on another face model."""
         return FaceSimilarity(extractor)
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean cosine; a pair without both faces has cosine 0 and is counted as not valid."""
-        rows = checked_rows(evidence, rows)
-        output, source, valid, made = faces_and_sources(evidence, self.card.extractor, rows)
+        rows = checked_rows(inputs, rows)
+        output, source, valid, made = faces_and_sources(inputs, self.card.extractor, rows)
         cosine = (output * source).sum(axis=1).clip(-1, 1)
         values, n_valid = np.where(valid, cosine, 0.0), int(valid.sum())
-        signature = self.signature(evidence, n_valid, len(rows), extractor=made, reference="source")
-        return mean_measurement(self, evidence, rows, values, n_valid=n_valid, signature=signature)
+        signature = self.signature(inputs, n_valid, len(rows), extractor=made, reference="source")
+        return mean_measurement(self, inputs, rows, values, n_valid=n_valid, signature=signature)
 
 
 class _Gallery(Metric):
@@ -72,10 +72,10 @@ class _Gallery(Metric):
     def __init__(self, card: MetricCard, extractor: str) -> None:
         self.card = card if extractor == card.extractor else renamed(card, extractor)
 
-    def _matrix(self, evidence: Evidence, rows: Rows) -> tuple[Floats, npt.NDArray[np.bool_], str]:
+    def _matrix(self, inputs: MetricInputs, rows: Rows) -> tuple[Floats, npt.NDArray[np.bool_], str]:
         """(rows, G) similarity, pairs with both faces found; extractor signature."""
-        probe = evidence.feature_set(self.card.extractor, "generated")
-        gallery = evidence.feature_set(self.card.extractor, "gallery")
+        probe = inputs.feature_set(self.card.extractor, "generated")
+        gallery = inputs.feature_set(self.card.extractor, "gallery")
         same_extractor(probe, gallery)
         similarity = np.clip(unit_rows(probe.values[rows]) @ unit_rows(gallery.values).T, -1, 1)
         found = probe.valid[rows][:, None] & gallery.valid[None, :]
@@ -117,29 +117,29 @@ class Verification(_Gallery):
         """TAR on another face model."""
         return Verification(self.far, extractor)
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """TAR over the rows, or a reason when there are fewer than 10 / FAR impostor pairs."""
-        rows = checked_rows(evidence, rows)
-        similarity, found, extractor = self._matrix(evidence, rows)
-        clusters, gallery = evidence.clusters[rows], evidence.gallery_identity
+        rows = checked_rows(inputs, rows)
+        similarity, found, extractor = self._matrix(inputs, rows)
+        clusters, gallery = inputs.clusters[rows], inputs.gallery_identity
         n_valid = _valid_probes(found, clusters, gallery)
         signature = self.signature(
-            evidence, n_valid, len(rows), extractor=extractor, reference=f"gallery:{len(gallery)}"
+            inputs, n_valid, len(rows), extractor=extractor, reference=f"gallery:{len(gallery)}"
         )
         pairs = make_pairs(similarity, found, clusters, gallery)
         if not len(pairs.genuine):
-            reason = "the gallery holds no picture of the probes' identities"
+            reason = "the gallery holds no image of the probes' identities"
             return refusal(self, None, rows, n_valid, signature, reason)
         if not enough_pairs(len(pairs.impostor), self.far):
             reason = f"needs {round(10 / self.far)} impostor pairs, has {len(pairs.impostor)}"
             return refusal(self, None, rows, n_valid, signature, reason)
         return from_interval(
-            self, tar_interval(pairs, self.far, seed=evidence.seed), None, rows, n_valid, signature
+            self, tar_interval(pairs, self.far, seed=inputs.seed), None, rows, n_valid, signature
         )
 
 
 class Rank1(_Gallery):
-    """Closed-set identification: the most similar gallery picture is the right person's; ties fail."""
+    """Closed-set identification: the most similar gallery image is the right subject's; ties fail."""
 
     def __init__(self, extractor: str = EMBEDDING) -> None:
         card = MetricCard(
@@ -164,21 +164,21 @@ class Rank1(_Gallery):
         """Rank-1 on another face model."""
         return Rank1(extractor)
 
-    def measure(self, evidence: Evidence, rows: Rows) -> Measurement:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Mean over the probes; the interval holds the gallery fixed and resamples the probes' identities."""
-        rows = checked_rows(evidence, rows)
-        similarity, found, extractor = self._matrix(evidence, rows)
-        clusters, gallery = evidence.clusters[rows], evidence.gallery_identity
+        rows = checked_rows(inputs, rows)
+        similarity, found, extractor = self._matrix(inputs, rows)
+        clusters, gallery = inputs.clusters[rows], inputs.gallery_identity
         n_valid = _valid_probes(found, clusters, gallery)
         signature = self.signature(
-            evidence, n_valid, len(rows), extractor=extractor, reference=f"gallery:{len(gallery)}"
+            inputs, n_valid, len(rows), extractor=extractor, reference=f"gallery:{len(gallery)}"
         )
         values = rank1(similarity, found, clusters, gallery)
         if not np.isfinite(values).any():
-            reason = "the gallery holds no picture of the probes' identities, or no other person"
+            reason = "the gallery holds no image of the probes' identities, or no other subject"
             return refusal(self, values, rows, n_valid, signature, reason)
         return mean_measurement(
-            self, evidence, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
+            self, inputs, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
         )
 
 

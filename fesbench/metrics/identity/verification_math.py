@@ -23,7 +23,7 @@ _CHUNK = 4_000_000
 
 @dataclass(frozen=True)
 class Pairs:
-    """All pairs of probes and gallery pictures.
+    """All pairs of probes and gallery images.
 
     Attributes:
         genuine: (P,) similarity of pairs of one identity; -inf where a face was not found (a rejection).
@@ -170,9 +170,9 @@ def rank1(
     probe: Ints,
     gallery: Ints,
 ) -> Floats:
-    """(N,) 1 where the most similar gallery picture is the probe's identity, else 0; ties are 0.
+    """(N,) 1 where the most similar gallery image is the probe's identity, else 0; ties are 0.
 
-    NaN where the gallery holds no picture of the probe's identity or none of another.
+    NaN where the gallery holds no image of the probe's identity or none of another.
     """
     same = probe[:, None] == gallery[None, :]
     best = np.where(found, similarity, -np.inf)

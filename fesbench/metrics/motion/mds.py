@@ -1,9 +1,9 @@
-"""Classical multidimensional scaling: a flat picture of who resembles whom under which method.
+"""Classical multidimensional scaling: a flat image of who resembles whom under which method.
 
 From a matrix of distances D the squared ones are double-centered, ``B = -1/2 J D^2 J`` with
 ``J = I - 11'/n``; the points are the leading eigenvectors of B times the roots of their eigenvalues. It has
 one solution, unlike iterative scaling, but for signs, which are fixed here. How much of the distances the
-plane shows is printed with it: no score is ever computed from the picture.
+plane shows is printed with it: no score is ever computed from the image.
 
 Source: Torgerson, *Multidimensional scaling: I. Theory and method*, Psychometrika 17, 1952; Otberdout et al.,
 TPAMI 44(2), 2022, draw preserved identities so.
@@ -90,16 +90,16 @@ def picture(
     title: str = "Identities under each method",
     size: int = 480,
 ) -> str:
-    """An SVG of the points: a person has a color, a method a shape; the key names both.
+    """An SVG of the points: a subject has a color, a method a shape; the key names both.
 
-    Colors and shapes repeat where there are more people than colors or methods than shapes, so every mark
-    also carries its person and method as a tooltip.
+    Colors and shapes repeat where there are more subjects than colors or methods than shapes, so every mark
+    also carries its subject and method as a tooltip.
 
     Args:
-        scaling: of N pictures, on two axes.
+        scaling: of N images, on two axes.
         identities: N names.
         methods: N names, such as "source" or a method's id.
-        title: above the picture.
+        title: above the image.
         size: side of the plot in pixels.
 
     Raises:
@@ -108,7 +108,7 @@ def picture(
     points = scaling.points
     if points.shape != (len(identities), 2) or len(methods) != len(identities):
         raise DataError(
-            f"a picture of {points.shape} points needs as many identities and methods; "
+            f"an image of {points.shape} points needs as many identities and methods; "
             f"got {len(identities)} and {len(methods)}"
         )
     people, kinds = list(dict.fromkeys(identities)), list(dict.fromkeys(methods))

@@ -123,7 +123,7 @@ def test_none_leaves_the_right_size_alone_and_scales_another() -> None:
     expected = np.asarray(Image.fromarray(image).resize((16, 16), Image.Resampling.LANCZOS))
     assert np.array_equal(small, expected)
     assert points_small is not None
-    # the picture's corners stay its corners
+    # the image's corners stay its corners
     assert points_small[:2].tolist() == [[-0.5, -0.5], [15.5, 15.5]]
     with pytest.raises(FaceError, match="not square"):
         recipe.apply(image[:32], None, 16)
@@ -191,7 +191,7 @@ def test_celebas_frame_by_hand() -> None:
     """Its authors' points count from 1 in 178 x 218; the central 178 rows begin at row 21 of 218."""
     at_178 = CELEBA.target(178)
     assert np.allclose(at_178, [(69.745, 91), (107.237, 91), (88.432, 132.514)])
-    # 89 is half of 178: the picture's center stays its center
+    # 89 is half of 178: the image's center stays its center
     assert np.allclose(CELEBA.target(89) + 0.5, (at_178 + 0.5) / 2)
     five = np.array([(60, 70), (100, 70), (0, 0), (70, 110), (90, 112)], float)
     assert CELEBA.from_five is not None
@@ -234,7 +234,7 @@ def test_a_detectors_own_points_align_where_the_template_knows_them(
 
 
 def test_what_the_warp_reads_is_all_that_it_needs() -> None:
-    """The region cut out first gives the bytes of the whole picture, with its border repeated."""
+    """The region cut out first gives the bytes of the whole image, with its border repeated."""
     rng = np.random.default_rng(3)
     image = rng.integers(0, 256, (90, 110, 3), dtype=np.uint8)
     wide = np.pad(image, ((200, 200), (200, 200), (0, 0)), mode="edge")

@@ -12,7 +12,7 @@ SIZE = 128
 
 @pytest.fixture(scope="session")
 def acted() -> Callable[..., tuple[AvatarBatch, np.ndarray]]:
-    """Render one person at rest and with action units; gives the batch and the landmarks' displacement."""
+    """Render one subject at rest and with action units; gives the batch and the landmarks' displacement."""
     cache: dict[tuple[object, ...], tuple[AvatarBatch, np.ndarray]] = {}
 
     def act(*units: str, identity: int = 3, intensity: float = 1.0) -> tuple[AvatarBatch, np.ndarray]:

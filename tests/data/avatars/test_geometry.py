@@ -26,7 +26,7 @@ SIZE = 192
 
 
 def _drawn(identity: int, expression: str, *, wild: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Segmentation (S, S) and landmarks (68, 2) of one picture without hair or glasses."""
+    """Segmentation (S, S) and landmarks (68, 2) of one image without hair or glasses."""
     who = {**person(0, identity), "hair_on": 0.0, "glasses": 0.0}
     shape, taken = _collate([who], "cpu"), _collate([capture(0, identity, 0, wild=wild)], "cpu")
     au = Activation(torch.from_numpy(peak_units(0, identity, expression))[None])
@@ -157,7 +157,7 @@ def test_unknown_expression_is_refused():
 
 
 def test_tar_at_far_by_hand():
-    # Two people on a line; genuine distances 1, 1; impostor distances 9, 10, 10, 11.
+    # Two subjects on a line; genuine distances 1, 1; impostor distances 9, 10, 10, 11.
     descriptors = np.array([[0.0], [1.0], [10.0], [11.0]])
     assert tar_at_far(descriptors, np.array([0, 0, 1, 1]), 0.01) == 1.0
     # Swapped names: genuine 10, 10; impostors 1, 1, 9, 11.

@@ -72,7 +72,7 @@ def test_takes_differ_and_keep_person_and_expression():
     first, second = (render([AvatarSpec(4, "fear", take=t)], 96) for t in (0, 1))
     assert np.abs(first.images.astype(int) - second.images.astype(int)).mean() > 8
     np.testing.assert_array_equal(first.action_units, second.action_units)
-    # Same person: the same shape up to a small pose.
+    # Same subject: the same shape up to a small pose.
     assert 0.1 < np.abs(first.landmarks - second.landmarks).max() < 10
 
 

@@ -87,9 +87,7 @@ def test_codes_that_the_sheet_does_not_name_are_counted(tmp_path: Path) -> None:
     more = ("21-26/Images6/23_110_1.jpg", "21-26/Images6/26_110_2.jpg")
     found = plan(copy(tmp_path, REAL + more))
     assert len(found) == 5
-    assert note(found, "not named").startswith(
-        "3 pictures of 2 codes that are not named (23, 26) are left out"
-    )
+    assert note(found, "not named").startswith("3 images of 2 codes that are not named (23, 26) are left out")
 
 
 def test_the_order_of_codes_is_the_sheets(tmp_path: Path) -> None:
@@ -138,14 +136,14 @@ def test_codes_that_make_no_sense(codes: object, message: str) -> None:
 def test_counts_and_missing_people(tmp_path: Path) -> None:
     found = plan(copy(tmp_path))
     counts = {count.what: count for count in found.facts.counts}
-    assert counts["people"] == Count("people", 5, 230)
-    assert counts["pictures"] == Count("pictures", 5, 5060)
+    assert counts["subjects"] == Count("subjects", 5, 230)
+    assert counts["images"] == Count("images", 5, 5060)
     assert counts["awed"] == Count("awed", 1, 230)
     assert counts["hatred"] == Count("hatred", 0, 230)
     assert len(CATEGORIES) == 22
-    assert set(counts) == {"people", "pictures", *CATEGORIES}
-    assert "people 5 of 230" in note(found, "partial")
-    assert note(found, "fewer than 22").startswith("5 of 5 people")
+    assert set(counts) == {"subjects", "images", *CATEGORIES}
+    assert "subjects 5 of 230" in note(found, "partial")
+    assert note(found, "fewer than 22").startswith("5 of 5 subjects")
 
 
 def test_a_second_picture_is_another_take_by_number(tmp_path: Path) -> None:
@@ -154,7 +152,7 @@ def test_a_second_picture_is_another_take_by_number(tmp_path: Path) -> None:
         ("02_339_999.jpg", 0),
         ("02_339_3470.jpg", 1),
     ]
-    assert note(found, "take 1 and on").startswith("1 pictures")
+    assert note(found, "take 1 and on").startswith("1 images")
 
 
 def test_action_units_of_sheets_that_explain_themselves(tmp_path: Path) -> None:
@@ -164,7 +162,7 @@ def test_action_units_of_sheets_that_explain_themselves(tmp_path: Path) -> None:
             # one sheet a category: units in columns, then units in lists
             "Happy": [["Subject", "AU6", "AU12", "AU3"], [339.0, 1.0, 1.0, 1.0], [111.0, None, 0.0, None]],
             "06": [["Subject", "codes"], [111.0, "1+2 + 25"], [339.0, 5.0, "AU20"]],
-            # one sheet a person
+            # one sheet a subject
             "110": [[None, 1.0, 2.0], [1.0, None, None], ["Awed", 1.0, 0.0]],
         }
     )
@@ -189,10 +187,10 @@ def test_action_units_of_sheets_that_explain_themselves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "rows",
     [
-        [["remarks"]],  # neither people nor units
+        [["remarks"]],  # neither subjects nor units
         [["Subject", "AU6", "AU12"], [339.0, 3.0, 1.0]],  # intensities on a scale that is not known
         [[339.0, 0.0, 1.0, 1.0]],  # a matrix without a head must not pass for a list of units
-        [[339.0, 12.0], [339.0, 25.0]],  # one person twice
+        [[339.0, 12.0], [339.0, 25.0]],  # one subject twice
         [[339.0, "12 or 25"]],
     ],
 )
@@ -234,7 +232,7 @@ def test_a_changed_workbook_changes_the_fingerprint(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_not_cfee(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no picture of CFEE"):
+    with pytest.raises(DataError, match="holds no image of CFEE"):
         plan(tmp_path)
     with pytest.raises(DataError, match=r"fesbench data prepare cfee --from DIR"):
         ADAPTER.plan(None, ADAPTER.check_options({}), 128)
@@ -244,5 +242,5 @@ def test_folders_that_are_not_cfee(tmp_path: Path) -> None:
     twice = tmp_path / "backup" / "02_339_3470.jpg"
     twice.parent.mkdir()
     twice.touch()
-    with pytest.raises(DataError, match="the same picture"):
+    with pytest.raises(DataError, match="the same image"):
         plan(tmp_path)

@@ -127,9 +127,9 @@ def test_counts_found_and_expected(tmp_path: Path) -> None:
     sequence(tmp_path, "S005_002", range(1, 9), emotion="3")
     sequence(tmp_path, "S999_001", range(1, 9))
     counts = {count.what: count for count in plan(tmp_path).facts.counts}
-    assert counts["people"] == Count("people", 2, 123)
+    assert counts["subjects"] == Count("subjects", 2, 123)
     assert counts["sequences"] == Count("sequences", 3, 593)
-    assert counts["people with a label"] == Count("people with a label", 1, 118)
+    assert counts["subjects with a label"] == Count("subjects with a label", 1, 118)
     assert counts["labelled sequences"] == Count("labelled sequences", 2, 327)
     assert counts["labelled disgust"] == Count("labelled disgust", 2, 59)
     assert counts["sequences with FACS codes"].found == 1
@@ -162,7 +162,7 @@ def test_ckplus_is_explained_where_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         prepare("ck+", size=128, alignment="dlib68-128@1")
     for words in (
-        "593 sequences of 123 people",
+        "593 sequences, 123 subjects",
         "signed agreement",
         "University of Pittsburgh",
         "cohn-kanade-images/S005/001/S005_001_00000011.png",

@@ -78,8 +78,8 @@ def test_a_real_list_gives_every_column(tmp_path: Path) -> None:
     assert {u for u, value in first.items() if value == 1} == {1, 4}
     assert np.isnan(first[43])
     assert sum(value == 0 for value in first.values()) == len(ACTION_UNITS) - 3
-    assert found.facts.counts == (Count("listed pictures", 2, 3),)
-    assert "1 of 3 listed pictures are not here" in notes(found)
+    assert found.facts.counts == (Count("listed images", 2, 3),)
+    assert "1 of 3 listed images are not here" in notes(found)
     assert images(plan(root.parent)) == [A, C]
     assert not ADAPTER.identities_known
 
@@ -105,8 +105,8 @@ def test_the_same_list_in_both_generations_is_one(tmp_path: Path) -> None:
     older.write_text("\t".join(line(A, {1: 1}, site=SERVER)) + "\n")
     found = plan(tmp_path)
     assert images(found) == [A, B]
-    assert found.facts.counts == (Count("listed pictures", 2, 2),)
-    assert "1 lines repeat a picture" in notes(found)
+    assert found.facts.counts == (Count("listed images", 2, 2),)
+    assert "1 lines repeat an image" in notes(found)
     assert "other codes" not in notes(found)
 
 
@@ -115,7 +115,7 @@ def test_hand_coded_lines_come_first_and_sides_are_named(tmp_path: Path) -> None
     by_hand, every = plan(tmp_path), plan(tmp_path, coded="all")
     assert images(by_hand) == [A]
     assert f"1 lists are left out by option coded = 'hand': {MACHINE}" in notes(by_hand)
-    assert "1 pictures have no line" in notes(by_hand)
+    assert "1 images have no line" in notes(by_hand)
     assert [(p.row["image"], p.row["part"]) for p in every.pictures] == [(A, "validation"), (B, "train")]
     assert units(every, A)[4] == 1
     assert units(every, A)[12] == 0
@@ -144,7 +144,7 @@ def test_lines_that_are_not_understood_are_named(tmp_path: Path) -> None:
     assert images(found) == [A, C]
     assert found.facts.not_understood.count == 5
     assert found.facts.not_understood.first == tuple(f"dataFile_1000.txt:{k}" for k in range(2, 7))
-    assert "1 pictures have no line that is understood" in notes(found)
+    assert "1 images have no line that is understood" in notes(found)
     assert "1 codes of action units outside the vocabulary" in notes(found)
 
 
@@ -188,10 +188,10 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
 def test_folders_that_do_not_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no list of EmotioNet"):
         plan(put(tmp_path, A))
-    with pytest.raises(DataError, match=r"none of its 1 pictures is in dataFile_1000\.txt"):
+    with pytest.raises(DataError, match=r"none of its 1 images is in dataFile_1000\.txt"):
         plan(put(tmp_path, hand=[line(B, {1: 1})]))
     (tmp_path / "Images" / A).unlink()
-    with pytest.raises(DataError, match=r"no picture .*download the links of dataFile_1000\.txt"):
+    with pytest.raises(DataError, match=r"no image .*download the links of dataFile_1000\.txt"):
         plan(tmp_path)
     with pytest.raises(DataError, match="fesbench data prepare emotionet --from DIR"):
         ADAPTER.plan(None, ADAPTER.check_options({}), 128)
@@ -203,5 +203,5 @@ def test_folders_that_do_not_do(tmp_path: Path) -> None:
         path = tmp_path / name / A
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    with pytest.raises(DataError, match="the same picture"):
+    with pytest.raises(DataError, match="the same image"):
         plan(tmp_path)

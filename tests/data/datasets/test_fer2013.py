@@ -121,13 +121,13 @@ def test_bad_lines_are_skipped_with_their_number(tmp_path: Path) -> None:
         ("?/0000008", "line 11 of fer2013.csv: 2 cells instead of 3"),
     ]
     counts = {count.what: (count.found, count.expected) for count in found.facts.counts}
-    assert counts["pictures"] == (5, 35887)
+    assert counts["images"] == (5, 35887)
     assert counts["train"] == (2, 28709)
     assert counts["validation"] == (2, 3589)
     assert counts["test"] == (1, 3589)
     assert counts["happiness"] == (2, 8989)
     assert any(note.startswith("4 lines of fer2013.csv have no valid label") for note in found.facts.notes)
-    assert found.facts.notes[0].startswith("this copy of FER-2013 is partial (pictures 5 of 35887")
+    assert found.facts.notes[0].startswith("this copy of FER-2013 is partial (images 5 of 35887")
 
 
 def test_the_columns_go_by_their_names(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_the_fingerprint_follows_the_content(tmp_path: Path) -> None:
 
 def test_the_published_counts_agree_with_each_other() -> None:
     expected = ADAPTER.expected
-    assert expected["pictures"] == expected["train"] + expected["validation"] + expected["test"] == 35887
+    assert expected["images"] == expected["train"] + expected["validation"] + expected["test"] == 35887
     labels = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
     assert sum(expected[label] for label in labels) == 35887
     # the classes of the Kaggle copy's train and test folders
@@ -239,11 +239,11 @@ def test_ferplus_votes(tmp_path: Path) -> None:
     assert (count.found, count.expected) == (7, 35714)
     assert found.facts.notes[1:] == (
         "labels are the majority of FER+'s ten votes, not FER-2013's own",
-        "1 pictures have a vote for 'not a face'; they are left out",
-        "2 pictures have no expression that more than half of the votes agree on; they are left out",
-        "1 pictures have no line in fer2013new.csv; they are left out",
-        "1 lines of fer2013new.csv name a picture that is not here",
-        "1 lines of fer2013new.csv name no picture (FER+ dropped them)",
+        "1 images have a vote for 'not a face'; they are left out",
+        "2 images have no expression that more than half of the votes agree on; they are left out",
+        "1 images have no line in fer2013new.csv; they are left out",
+        "1 lines of fer2013new.csv name an image that is not here",
+        "1 lines of fer2013new.csv name no image (FER+ dropped them)",
     )
     assert found.facts.not_understood.count == 0
     (tmp_path / "fer2013new.csv").write_text(f"{VOTES}Training,fer0000001.png,0,six,0,0,0,0,0,0,0,0\n")

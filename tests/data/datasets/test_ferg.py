@@ -86,7 +86,7 @@ def test_images_are_evenly_spaced_over_the_numbers(tmp_path: Path) -> None:
     assert [p.row["frame"] for p in every.pictures] == list(range(1, 20, 2))
     assert [p.row["take"] for p in every.pictures] == list(range(10))
     assert len(plan(tmp_path, images=10)) == len(plan(tmp_path, images=99)) == 10
-    assert note(plan(tmp_path, images=3), "left out") == "7 pictures are left out by option images = 3"
+    assert note(plan(tmp_path, images=3), "left out") == "7 images are left out by option images = 3"
     assert plan(tmp_path, images=3).fingerprint == plan(tmp_path, images=3).fingerprint
     assert plan(tmp_path, images=3).fingerprint != plan(tmp_path, images=4).fingerprint
 
@@ -103,15 +103,13 @@ def test_chosen_files_are_different_in_order_and_spread(files: int, number: int)
 def test_counts_are_those_of_the_copy_whatever_is_chosen(tmp_path: Path) -> None:
     frames(copy(tmp_path), range(100, 110))
     counts = {count.what: count for count in plan(tmp_path, images=2).facts.counts}
-    assert counts["pictures"] == Count("pictures", 17, 55766)
+    assert counts["images"] == Count("images", 17, 55766)
     assert counts["characters"] == Count("characters", 6, 6)
     assert counts["expressions"] == Count("expressions", 7, 7)
     assert counts["aia"] == Count("aia", 12, 7558)
     assert counts["ray"] == Count("ray", 1, 10755)
     # whose count is whose is inferred: no sentence calls a character incomplete
-    assert note(plan(tmp_path), "partial").startswith(
-        "this copy of FERG-DB is partial (pictures 17 of 55766)"
-    )
+    assert note(plan(tmp_path), "partial").startswith("this copy of FERG-DB is partial (images 17 of 55766)")
     assert note(plan(tmp_path), "inferred")
 
 
@@ -119,7 +117,7 @@ def test_empty_files_are_skipped_with_the_reason(tmp_path: Path) -> None:
     frames(tmp_path, [1, 2, 3, 4])
     (tmp_path / "FERG_DB_256/aia/aia_joy/aia_joy_2.png").write_bytes(b"")
     found = plan(tmp_path, images=2)
-    # it takes nobody's place: of 1, 3 and 4, not of all four
+    # it takes no subject's place: of 1, 3 and 4, not of all four
     assert [p.row["frame"] for p in found.pictures] == [1, 4, 2]
     (last,) = found.read(2, 3)
     assert isinstance(last, Skipped)
@@ -146,7 +144,7 @@ def test_files_that_contradict_their_folder_are_odd(tmp_path: Path) -> None:
 
 
 def test_folders_and_options_that_make_no_sense(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no picture of FERG-DB"):
+    with pytest.raises(DataError, match="holds no image of FERG-DB"):
         plan(tmp_path)
     with pytest.raises(DataError, match="fesbench data prepare ferg --from DIR"):
         ADAPTER.plan(None, ADAPTER.check_options({}), 128)

@@ -68,7 +68,7 @@ def test_a_tree_of_real_looking_names(tmp_path: Path) -> None:
         ("train/AFRAID/s12_session2_3.png", "s12", "fear", 1.0, 0, "train"),
     ]
     assert found.facts.not_understood.first == ("Happy/list.txt", "portraits/anna_01.png")
-    assert found.facts.notes == ("5 of 7 pictures have no part, the others have one",)
+    assert found.facts.notes == ("5 of 7 images have no part, the others have one",)
     assert found.facts.counts == ()
 
 
@@ -94,7 +94,7 @@ def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_one_identity_for_all_is_pointed_out(tmp_path: Path) -> None:
     touch(tmp_path, "happy/img_1.png", "sad/img_2.png")
     (note,) = plan(tmp_path).facts.notes
-    assert note.startswith("all 2 pictures have one identity, 'img'; name the files person_number.png")
+    assert note.startswith("all 2 images have one identity, 'img'; name the files person_number.png")
 
 
 def test_a_table_with_every_column(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def test_a_table_with_every_column(tmp_path: Path) -> None:
     assert found.declared == (sha, "", "")
     assert found.facts.not_understood.first == ("images/extra.png",)
     notes = " / ".join(found.facts.notes)
-    assert "1 of 3 pictures have no identity" in notes
-    assert "1 of 3 pictures have no expression" in notes
+    assert "1 of 3 images have no identity" in notes
+    assert "1 of 3 images have no expression" in notes
 
 
 def test_the_table_is_found_from_above_and_from_images(tmp_path: Path) -> None:
@@ -271,11 +271,11 @@ def test_without_pictures(tmp_path: Path) -> None:
         plan(tmp_path / "none")
     touch(tmp_path, "holiday/a.png")
     with pytest.raises(
-        DataError, match=r"holds no picture that is understood \(1 files, such as holiday/a.png"
+        DataError, match=r"holds no image that is understood \(1 files, such as holiday/a.png"
     ):
         plan(tmp_path)
     table(tmp_path, "image,expression")
-    with pytest.raises(DataError, match="holds no picture that is understood"):
+    with pytest.raises(DataError, match="holds no image that is understood"):
         plan(tmp_path)
     with pytest.raises(UnknownNameError):
         ADAPTER.check_options({"form": "csv"})

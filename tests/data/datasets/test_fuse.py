@@ -28,7 +28,7 @@ def picture(path: Path, value: int) -> None:
 
 @pytest.fixture
 def both(tmp_path: Path) -> Path:
-    """Two lines of FER-2013, the second damaged, and three pictures of MMAFEDB."""
+    """Two lines of FER-2013, the second damaged, and three images of MMAFEDB."""
     (tmp_path / "fer2013.csv").write_text(f"emotion,pixels,Usage\n0,{PIXELS},Training\n3,1 2,PublicTest\n")
     for k, name in enumerate(("test/sad/1.png", "train/happy/1.png", "valid/neutral/1.png")):
         picture(tmp_path / "MMAFEDB" / name, k)
@@ -65,11 +65,11 @@ def test_facts_of_both(both: Path) -> None:
     facts = plan(both).facts
     counts = {count.what: (count.found, count.expected) for count in facts.counts}
     assert counts == {
-        "fer2013 pictures": (2, 35_887),
+        "fer2013 images": (2, 35_887),
         "fer2013 train": (1, 28_709),
         "fer2013 validation": (1, 3_589),
         "fer2013 test": (0, 3_589),
-        "mmafedb pictures": (3, 127_680),
+        "mmafedb images": (3, 127_680),
         "mmafedb train": (1, 92_968),
         "mmafedb validation": (1, 17_356),
         "mmafedb test": (1, 17_356),

@@ -39,10 +39,10 @@ def test_a_literal_listing(tmp_path: Path) -> None:
         ("BM35SUS.JPG", "M35", "surprise", 1.0, 1, "S", "male", False),
     ]
     assert found.facts.not_understood.count == 0
-    assert counted(found)["people"] == (2, 70)
+    assert counted(found)["subjects"] == (2, 70)
     assert counted(found)["session B"] == (3, 2450)
-    assert "pictures 7 of 4900" in note(found, "is partial")
-    assert note(found, "fewer than 70 pictures").endswith("F01 (5), M35 (2)")
+    assert "images 7 of 4900" in note(found, "is partial")
+    assert note(found, "fewer than 70 images").endswith("F01 (5), M35 (2)")
 
 
 def test_every_take_is_a_side_and_a_session(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_whole_copy_has_the_counts_that_are_expected(tmp_path: Path) -> None:
     lay(tmp_path, *(f"KDEF/{stem[:4]}/{wrong.get(stem, stem)}.JPG" for stem in stems))
     found = plan("kdef", tmp_path)
     assert {what: have for what, (have, _) in counted(found).items()} == dict(ADAPTER.expected)
-    assert (counted(found)["pictures"], counted(found)["happiness"]) == ((4900, 4900), (700, 700))
+    assert (counted(found)["images"], counted(found)["happiness"]) == ((4900, 4900), (700, 700))
     assert found.facts.notes == (
         "AF31V.JPG is misnamed in the distribution and is read as AF31SAHL",
         "AM31H.JPG is misnamed in the distribution and is read as AM31SUHR",
@@ -66,7 +66,7 @@ def test_a_whole_copy_has_the_counts_that_are_expected(tmp_path: Path) -> None:
     straight = plan("kdef", tmp_path, poses=["S"])
     assert len(straight) == 980
     assert {r["take"] for r in rows(straight)} == {0, 1}
-    assert note(straight, "option poses").startswith("3920 pictures are left out by option poses (FL 980,")
+    assert note(straight, "option poses").startswith("3920 images are left out by option poses (FL 980,")
 
 
 def test_the_misnamed_files_get_their_labels(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_misnamed_files_get_their_labels(tmp_path: Path) -> None:
     again = plan("kdef", lay(tmp_path, "AF31/AF31SAHL.JPG"))
     assert [r["image"] for r in rows(again)] == ["AF31SAHL.JPG", "AM31H.JPG"]
     assert note(again, "AF31V.JPG") == "AF31V.JPG is left out: AF31SAHL.JPG is there already"
-    assert counted(again)["pictures"] == (2, 4900)
+    assert counted(again)["images"] == (2, 4900)
 
 
 def test_averaged_faces_are_left_out(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_averaged_faces_are_left_out(tmp_path: Path) -> None:
 def test_small_letters_and_two_files_of_one_name(tmp_path: Path) -> None:
     found = plan("kdef", lay(tmp_path, "af01afs.jpg"))
     assert (rows(found)[0]["identity"], rows(found)[0]["expression"]) == ("F01", "fear")
-    with pytest.raises(DataError, match="are the same picture of KDEF; remove one"):
+    with pytest.raises(DataError, match="are the same image of KDEF; remove one"):
         plan("kdef", lay(tmp_path, "AF01/AF01AFS.JPG"))
 
 
@@ -101,7 +101,7 @@ def test_names_that_are_not_kdefs(tmp_path: Path) -> None:
     odd = ("AF00AFS.JPG", "AF01AFS.png", "AF01COS.JPG", "AF36AFS.JPG", "CF01AFS.JPG", "FAFS.JPG")
     found = plan("kdef", lay(tmp_path, "AF01AFS.JPG", *odd))
     assert found.facts.not_understood.first == odd
-    with pytest.raises(DataError, match="no picture of kdef"):
+    with pytest.raises(DataError, match="no image of kdef"):
         plan("kdef", lay(tmp_path / "other", "FAFS.JPG"))
     with pytest.raises(DataError, match="Karolinska Institutet"):
         ADAPTER.plan(None, ADAPTER.check_options({}), 128)

@@ -46,7 +46,7 @@ def test_the_three_parts(tmp_path: Path, outer: str) -> None:
     ]
     assert found.facts.not_understood.first == (f"{outer}test/sad/list.csv",)
     counts = {count.what: (count.found, count.expected) for count in found.facts.counts}
-    assert counts["pictures"] == (9, 127_680)
+    assert counts["images"] == (9, 127_680)
     assert counts["train"] == (7, 92_968)
     assert counts["validation"] == (1, 17_356)
     assert counts["validation sadness"] == (1, 2_236)
@@ -56,7 +56,7 @@ def test_the_three_parts(tmp_path: Path, outer: str) -> None:
 
 def test_every_count_of_the_owner() -> None:
     assert {k: v for k, v in ADAPTER.expected.items() if " " not in k} == {
-        "pictures": 127_680,
+        "images": 127_680,
         "train": 92_968,
         "validation": 17_356,
         "test": 17_356,
@@ -86,7 +86,7 @@ def test_every_count_of_the_owner() -> None:
 def test_that_it_contains_fer2013_is_said(tmp_path: Path) -> None:
     touch(tmp_path, "MMAFEDB/train/sad/1.jpg")
     partial, contains = plan(tmp_path).facts.notes
-    assert partial.startswith("this copy of MMAFEDB is partial (pictures 1 of 127680, train 1 of 92968")
+    assert partial.startswith("this copy of MMAFEDB is partial (images 1 of 127680, train 1 of 92968")
     assert "contains FER-2013, part for part: 28709, 3589 and 3589" in contains
 
 

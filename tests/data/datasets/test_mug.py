@@ -49,7 +49,7 @@ def test_a_literal_listing(tmp_path: Path) -> None:
         *(("052_disgust_take002", "disgust", 1.0, k + 17, k) for k in range(3)),
     ]
     assert found.facts.not_understood.count == 0
-    assert counted(found) == {"people": (2, 52)}
+    assert counted(found) == {"subjects": (2, 52)}
     assert "happiness 1" in note(found, "takes:")
     assert note(found, "fewer than 6 labels").endswith("001 (1), 052 (1)")
 
@@ -96,7 +96,7 @@ def test_takes_that_nobody_uses_are_left_out(tmp_path: Path) -> None:
     found = plan("mug", tmp_path)
     assert {r["sequence"] for r in rows(found)} == {"001_anger_take000", "001_anger_ending"}
     assert note(found, "because of the folder's name") == (
-        "22 pictures of 2 takes are left out because of the folder's name: 001_anger_take001end, "
+        "22 images of 2 takes are left out because of the folder's name: 001_anger_take001end, "
         "001_anger_take002_nsg"
     )
 
@@ -129,12 +129,14 @@ def test_nobody_claims_to_know_how_many_people_there_are(tmp_path: Path) -> None
     take(tmp_path, "subjects3/001/anger/take000")
     found = plan("mug", tmp_path)
     assert not any("partial" in text for text in found.facts.notes)
-    assert note(found, "86 were recorded").startswith("1 people; 86 were recorded and copies of 52 are known")
+    assert note(found, "86 were recorded").startswith(
+        "1 subjects; 86 were recorded and copies of 52 are known"
+    )
 
 
 def test_folders_that_are_not_mug(tmp_path: Path) -> None:
     lay(tmp_path, "subjects3/001/anger/take000/frame1.jpg")
-    with pytest.raises(DataError, match="no picture of mug"):
+    with pytest.raises(DataError, match="no image of mug"):
         plan("mug", tmp_path)
     with pytest.raises(DataError, match="Aristotle University"):
         ADAPTER.plan(None, ADAPTER.check_options({}), 128)

@@ -70,10 +70,10 @@ def test_a_folder_of_real_looking_names(tmp_path: Path) -> None:
         Count("avatar", 1, 1),
     )
     assert found.facts.notes == (
-        "no picture of portrait; such domains are not scored",
-        "2 of 6 pictures declare no expression",
-        "1 of 6 pictures may be shown, by sources.csv",
-        "1 pictures of sources.csv are absent, such as celebrity/gone.jpg",
+        "no image of portrait; such domains are not scored",
+        "2 of 6 images declare no expression",
+        "1 of 6 images may be shown, by sources.csv",
+        "1 images of sources.csv are absent, such as celebrity/gone.jpg",
     )
     assert found.facts.not_understood.first == ("avatar/notes.txt", "avatar/raw/n2.png", "somewhere/n3.png")
 
@@ -97,7 +97,7 @@ def test_without_a_table_nothing_is_shown_and_that_is_said(tmp_path: Path) -> No
     [
         (
             "portrait/happy/a.jpg,u,l,sad,yes",
-            "line 2, column 'expression': found 'sad', and the picture lies in",
+            "line 2, column 'expression': found 'sad', and the image lies in",
         ),
         ("portrait/happy/a.jpg,u,l,joyful,yes", "wanted a basic or compound expression"),
         ("portrait/happy/a.jpg,u,l,,perhaps", "column 'publishable': found 'perhaps', wanted yes or no"),
@@ -123,5 +123,5 @@ def test_without_pictures(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="fesbench data prepare ood --from DIR"):
         ADAPTER.plan(None, {}, 64)
     touch(tmp_path, "celebrities/a.png")
-    with pytest.raises(DataError, match="no picture in one of the four domains"):
+    with pytest.raises(DataError, match="no image in one of the four domains"):
         plan(tmp_path)

@@ -49,7 +49,7 @@ def test_a_literal_listing(tmp_path: Path) -> None:
     assert rows(found)[0]["sequence"] == "VL_Strong_P001_Anger"
     assert found.facts.not_understood.count == 0
     assert counted(found) == {
-        "people": (2, 80),
+        "subjects": (2, 80),
         "VL Strong sequences": (2, 480),
         "VL Strong anger": (1, 80),
         "VL Strong disgust": (0, 80),
@@ -59,7 +59,7 @@ def test_a_literal_listing(tmp_path: Path) -> None:
         "VL Strong surprise": (1, 80),
     }
     assert "VL Strong sequences 2 of 480" in note(found, "is partial")
-    assert note(found, "people have fewer than 6 sequences").endswith("P001 (1), P080 (1)")
+    assert note(found, "subjects have fewer than 6 sequences").endswith("P001 (1), P080 (1)")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_cameras_are_never_mixed(tmp_path: Path) -> None:
     visible, infrared = plan("oulu-casia", tmp_path), plan("oulu-casia", tmp_path, modality="NI")
     assert {r["sequence"] for r in rows(visible)} == {"VL_Strong_P001_Anger"}
     assert {r["sequence"] for r in rows(infrared)} == {"NI_Strong_P001_Anger"}
-    assert note(visible, "option modality") == "8 pictures are left out by option modality (NI 8)"
+    assert note(visible, "option modality") == "8 images are left out by option modality (NI 8)"
     assert counted(infrared)["NI Strong anger"] == (1, 80)
     assert visible.fingerprint != infrared.fingerprint
 
@@ -106,7 +106,7 @@ def test_light_is_chosen_and_told(tmp_path: Path) -> None:
     both = plan("oulu-casia", tmp_path, lighting=["Dark", "Strong"])
     assert both.options["lighting"] == ["Strong", "Dark"]
     assert {r["lighting"] for r in rows(both)} == {"strong", "dark"}
-    assert counted(both)["people"] == (1, 80)
+    assert counted(both)["subjects"] == (1, 80)
     assert counted(both)["VL Dark sequences"] == (1, 480)
     assert "fewer than 12 sequences: P001 (2)" in note(both, "fewer than")
 
@@ -161,9 +161,7 @@ def test_other_files_are_named(tmp_path: Path) -> None:
 
 def test_folders_without_what_is_asked_for(tmp_path: Path) -> None:
     lay(tmp_path, "holiday.jpg")
-    with pytest.raises(
-        DataError, match=r"no picture of oulu-casia \(found instead, for example: holiday\.jpg"
-    ):
+    with pytest.raises(DataError, match=r"no image of oulu-casia \(found instead, for example: holiday\.jpg"):
         plan("oulu-casia", tmp_path)
     sequence(tmp_path, "NI/Strong/P001/Anger")
     with pytest.raises(DataError, match=r"none that the options ask for \(modality = 'VL'.*\(NI 8\)"):

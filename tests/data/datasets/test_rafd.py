@@ -40,9 +40,9 @@ def test_a_literal_listing(tmp_path: Path) -> None:
     assert rows(found)[1]["image"] == "Rafd090_28_Caucasian_male_angry_frontal.jpg"
     assert all("age" not in row for row in rows(found))
     assert found.facts.not_understood.count == 0
-    assert counted(found)["people"] == (5, 67)
-    assert "pictures 6 of 8040" in note(found, "is partial")
-    assert "fewer than 120 pictures: 01 (1), 28 (2)" in note(found, "fewer than")
+    assert counted(found)["subjects"] == (5, 67)
+    assert "images 6 of 8040" in note(found, "is partial")
+    assert "fewer than 120 images: 01 (1), 28 (2)" in note(found, "fewer than")
 
 
 def test_every_take_is_an_angle_and_a_gaze(tmp_path: Path) -> None:
@@ -60,8 +60,8 @@ def test_a_whole_copy_has_the_counts_of_the_public_list(tmp_path: Path) -> None:
     ]
     found = plan("rafd", lay(tmp_path, *names))
     assert counted(found) == {
-        "people": (67, 67),
-        "pictures": (8040, 8040),
+        "subjects": (67, 67),
+        "images": (8040, 8040),
         **{f"angle {angle}": (1608, 1608) for angle in ("000", "045", "090", "135", "180")},
         **{f"gaze {gaze}": (2680, 2680) for gaze in ("frontal", "left", "right")},
         **dict.fromkeys(EXPRESSIONS, (1005, 1005)),
@@ -74,10 +74,10 @@ def test_a_whole_copy_has_the_counts_of_the_public_list(tmp_path: Path) -> None:
     assert (MODELS[0], MODELS[-1]) == ("01", "73")
     chosen = plan("rafd", tmp_path, angles=["045", "090", "135"])
     assert len(chosen) == 4824
-    assert note(chosen, "option angles") == "3216 pictures are left out by option angles (000 1608, 180 1608)"
+    assert note(chosen, "option angles") == "3216 images are left out by option angles (000 1608, 180 1608)"
     frontal = plan("rafd", tmp_path, angles=["090"], gazes=["frontal"])
     assert {r["take"] for r in rows(frontal)} == {0}
-    assert counted(frontal)["pictures"] == (8040, 8040)
+    assert counted(frontal)["images"] == (8040, 8040)
 
 
 def test_options_do_not_renumber_takes(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_options_do_not_renumber_takes(tmp_path: Path) -> None:
     assert row["take"] == 7
     found = plan("rafd", tmp_path, gazes=["right"])
     assert [r["take"] for r in rows(found)] == [2]
-    assert note(found, "option gazes") == "1 pictures are left out by option gazes (left 1)"
+    assert note(found, "option gazes") == "1 images are left out by option gazes (left 1)"
 
 
 def test_sorted_into_folders_and_twice(tmp_path: Path) -> None:

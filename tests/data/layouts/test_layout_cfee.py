@@ -44,12 +44,12 @@ def test_the_adapter_reads_back_what_was_written(store: AlignedStore) -> None:
     assert not table["publishable"].any()
     counts = {count["what"]: count["found"] for count in store.info["counts"]}
     assert counts == {
-        "people": 3,
-        "pictures": 53,
+        "subjects": 3,
+        "images": 53,
         **{name: 0 if name in NO_PICTURE else 3 - (name == CODES["26"]) for name in CATEGORIES},
     }
     notes = " ".join(store.info["notes"])
-    assert "12 pictures of 4 codes that are not named (08, 13, 18, 24) are left out" in notes
+    assert "12 images of 4 codes that are not named (08, 13, 18, 24) are left out" in notes
     assert "1 sheets of AU_annotation_all_subjects.xls are not understood" in notes
     assert store.info["not_understood"]["count"] == 0
 
@@ -107,7 +107,7 @@ def test_names_have_gaps() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"identities": 231}, "holds 1 to 230 people, not 231"),
+        ({"identities": 231}, "holds 1 to 230 subjects, not 231"),
         ({"size": 32}, "64 to 1024 pixels wide, not 32"),
         ({"generation": "ods"}, "must be one of xls, xlsx"),
     ],

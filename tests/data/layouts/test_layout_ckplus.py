@@ -49,7 +49,7 @@ def test_the_adapter_reads_back_what_was_written(store: AlignedStore) -> None:
     assert store.info["failures"] == []
     assert store.info["not_understood"]["count"] == 0
     counts = {count["what"]: count["found"] for count in store.info["counts"]}
-    assert (counts["people"], counts["sequences"], counts["labelled sequences"]) == (4, 20, 16)
+    assert (counts["subjects"], counts["sequences"], counts["labelled sequences"]) == (4, 20, 16)
     assert not table["publishable"].any()
 
 
@@ -117,7 +117,7 @@ def test_names_have_ckplus_gaps_and_jumps() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"identities": 124}, "holds 1 to 123 people, not 124"),
+        ({"identities": 124}, "holds 1 to 123 subjects, not 124"),
         ({"identities": 0}, "not 0"),
         ({"frames": 5}, "needs 6 frames"),
         ({"size": 500}, "64 to 480 pixels wide, not 500"),

@@ -36,11 +36,11 @@ def test_the_adapter_reads_back_what_was_written(store: AlignedStore) -> None:
     assert not store.manifest.identities_known
     assert store.info["failures"] == []
     assert store.info["counts"] == [
-        {"what": "listed pictures", "found": PEOPLE, "expected": PEOPLE + DEAD},
+        {"what": "listed images", "found": PEOPLE, "expected": PEOPLE + DEAD},
     ]
     assert store.info["notes"] == [
-        "3 of 9 listed pictures are not here (dead or unused links)",
-        "1 pictures have no line that is understood in the lists used; they are left out",
+        "3 of 9 listed images are not here (dead or unused links)",
+        "1 images have no line that is understood in the lists used; they are left out",
         "1 codes of action units outside the vocabulary are left out",
     ]
     assert store.info["not_understood"]["count"] == 0
@@ -80,7 +80,7 @@ def test_every_generation_gives_the_same_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"identities": 1}, "needs 2 people"),
+        ({"identities": 1}, "needs 2 subjects"),
         ({"size": 32}, "64 to 1024 pixels"),
         ({"generation": "cd"}, "must be one of aws, server, workbook"),
     ],

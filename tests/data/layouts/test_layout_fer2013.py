@@ -52,10 +52,10 @@ def test_the_table_comes_back_pixel_by_pixel(tmp_path: Path) -> None:
         "line 41 of fer2013.csv: 2303 pixels instead of 2304",
         "line 42 of fer2013.csv: emotion '7' instead of 0 to 6",
     ]
-    assert {count["what"]: count["found"] for count in store.info["counts"]}["pictures"] == 39
+    assert {count["what"]: count["found"] for count in store.info["counts"]}["images"] == 39
     assert leaks(store) == {
         ("file", "Training/0000000", "PrivateTest/0000035"),
-        ("picture", "Training/0000001", "PrivateTest/0000036"),
+        ("image", "Training/0000001", "PrivateTest/0000036"),
     }
 
 
@@ -76,7 +76,7 @@ def test_the_folders_come_back(tmp_path: Path) -> None:
     assert store.info["not_understood"]["first"] == ["train/happy/list.csv"]
     assert leaks(store) == {
         ("file", "test/angry/PrivateTest_1035.jpg", "train/angry/Training_1000.jpg"),
-        ("picture", "test/disgust/PrivateTest_1036.jpg", "train/disgust/Training_1001.jpg"),
+        ("image", "test/disgust/PrivateTest_1036.jpg", "train/disgust/Training_1001.jpg"),
     }
 
 
@@ -88,7 +88,7 @@ def test_the_other_pack_comes_back(tmp_path: Path) -> None:
 
 def test_ferplus_comes_back(tmp_path: Path) -> None:
     store = made(tmp_path, "fer+")
-    # of 38 pictures every seventh has no majority, every tenth a vote for "not a face"; the last is black
+    # of 38 images every seventh has no majority, every tenth a vote for "not a face"; the last is black
     left = [k for k in range(38) if k % 7 != 6 and k % 10 != 9]
     assert left[-1] == 37
     names = [name.split("/")[1] for name in store.manifest.table["image"]]
@@ -97,10 +97,10 @@ def test_ferplus_comes_back(tmp_path: Path) -> None:
     drawn = sorted(faces(range(PEOPLE), 48, 0), key=lambda f: ("train", "validation", "test").index(f.part))
     assert all(labels[f"fer{k:07d}.png"] == CLASSES[drawn[k].label] for k in left if k < 35)
     notes = " / ".join(store.info["notes"])
-    assert "3 pictures have a vote for 'not a face'" in notes
-    assert "5 pictures have no expression that more than half" in notes
-    assert "1 pictures have no line in fer2013new.csv" in notes
-    assert "1 lines of fer2013new.csv name no picture" in notes
+    assert "3 images have a vote for 'not a face'" in notes
+    assert "5 images have no expression that more than half" in notes
+    assert "1 images have no line in fer2013new.csv" in notes
+    assert "1 lines of fer2013new.csv name no image" in notes
     assert store.info["not_understood"]["count"] == 0
 
 
@@ -115,7 +115,7 @@ def test_people_are_in_one_part_only() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"identities": 4}, "needs 5 people or more"),
+        ({"identities": 4}, "needs 5 subjects or more"),
         ({"generation": "zip"}, r"must be one of csv, folder, images, fer\+"),
         ({"generation": "folder", "size": 8}, "16 to 1024 pixels wide, not 8"),
     ],

@@ -39,7 +39,7 @@ def test_the_adapter_reads_back_what_was_written(store: AlignedStore) -> None:
     assert counts == {
         "characters": 2,
         "expressions": 7,
-        "pictures": 43,
+        "images": 43,
         "aia": 21,
         "bonnie": 22,
         "jules": 0,
@@ -70,7 +70,7 @@ def test_the_background_is_white_and_the_hidden_color_gone(copy: Path, store: Al
     ("options", "message"),
     [
         ({"identities": 7}, "holds 1 to 6 characters, not 7"),
-        ({"images": 0}, "needs a picture or more"),
+        ({"images": 0}, "needs an image or more"),
         ({"generation": "new"}, "generation must be one of plain"),
     ],
 )

@@ -59,7 +59,7 @@ def test_spellings_are_those_of_the_vocabulary() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"identities": 0}, "1 person or more, not 0"), ({"generation": "zip"}, "one of tree, csv, not 'zip'")],
+    [({"identities": 0}, "1 subject or more, not 0"), ({"generation": "zip"}, "one of tree, csv, not 'zip'")],
 )
 def test_bad_requests(tmp_path: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):

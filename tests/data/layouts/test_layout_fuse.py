@@ -24,8 +24,8 @@ def test_each_picture_of_fer2013_is_found_again_in_mmafedb(
     assert int((~first).sum()) == 15 * 7 + 2
     split = Split(frozenset(table["identity"][first]), frozenset(), frozenset(table["identity"][~first]))
     pairs = find_leakage(store.manifest, store.images, split)
-    # every picture of the shared people once, and FER-2013's own two duplicates once more
-    assert {pair.kind for pair in pairs} <= {"file", "picture"}
+    # every image of the shared subjects once, and FER-2013's own two duplicates once more
+    assert {pair.kind for pair in pairs} <= {"file", "image"}
     assert len(pairs) == 5 * 7 + 2
     assert sum(pair.kind == "file" for pair in pairs) == to_the_byte
     copies = {int(pair.second.rsplit("im", 1)[1].split(".")[0]) for pair in pairs}
@@ -33,7 +33,7 @@ def test_each_picture_of_fer2013_is_found_again_in_mmafedb(
 
 
 def test_bad_requests(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="needs 15 people or more"):
+    with pytest.raises(DataError, match="needs 15 subjects or more"):
         write(tmp_path / "x", identities=10)
     with pytest.raises(DataError, match="must be one of csv, folder"):
         write(tmp_path / "x", generation="images")

@@ -25,7 +25,7 @@ def test_the_adapter_reads_back_what_was_written(copy: Path) -> None:
     assert note(found, "misnamed").startswith("AF31V.JPG")
     assert not any("fewer than" in text for text in found.facts.notes)
     have = {what: number for what, (number, _) in counted(found).items()}
-    assert (have["people"], have["happiness"], have["pose FL"], have["session B"]) == (2, 20, 28, 70)
+    assert (have["subjects"], have["happiness"], have["pose FL"], have["session B"]) == (2, 20, 28, 70)
     assert {row["identity"] for row in rows(found)} == {"F01", "F31"}
     assert len({(row["identity"], row["take"], row["expression"]) for row in rows(found)}) == 140
     with Image.open(found.pictures[0].path) as image:
@@ -66,7 +66,7 @@ def test_everybody_has_a_number_and_the_avatars_sex() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"identities": 71}, "holds 1 to 70 people, not 71"),
+        ({"identities": 71}, "holds 1 to 70 subjects, not 71"),
         ({"identities": 0}, "not 0"),
         ({"size": 600}, "64 to 562 pixels wide, not 600"),
         ({"generation": "third"}, "must be one of plain, archive, flat"),

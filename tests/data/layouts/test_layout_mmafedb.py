@@ -45,7 +45,7 @@ def test_gray_and_color_are_mixed(tmp_path: Path) -> None:
 
 
 def test_bad_requests(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="needs 15 people or more"):
+    with pytest.raises(DataError, match="needs 15 subjects or more"):
         write(tmp_path / "x", identities=14)
     with pytest.raises(DataError, match="must be one of plain, bare"):
         write(tmp_path / "x", generation="csv")

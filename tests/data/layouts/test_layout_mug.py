@@ -20,9 +20,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_adapter_reads_back_what_was_written(copy: Path) -> None:
     found = plan("mug", copy)
-    # each of three people: six expressions, one of them twice, and a neutral take
+    # each of three subjects: six expressions, one of them twice, and a neutral take
     assert len(found) == 3 * (7 * 6 + 3)
-    assert counted(found) == {"people": (3, 52)}
+    assert counted(found) == {"subjects": (3, 52)}
     assert note(found, "takes:") == (
         "takes: anger 4, disgust 4, fear 4, happiness 3, sadness 3, surprise 3, neutral 3"
     )
@@ -58,7 +58,7 @@ def test_faces_are_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"identities": 87}, "holds 1 to 86 people, not 87"),
+        ({"identities": 87}, "holds 1 to 86 subjects, not 87"),
         ({"frames": 8}, "needs 9 frames"),
         ({"size": 32}, "64 to 896 pixels wide, not 32"),
         ({"generation": "third"}, "must be one of plain, sessions"),

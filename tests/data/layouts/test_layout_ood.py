@@ -45,9 +45,9 @@ def test_every_column_comes_back(store: AlignedStore) -> None:
 def test_what_is_counted(store: AlignedStore) -> None:
     assert [(c["what"], c["found"]) for c in store.info["counts"]] == [(name, 5) for name in DOMAINS]
     assert store.info["notes"] == [
-        "4 of 20 pictures declare no expression",
-        "4 of 20 pictures may be shown, by sources.csv",
-        "1 pictures of sources.csv are absent, such as celebrity/gone_1.jpg",
+        "4 of 20 images declare no expression",
+        "4 of 20 images may be shown, by sources.csv",
+        "1 images of sources.csv are absent, such as celebrity/gone_1.jpg",
     ]
     assert store.info["not_understood"]["first"] == ["portrait/where from.txt", "statue/to sort/x_1.jpg"]
 
@@ -58,7 +58,7 @@ def test_domains_are_styles_of_people_that_nobody_trains_on() -> None:
 
 
 def test_bad_requests(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="1 person or more"):
+    with pytest.raises(DataError, match="1 subject or more"):
         write(tmp_path / "x", identities=0)
     with pytest.raises(DataError, match="must be plain, not 'csv'"):
         write(tmp_path / "x", generation="csv")

@@ -51,7 +51,7 @@ def test_every_camera_and_light_is_there(copy: Path) -> None:
         assert {counted(found)[f"{camera} {light} sequences"] for light in ("Strong", "Weak", "Dark")} == {
             (6, 480)
         }
-        assert "126 pictures are left out" in note(found, "option modality")
+        assert "126 images are left out" in note(found, "option modality")
         assert note(found, "folder B_PreprocessImg").startswith("42 files")
 
 
@@ -86,7 +86,7 @@ def test_the_other_generations(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"identities": 81}, "holds 1 to 80 people, not 81"),
+        ({"identities": 81}, "holds 1 to 80 subjects, not 81"),
         ({"frames": 5}, "needs 6 frames"),
         ({"size": 241}, "64 to 240 pixels wide, not 241"),
         ({"generation": "third"}, "must be one of plain, archive, kaggle"),

@@ -43,7 +43,7 @@ def test_the_cast_takes_avatars_whose_sex_fits() -> None:
     assert [who for who, _ in chosen] == sorted({who for who, _ in chosen})
     for who, name in chosen:
         assert (attributes(who)["sex"] == "female") == (name in "ab")
-    with pytest.raises(DataError, match="holds 1 to 4 people, not 5"):
+    with pytest.raises(DataError, match="holds 1 to 4 subjects, not 5"):
         cast({"female": ("a", "b"), "male": ("x", "y")}, 5, 0)
 
 

@@ -22,7 +22,7 @@ def test_the_adapter_reads_back_what_was_written(copy: Path) -> None:
     assert found.facts.not_understood.count == 0
     assert not any("fewer than" in text for text in found.facts.notes)
     have = {what: number for what, (number, _) in counted(found).items()}
-    assert (have["people"], have["angle 180"], have["gaze left"], have["contempt"]) == (1, 24, 40, 15)
+    assert (have["subjects"], have["angle 180"], have["gaze left"], have["contempt"]) == (1, 24, 40, 15)
     assert (have["Caucasian"], have["female"]) == (120, 120)
     assert len({(row["take"], row["expression"]) for row in rows(found)}) == 15 * 8
     with Image.open(found.pictures[0].path) as image:
@@ -62,7 +62,7 @@ def test_everybody_has_a_group_and_the_avatars_sex() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"identities": 68}, "holds 1 to 67 people, not 68"),
+        ({"identities": 68}, "holds 1 to 67 subjects, not 68"),
         ({"size": 682}, "64 to 681 pixels wide, not 682"),
         ({"generation": "third"}, "must be one of flat, by-expression"),
     ],

@@ -103,16 +103,16 @@ def test_impossible_fractions(validation: float, test: float) -> None:
 
 
 def test_a_side_that_stays_empty_is_told() -> None:
-    with pytest.raises(DataError, match=r"of 1 people .* puts nobody into"):
+    with pytest.raises(DataError, match=r"of 1 subjects .* puts nobody into"):
         split_by_hash(["only"], seed=0, validation=0.1, test=0.2)
-    with pytest.raises(DataError, match="of 0 people"):
+    with pytest.raises(DataError, match="of 0 subjects"):
         split_by_hash([], seed=0, validation=0.1, test=0.2)
 
 
 def test_by_index_takes_the_order_given() -> None:
     split = split_by_index(["c", "a", "d", "b", "e"], train=2, validation=1, test=1)
     assert (split.train, split.validation, split.test) == ({"c", "a"}, {"d"}, {"b"})
-    with pytest.raises(DataError, match=r"asks for 2 \+ 2 \+ 2 people and the data has 5"):
+    with pytest.raises(DataError, match=r"asks for 2 \+ 2 \+ 2 subjects and the data has 5"):
         split_by_index(["c", "a", "d", "b", "e"], train=2, validation=2, test=2)
     with pytest.raises(DataError, match="stands twice"):
         split_by_index(["c", "c"], train=1, validation=0, test=1)

@@ -19,7 +19,7 @@ from fesbench.vocabulary import ACTION_UNITS
 def faces() -> np.ndarray:
     from fesbench.data.avatars.rendering import AvatarSpec, render
 
-    # statues have neither color nor hair to tell them apart: the hardest distinct people
+    # statues have neither color nor hair to tell them apart: the hardest distinct subjects
     return render([AvatarSpec(k, style="statue") for k in range(12)], 64).images
 
 
@@ -60,7 +60,7 @@ def test_different_avatars_are_no_copies(faces: np.ndarray) -> None:
 
 
 def test_a_like_hash_alone_is_no_leak(faces: np.ndarray) -> None:
-    """The second step: even if every pair were a candidate, the pictures themselves differ."""
+    """The second step: even if every pair were a candidate, the images themselves differ."""
     assert find_leakage(manifest([f"p{k}" for k in range(12)]), faces, halves(12), near=256) == []
 
 
@@ -73,7 +73,7 @@ def test_a_reencoded_copy_is_found(faces: np.ndarray) -> None:
     for copy in copies:
         images = np.stack([faces[0], faces[1], faces[2], copy])
         pairs = find_leakage(manifest(["p0", "p1", "p2", "p3"]), images, halves(4))
-        assert [(p.kind, p.first, p.second) for p in pairs] == [("picture", "0.png", "3.png")]
+        assert [(p.kind, p.first, p.second) for p in pairs] == [("image", "0.png", "3.png")]
 
 
 def test_copies_on_one_side_are_no_leak(faces: np.ndarray) -> None:

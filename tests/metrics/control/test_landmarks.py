@@ -11,7 +11,7 @@ DETECTOR = "dlib-landmarks"
 def face(seed=0):
     """68 points whose outer eye corners are 20 pixels apart."""
     points = np.random.default_rng(99).uniform(10, 50, (68, 2))
-    points += np.random.default_rng(seed).normal(0, 1, points.shape)  # people differ a little
+    points += np.random.default_rng(seed).normal(0, 1, points.shape)  # subjects differ a little
     points[36], points[45] = (20, 30), (40, 30)
     return points
 
@@ -22,11 +22,11 @@ def turned(points, degrees, scale=1.0, shift=(0.0, 0.0)):
 
 
 @pytest.fixture
-def detected(make_evidence):
+def detected(make_inputs):
     def make(found, landmarks, *, valid=None, task="expression"):
         n = len(found)
         values = np.asarray(found, dtype=float).reshape(n, -1)
-        return make_evidence(
+        return make_inputs(
             np.arange(n),
             features={(DETECTOR, "generated"): (values, np.ones(n, bool) if valid is None else valid)},
             landmarks={name: np.asarray(points, dtype=np.float32) for name, points in landmarks.items()},
@@ -36,8 +36,8 @@ def detected(make_evidence):
     return make
 
 
-def measure(evidence):
-    return LandmarkError().measure(evidence, np.arange(len(evidence)))
+def measure(inputs):
+    return LandmarkError().measure(inputs, np.arange(len(inputs)))
 
 
 def test_by_hand(detected):
@@ -69,7 +69,7 @@ def test_faces_that_are_not_found_are_counted_and_not_averaged(detected):
     assert (found.n_valid, found.n_requested) == (2, 3)
     assert found.value == pytest.approx(np.sqrt(8) / 20 / 2, abs=1e-6)
     none = measure(detected([face()], {"truth": [face()]}, valid=np.array([False])))
-    assert (none.value, none.reason) == (None, "no face is found in any picture")
+    assert (none.value, none.reason) == (None, "no face is found in any image")
 
 
 def test_unknown_truth_has_a_reason(detected):
@@ -134,7 +134,7 @@ def test_another_extractor_of_landmarks_has_its_name(detected):
     assert LandmarkError("mtcnn").card.name == "NME[mtcnn]"
 
 
-def test_other_features_are_refused(make_evidence):
-    evidence = make_evidence([0], features={(DETECTOR, "generated"): np.zeros((1, 10))})
+def test_other_features_are_refused(make_inputs):
+    inputs = make_inputs([0], features={(DETECTOR, "generated"): np.zeros((1, 10))})
     with pytest.raises(DataError, match="not 68 points"):
-        measure(evidence)
+        measure(inputs)

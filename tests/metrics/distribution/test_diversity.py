@@ -16,14 +16,14 @@ ASKED = np.tile(np.arange(1, PER + 1), PEOPLE)
 
 
 @pytest.fixture
-def group(make_evidence):
+def group(make_inputs):
     def make(values, *, who=WHO, asked=ASKED, valid=None, order=None, **fields):
         order = np.arange(len(who)) if order is None else order
         table = pd.DataFrame(
             {"request": [f"r{i:03}" for i in order], "target": 0, "source": who[order], "intensity": 1.0}
         )
         ok = np.ones(len(who), dtype=bool) if valid is None else valid
-        return make_evidence(
+        return make_inputs(
             who[order],
             features={("dlib", "generated"): (values[order], ok[order])},
             requests=table,
@@ -60,10 +60,10 @@ def test_within_a_person_is_the_mean_pairwise_distance_of_each_person(group):
 
 
 def test_on_a_face_model_it_is_acd_c_read_the_other_way_round(group):
-    evidence = group(vectors())
+    inputs = group(vectors())
     rows = np.arange(len(WHO))
-    acd = ContentDistance().measure(evidence, rows)
-    assert ExpressionDiversity().measure(evidence, rows).value == acd.value
+    acd = ContentDistance().measure(inputs, rows)
+    assert ExpressionDiversity().measure(inputs, rows).value == acd.value
     assert (acd.card.direction, ExpressionDiversity().card.direction) == ("lower", "higher")
 
 
@@ -76,8 +76,8 @@ def test_a_collapsed_method_scores_zero(group):
 
 def test_each_kind_of_collapse_shows_in_its_own_column(group):
     rows, values = np.arange(len(WHO)), vectors()
-    one_face_a_label = group(values[:PER][ASKED - 1])  # every person gets the label's one face
-    copies = group(values[::PER][WHO])  # every person gets the own face whatever is asked
+    one_face_a_label = group(values[:PER][ASKED - 1])  # every subject gets the label's one face
+    copies = group(values[::PER][WHO])  # every subject gets the own face whatever is asked
     assert PeopleDiversity().measure(one_face_a_label, rows).value == 0
     assert ExpressionDiversity().measure(one_face_a_label, rows).value > 0.5
     assert PeopleDiversity().measure(copies, rows).value > 0.5
@@ -116,15 +116,15 @@ def test_order_does_not_matter(group):
 def test_by_a_pair_extractor(group):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (len(WHO), 4, 4, 3)).astype(np.uint8)
-    evidence = group(
+    inputs = group(
         vectors(), generated=images, pairs=lambda a, b: np.abs(a.astype(float) - b).mean(axis=(1, 2, 3))
     )
     flat = images.reshape(len(WHO), -1).astype(float)
     rows = np.arange(len(WHO))
-    people = PeopleDiversity("lpips-alex").measure(evidence, rows)
+    people = PeopleDiversity("lpips-alex").measure(inputs, rows)
     expected = np.mean([pdist(flat[k == ASKED], "cityblock").mean() for k in range(1, PER + 1)]) / 48
     assert people.value == pytest.approx(expected, rel=1e-6)
-    person = ExpressionDiversity("lpips-alex").measure(evidence, rows)
+    person = ExpressionDiversity("lpips-alex").measure(inputs, rows)
     expected = np.mean([pdist(flat[k == WHO], "cityblock").mean() for k in range(PEOPLE)]) / 48
     assert person.value == pytest.approx(expected, rel=1e-6)
     assert people.card.name == "Diversity[lpips-alex]"
@@ -133,9 +133,9 @@ def test_by_a_pair_extractor(group):
 
 
 def test_one_person_or_one_request_gives_a_reason(group):
-    evidence = group(vectors())
-    assert "two people" in PeopleDiversity().measure(evidence, np.arange(PER)).reason
-    assert "two requests" in ExpressionDiversity().measure(evidence, np.arange(0, len(WHO), PER)).reason
+    inputs = group(vectors())
+    assert "two subjects" in PeopleDiversity().measure(inputs, np.arange(PER)).reason
+    assert "two requests" in ExpressionDiversity().measure(inputs, np.arange(0, len(WHO), PER)).reason
 
 
 def test_two_people_have_a_figure_and_no_interval(group):

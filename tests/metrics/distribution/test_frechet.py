@@ -164,14 +164,14 @@ def test_one_identity_has_no_interval():
 
 
 @pytest.fixture
-def evidence(make_evidence):
+def inputs(make_inputs):
     people = np.repeat(np.arange(10), 4)
     given = {
         (name, which): features(40, 12, seed, shift)
         for name in ("inception-tf-2015", "dlib")
         for which, seed, shift in (("generated", 1, 0.0), ("reference", 2, 0.2))
     }
-    return make_evidence(
+    return make_inputs(
         people,
         features=given,
         labels=np.tile([1, 2, 3, 4], 10),
@@ -181,37 +181,37 @@ def evidence(make_evidence):
 
 
 @pytest.mark.parametrize("metric", [FrechetDistance(), FrechetDistance("dlib"), KernelDistance()])
-def test_metric_pooled(metric, evidence, all_rows):
-    found = metric.measure(evidence, all_rows(evidence))
+def test_metric_pooled(metric, inputs, all_rows):
+    found = metric.measure(inputs, all_rows(inputs))
     assert found.low < found.value < found.high
     assert (found.n_requested, found.n_valid, found.identities) == (40, 40, 10)
     assert "ref:test-real:40" in str(found.signature)
     rows = np.random.default_rng(0).permutation(40)
-    assert metric.measure(evidence, rows).value == pytest.approx(found.value, rel=1e-9)
+    assert metric.measure(inputs, rows).value == pytest.approx(found.value, rel=1e-9)
 
 
-def test_one_expression_meets_its_own_reference(evidence):
-    rows = np.flatnonzero(evidence.labels == 2)
-    found = FrechetDistance().measure(evidence, rows)
-    a = evidence.features("inception-tf-2015", "generated").values[rows]
-    b = evidence.features("inception-tf-2015", "reference").values[rows]
+def test_one_expression_meets_its_own_reference(inputs):
+    rows = np.flatnonzero(inputs.labels == 2)
+    found = FrechetDistance().measure(inputs, rows)
+    a = inputs.features("inception-tf-2015", "generated").values[rows]
+    b = inputs.features("inception-tf-2015", "reference").values[rows]
     assert found.value == pytest.approx(frechet_distance(a, b))
     assert dict(found.signature.fields)["ref"] == "test-real[contempt]:10"
 
 
-def test_undetected_faces_are_counted(make_evidence, all_rows):
+def test_undetected_faces_are_counted(make_inputs, all_rows):
     valid = np.ones(40, dtype=bool)
     valid[:5] = False
     given = {("dlib", "generated"): (features(40, 6, 1), valid), ("dlib", "reference"): features(40, 6, 2)}
-    evidence = make_evidence(np.repeat(np.arange(10), 4), features=given)
-    found = FrechetDistance("dlib").measure(evidence, all_rows(evidence))
+    inputs = make_inputs(np.repeat(np.arange(10), 4), features=given)
+    found = FrechetDistance("dlib").measure(inputs, all_rows(inputs))
     assert (found.n_valid, found.n_requested) == (35, 40)
     assert found.value == pytest.approx(frechet_distance(features(40, 6, 1)[5:], features(40, 6, 2)))
 
 
 @pytest.mark.parametrize("metric", [FrechetDistance(), KernelDistance()])
-def test_too_few_images_is_said(metric, evidence):
-    found = metric.measure(evidence, np.arange(SMALLEST - 1))
+def test_too_few_images_is_said(metric, inputs):
+    found = metric.measure(inputs, np.arange(SMALLEST - 1))
     assert found.value is None
     assert "needs 10 images a side, has 9 generated" in found.reason
 
@@ -233,10 +233,10 @@ def test_each_network_file_and_resize_has_its_own_name(extractor, name):
     assert metric(name).card.extractor == extractor
 
 
-def test_two_extractors_are_not_mixed(make_evidence, all_rows):
-    evidence = make_evidence(np.arange(12), features={})
+def test_two_extractors_are_not_mixed(make_inputs, all_rows):
+    inputs = make_inputs(np.arange(12), features={})
     calls = iter(("a", "b"))
-    base = make_evidence(
+    base = make_inputs(
         np.arange(12), features={("dlib", w): features(12, 3, 1) for w in ("generated", "reference")}
     )
 
@@ -244,6 +244,6 @@ def test_two_extractors_are_not_mixed(make_evidence, all_rows):
         found = base.features(extractor, which)
         return type(found)(found.values, found.valid, next(calls))
 
-    evidence.features = mixed
+    inputs.features = mixed
     with pytest.raises(DataError, match="different extractors"):
-        FrechetDistance("dlib").measure(evidence, all_rows(evidence))
+        FrechetDistance("dlib").measure(inputs, all_rows(inputs))

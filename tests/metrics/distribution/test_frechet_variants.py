@@ -22,48 +22,48 @@ def features(n, d, seed, shift=0.0):
 
 
 @pytest.fixture
-def evidence(make_evidence):
+def inputs(make_inputs):
     def make(**fields):
         given = {
             (INCEPTION, "generated"): features(72, 9, 1) + 0.5 * (labels == 2)[:, None],
             (INCEPTION, "reference"): features(72, 9, 2),
         }
         known = {"labels": labels, "reference_identity": PEOPLE, "reference_labels": labels}
-        return make_evidence(PEOPLE, features=given, **(known | fields))
+        return make_inputs(PEOPLE, features=given, **(known | fields))
 
     return make
 
 
-def sets(evidence):
-    return (evidence.features(INCEPTION, which).values for which in ("generated", "reference"))
+def sets(inputs):
+    return (inputs.features(INCEPTION, which).values for which in ("generated", "reference"))
 
 
 # --- over expressions ---
 
 
-def test_average_is_the_mean_of_the_expressions_figures(evidence):
-    found = FrechetOverExpressions().measure(evidence(), np.arange(72))
+def test_average_is_the_mean_of_the_expressions_figures(inputs):
+    found = FrechetOverExpressions().measure(inputs(), np.arange(72))
     alone = [
-        FrechetDistance().measure(evidence(), np.flatnonzero(labels == label)).value for label in (1, 2, 3)
+        FrechetDistance().measure(inputs(), np.flatnonzero(labels == label)).value for label in (1, 2, 3)
     ]
     assert found.value == pytest.approx(np.mean(alone), rel=1e-12)
     assert found.card.name == "FID-avg"
     assert dict(found.signature.fields)["mean"] == "over-expressions"
 
 
-def test_right_faces_with_wrong_expressions_show_in_the_average_alone(make_evidence):
-    # Each expression's generated pictures are the real ones of another expression.
+def test_right_faces_with_wrong_expressions_show_in_the_average_alone(make_inputs):
+    # Each expression's generated images are the real ones of another expression.
     real = features(72, 9, 3) + 3.0 * labels[:, None]
     swapped = real.reshape(24, 3, 9)[:, [1, 2, 0]].reshape(72, 9)
     given = {(INCEPTION, "generated"): swapped, (INCEPTION, "reference"): real}
-    shown = make_evidence(PEOPLE, features=given, labels=labels, reference_labels=labels)
+    shown = make_inputs(PEOPLE, features=given, labels=labels, reference_labels=labels)
     assert FrechetDistance().measure(shown, np.arange(72)).value == pytest.approx(0, abs=1e-6)
     assert FrechetOverExpressions().measure(shown, np.arange(72)).value > 10
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_average_interval_equals_plain_deletion(evidence, shared):
-    shown = evidence() if shared else evidence(reference_identity=None)
+def test_average_interval_equals_plain_deletion(inputs, shared):
+    shown = inputs() if shared else inputs(reference_identity=None)
     found = FrechetOverExpressions().measure(shown, np.arange(72))
     x, y = sets(shown)
 
@@ -78,17 +78,17 @@ def test_average_interval_equals_plain_deletion(evidence, shared):
     assert found.replicates.values == pytest.approx(plain.replicates.values, rel=1e-9)
 
 
-def test_an_expression_with_few_pictures_is_named(evidence):
+def test_an_expression_with_few_pictures_is_named(inputs):
     rows = np.concatenate([np.flatnonzero(labels != 3), np.flatnonzero(labels == 3)[:9]])
-    found = FrechetOverExpressions().measure(evidence(), rows)
+    found = FrechetOverExpressions().measure(inputs(), rows)
     assert found.value is None
     assert found.reason.endswith("9 generated and 24 reference of disgust")
 
 
 @pytest.mark.parametrize("fields", [{"labels": np.full(72, -1)}, {"reference_labels": None}])
-def test_requests_without_one_expression_have_no_average(evidence, fields):
-    found = FrechetOverExpressions().measure(evidence(**fields), np.arange(72))
-    assert found.reason == "needs requests and reference pictures of single expressions"
+def test_requests_without_one_expression_have_no_average(inputs, fields):
+    found = FrechetOverExpressions().measure(inputs(**fields), np.arange(72))
+    assert found.reason == "needs requests and reference images of single expressions"
 
 
 # --- extrapolated ---
@@ -124,7 +124,7 @@ def test_removes_a_bias_of_the_form_c_over_n(monkeypatch):
 
 
 def test_shared_people_leave_both_sides_together():
-    # Generated pictures that are the real ones: every subset of people is at distance 0.
+    # Generated images that are the real ones: every subset of subjects is at distance 0.
     x, people = features(60, 20, 5), np.repeat(np.arange(15), 4)
     found = frechet_extrapolated(x, x, people, people, seed=3)
     assert found.value == pytest.approx(0, abs=1e-8)
@@ -146,12 +146,12 @@ def test_seed_decides_and_nothing_else_does():
 
 
 @pytest.mark.parametrize(
-    ("rows", "reason"), [(49, "needs 50 images a side, has 49"), (56, "needs 8 people, has 7")]
+    ("rows", "reason"), [(49, "needs 50 images a side, has 49"), (56, "needs 8 subjects, has 7")]
 )
-def test_too_small_sets_are_refused(make_evidence, rows, reason):
+def test_too_small_sets_are_refused(make_inputs, rows, reason):
     people = np.repeat(np.arange(10), 8)
     given = {(INCEPTION, which): features(80, 4, s) for s, which in enumerate(("generated", "reference"))}
-    shown = make_evidence(people, features=given, reference_identity=people)
+    shown = make_inputs(people, features=given, reference_identity=people)
     found = FrechetExtrapolated().measure(shown, np.arange(rows))
     assert found.value is None
     assert found.reason.startswith(reason)

@@ -23,7 +23,7 @@ def torch_fidelity(scores, splits):
 
 
 def test_two_sure_classes_by_hand():
-    # Half of the pictures surely of one class, half of another: exp(log 2).
+    # Half of the images surely of one class, half of another: exp(log 2).
     sure = np.zeros((40, 5))
     sure[:20, 1] = sure[20:, 3] = 800.0
     assert inception_score(sure, splits=1) == (pytest.approx(2.0), 0.0)
@@ -59,7 +59,7 @@ def test_fewer_pictures_than_splits_are_refused():
 
 @pytest.mark.parametrize("spread", [2.0, 60.0])
 def test_interval_equals_plain_deletion(spread):
-    # One split, so that deletion leaves everybody else where they were.
+    # One split, so that deletion leaves every subject else where they were.
     people, scores = np.repeat(np.arange(9) * 2, 6), logits(54, 40, 3, spread)
     quick = score_interval(scores, people, splits=1)
     plain = jackknife(lambda keep: inception_score(scores[keep], splits=1)[0], people)
@@ -83,20 +83,20 @@ def test_few_people_have_no_interval(people):
     assert found.value > 1
 
 
-def test_splits_go_by_the_names_of_requests(make_evidence):
+def test_splits_go_by_the_names_of_requests(make_inputs):
     scores = logits(120, 30, 6)
-    evidence = make_evidence(np.repeat(np.arange(12), 10), features={(LOGITS, "generated"): scores})
+    inputs = make_inputs(np.repeat(np.arange(12), 10), features={(LOGITS, "generated"): scores})
     rows = np.random.default_rng(0).permutation(120)
-    one, two = (InceptionScore().measure(evidence, asked) for asked in (np.arange(120), rows))
+    one, two = (InceptionScore().measure(inputs, asked) for asked in (np.arange(120), rows))
     assert one.value == two.value
     # torch-fidelity reads a folder's files in the order of their names.
     by_name = np.argsort([f"r{i}.png" for i in range(120)])
     assert one.value == pytest.approx(torch_fidelity(scores[by_name], 10)[0], rel=1e-9)
 
 
-def test_too_few_for_the_splits_is_said(make_evidence):
-    evidence = make_evidence(np.repeat(np.arange(33), 3), features={(LOGITS, "generated"): logits(99, 30, 7)})
-    found = InceptionScore().measure(evidence, np.arange(99))
+def test_too_few_for_the_splits_is_said(make_inputs):
+    inputs = make_inputs(np.repeat(np.arange(33), 3), features={(LOGITS, "generated"): logits(99, 30, 7)})
+    found = InceptionScore().measure(inputs, np.arange(99))
     assert (found.value, found.reason) == (None, "needs 100 images for 10 splits, has 99")
     fields = dict(found.signature.fields)
     assert (fields["splits"], fields["shuffle"]) == ("10", "by-name-seed2020")

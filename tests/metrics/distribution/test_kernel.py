@@ -109,7 +109,7 @@ def test_unbiased_around_zero_and_grows_with_shift():
 
 
 def people_with_faces(rng, spread=1.0):
-    """15 people with 4 pictures each that share the person's face: not independent."""
+    """15 subjects with 4 images each that share the subject's face: not independent."""
     return np.repeat(rng.normal(size=(15, 32)), 4, axis=0) * spread + 0.5 * rng.normal(size=(60, 32))
 
 
@@ -144,20 +144,20 @@ def test_few_people_have_no_interval():
     assert "too few" in found.method
 
 
-def test_the_column_with_subsets_says_its_size(make_evidence, all_rows, monkeypatch):
+def test_the_column_with_subsets_says_its_size(make_inputs, all_rows, monkeypatch):
     given = {("inception-tf-2015", w): features(60, 6, s) for w, s in (("generated", 1), ("reference", 2))}
     people = np.repeat(np.arange(15), 4)
-    evidence = make_evidence(people, features=given, reference_identity=people)
-    found = KernelDistance(subsets=True).measure(evidence, all_rows(evidence))
+    inputs = make_inputs(people, features=given, reference_identity=people)
+    found = KernelDistance(subsets=True).measure(inputs, all_rows(inputs))
     assert (found.card.name, found.value) == ("KID-1000", None)
     assert found.reason == "needs 1000 images a side, has 60 generated and 60 reference"
     assert dict(found.signature.fields)["subset"] == "100x1000-seed2020"
-    assert dict(KernelDistance().measure(evidence, all_rows(evidence)).signature.fields)["subset"] == "all"
+    assert dict(KernelDistance().measure(inputs, all_rows(inputs)).signature.fields)["subset"] == "all"
     monkeypatch.setattr("fesbench.metrics.distribution.kernel.SUBSET_SIZE", 40)
     monkeypatch.setattr("fesbench.metrics.distribution.kernel.SUBSETS", 5)
     small = KernelDistance(subsets=True)
     rows = np.random.default_rng(0).permutation(60)
-    one, two = small.measure(evidence, all_rows(evidence)), small.measure(evidence, rows)
+    one, two = small.measure(inputs, all_rows(inputs)), small.measure(inputs, rows)
     # The draws go by the requests' names, not by the order in which they are asked for.
     assert one.value == pytest.approx(two.value, rel=1e-12)
     assert one.low < one.value < one.high

@@ -23,7 +23,7 @@ def values(*args, **kwargs):
 
 
 def by_loops(generated, reference, k):
-    """The papers' formulas, one picture after another."""
+    """The papers' formulas, one image after another."""
 
     def distance(p, q):
         return np.sqrt(((p - q) ** 2).sum())
@@ -57,7 +57,7 @@ def test_points_on_a_line_by_hand():
 
 
 def test_a_collapsed_method_by_hand():
-    # All generated pictures are the real one in the middle: their balls have no radius.
+    # All generated images are the real one in the middle: their balls have no radius.
     real = np.arange(7.0)[:, None]
     found = values(np.full((6, 1), 3.0), real, k=2)
     # Radii of the real balls: 2, 1, 1, 1, 1, 1, 2; those at 2, 3, 4 reach 3.
@@ -174,7 +174,7 @@ def test_too_few_or_unlike_features_are_refused(a, b):
 
 
 @pytest.fixture
-def evidence(make_evidence):
+def inputs(make_inputs):
     rng, people = np.random.default_rng(7), np.repeat(np.arange(10), 4)
     valid = np.ones(40, dtype=bool)
     valid[[0, 1, 2, 3, 10]] = False
@@ -182,33 +182,33 @@ def evidence(make_evidence):
         ("dlib", "generated"): (rng.normal(size=(40, 6)), valid),
         ("dlib", "reference"): rng.normal(size=(40, 6)),
     }
-    return make_evidence(people, features=given, reference_identity=people)
+    return make_inputs(people, features=given, reference_identity=people)
 
 
 @pytest.mark.parametrize("kind", [PRECISION, DENSITY])
-def test_a_face_that_is_not_found_lies_in_no_ball(kind, evidence, all_rows):
-    found = metric(f"{kind}[dlib]").measure(evidence, all_rows(evidence))
-    features = evidence.features("dlib", "generated").values[evidence.features("dlib", "generated").valid]
-    alone = values(features, evidence.features("dlib", "reference").values)[kind]
+def test_a_face_that_is_not_found_lies_in_no_ball(kind, inputs, all_rows):
+    found = metric(f"{kind}[dlib]").measure(inputs, all_rows(inputs))
+    features = inputs.features("dlib", "generated").values[inputs.features("dlib", "generated").valid]
+    alone = values(features, inputs.features("dlib", "reference").values)[kind]
     assert found.value == pytest.approx(alone * 35 / 40)
     assert (found.n_valid, found.n_requested) == (35, 40)
     assert dict(found.signature.fields)["missing"] == "outside"
 
 
-def test_the_four_share_their_distances(evidence, all_rows, monkeypatch):
+def test_the_four_share_their_distances(inputs, all_rows, monkeypatch):
     calls = []
     monkeypatch.setattr(
         "fesbench.metrics.distribution.neighbors.neighborhoods",
         lambda *given, **more: calls.append(1) or neighborhoods(*given, **more),
     )
     for kind in KINDS:
-        assert Neighborhood(kind).with_extractor("dlib").measure(evidence, all_rows(evidence)).value > 0
+        assert Neighborhood(kind).with_extractor("dlib").measure(inputs, all_rows(inputs)).value > 0
     assert len(calls) == 1
 
 
-def test_k_is_in_the_signature_and_moves_the_value(evidence, all_rows, monkeypatch):
-    before = metric("Density[dlib]").measure(evidence, all_rows(evidence))
+def test_k_is_in_the_signature_and_moves_the_value(inputs, all_rows, monkeypatch):
+    before = metric("Density[dlib]").measure(inputs, all_rows(inputs))
     monkeypatch.setattr("fesbench.metrics.distribution.neighbors.NEIGHBORS", 3)
-    after = metric("Density[dlib]").measure(evidence, all_rows(evidence))
+    after = metric("Density[dlib]").measure(inputs, all_rows(inputs))
     assert type(before.signature).difference(before.signature, after.signature) == ("k",)
     assert before.value != after.value

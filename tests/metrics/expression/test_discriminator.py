@@ -12,7 +12,7 @@ def one_hot(columns):
 
 
 @pytest.fixture
-def judged(make_evidence):
+def judged(make_inputs):
     def make(**fields):
         features = {
             (DISCRIMINATOR, "generated"): one_hot([1, 1, 2, 0]),
@@ -25,21 +25,21 @@ def judged(make_evidence):
             "training_labels": np.array([NEUTRAL, HAPPINESS, ANGER, ANGER, HAPPINESS]),
             "training_identity": np.array([7, 7, 7, 8, 8]),
         }
-        return make_evidence([0, 0, 1, 2], features=features, **(given | fields))
+        return make_inputs([0, 0, 1, 2], features=features, **(given | fields))
 
     return make
 
 
-def measure(which, evidence, rows=None):
-    return DiscriminatorAccuracy(which).measure(evidence, np.arange(4) if rows is None else rows)
+def measure(which, inputs, rows=None):
+    return DiscriminatorAccuracy(which).measure(inputs, np.arange(4) if rows is None else rows)
 
 
 def test_by_hand(judged):
-    evidence = judged()
-    assert measure("generated", evidence).per_sample.tolist() == [1, 1, 1, 0]
-    assert measure("truth", evidence).per_sample.tolist() == [1, 0, 1, 1]
-    # Of the training pictures those that show what is asked for: right, wrong, right, wrong.
-    training = measure("training", evidence)
+    inputs = judged()
+    assert measure("generated", inputs).per_sample.tolist() == [1, 1, 1, 0]
+    assert measure("truth", inputs).per_sample.tolist() == [1, 0, 1, 1]
+    # Of the training images those that show what is asked for: right, wrong, right, wrong.
+    training = measure("training", inputs)
     assert (training.value, training.n_valid, training.identities) == (0.5, 4, 2)
     assert training.per_sample is None
     assert training.replicates.values.tolist() == [0.5, 0.5]
@@ -47,9 +47,9 @@ def test_by_hand(judged):
 
 
 def test_of_one_expression(judged):
-    evidence = judged()
-    assert measure("training", evidence, [2, 3]).value == 0.5
-    assert measure("truth", evidence, [2, 3]).value == 1
+    inputs = judged()
+    assert measure("training", inputs, [2, 3]).value == 0.5
+    assert measure("truth", inputs, [2, 3]).value == 1
 
 
 def test_it_says_that_it_judges_itself():
@@ -61,20 +61,20 @@ def test_it_says_that_it_judges_itself():
 
 
 def test_what_the_head_has_no_class_for_is_not_valid(judged):
-    evidence = judged(labels=np.array([HAPPINESS, HAPPINESS, SURPRISE, -1]))
-    found = measure("generated", evidence)
+    inputs = judged(labels=np.array([HAPPINESS, HAPPINESS, SURPRISE, -1]))
+    found = measure("generated", inputs)
     assert (found.value, found.n_valid, found.n_requested) == (1.0, 2, 4)
     nothing = measure("generated", judged(labels=np.full(4, SURPRISE)))
     assert nothing.value is None
 
 
 def test_a_request_without_a_true_image_is_not_valid(judged):
-    evidence = judged()
-    evidence.requests["target"] = [0, -1, 2, -1]
-    found = measure("truth", evidence)
+    inputs = judged()
+    inputs.requests["target"] = [0, -1, 2, -1]
+    found = measure("truth", inputs)
     assert (found.value, found.n_valid) == (1.0, 2)
 
 
 def test_unknown_training_labels_have_a_reason(judged):
     found = measure("training", judged(training_labels=None))
-    assert (found.value, found.reason) == (None, "the training pictures' labels are not known")
+    assert (found.value, found.reason) == (None, "the training images' labels are not known")

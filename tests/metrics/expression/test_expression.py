@@ -8,10 +8,10 @@ from fesbench.vocabulary import EXPRESSIONS
 
 
 @pytest.fixture
-def judged(make_evidence):
+def judged(make_inputs):
     def make(probabilities, labels, classes=EXPRESSIONS, valid=None, identities=None):
         valid = np.ones(len(labels), dtype=bool) if valid is None else np.array(valid)
-        return make_evidence(
+        return make_inputs(
             np.arange(len(labels)) if identities is None else identities,
             features={("judge", "generated"): (np.asarray(probabilities), valid)},
             labels=np.asarray(labels),
@@ -25,8 +25,8 @@ def one_hot(indices, n=8):
     return np.eye(n)[np.asarray(indices)]
 
 
-def measure(evidence):
-    return ExpressionScore().measure(evidence, np.arange(len(evidence)))
+def measure(inputs):
+    return ExpressionScore().measure(inputs, np.arange(len(inputs)))
 
 
 def test_by_hand(judged):
@@ -43,9 +43,9 @@ def test_a_class_that_is_never_requested_counts(judged):
 
 def test_judge_with_fewer_classes_in_another_order(judged):
     classes = ("surprise", "happiness", "neutral")
-    evidence = judged(one_hot([1, 0, 2], 3), [5, 7, 7], classes)
-    assert measure(evidence).per_sample.tolist() == [1, 1, 0]
-    assert [EXPRESSIONS[i] for i in predictions(evidence)] == ["happiness", "surprise", "neutral"]
+    inputs = judged(one_hot([1, 0, 2], 3), [5, 7, 7], classes)
+    assert measure(inputs).per_sample.tolist() == [1, 1, 0]
+    assert [EXPRESSIONS[i] for i in predictions(inputs)] == ["happiness", "surprise", "neutral"]
 
 
 def test_requests_that_the_judge_cannot_know_are_refused(judged):
@@ -74,30 +74,30 @@ def test_agrees_with_scikit_learn(judged):
     labels = rng.choice(8, 300, p=[0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05])
     p = rng.dirichlet(np.ones(8), 300)
     p[np.arange(300), labels] += 0.2
-    evidence = judged(p, labels, identities=np.arange(300) // 10)
-    found, seen = measure(evidence), predictions(evidence)
+    inputs = judged(p, labels, identities=np.arange(300) // 10)
+    found, seen = measure(inputs), predictions(inputs)
     assert found.value == pytest.approx(accuracy_score(labels, seen))
 
 
 def test_a_picture_that_could_not_be_judged_has_no_prediction(judged):
-    evidence = judged(one_hot([1, 5]), [1, 5], valid=[True, False])
-    assert predictions(evidence).tolist() == [1, -1]
+    inputs = judged(one_hot([1, 5]), [1, 5], valid=[True, False])
+    assert predictions(inputs).tolist() == [1, -1]
 
 
 def test_order_does_not_matter_and_more_errors_are_worse(judged):
     rng = np.random.default_rng(0)
     labels = np.tile(np.arange(8), 25)
     p = one_hot(labels)
-    evidence = judged(p, labels, identities=np.repeat(np.arange(25), 8))
-    assert measure(evidence).value == 1.0
-    assert measure(evidence).low < 1.0  # 25 people of 25 are not certainty
+    inputs = judged(p, labels, identities=np.repeat(np.arange(25), 8))
+    assert measure(inputs).value == 1.0
+    assert measure(inputs).low < 1.0  # 25 subjects of 25 are not certainty
     last = 1.0
     for share in (0.2, 0.5, 0.9):
         mixed = np.where(rng.random(200)[:, None] < share, np.roll(p, 1, axis=1), p)
-        evidence = judged(mixed, labels, identities=np.repeat(np.arange(25), 8))
-        found = measure(evidence)
+        inputs = judged(mixed, labels, identities=np.repeat(np.arange(25), 8))
+        found = measure(inputs)
         assert found.value < last
-        again = ExpressionScore().measure(evidence, rng.permutation(200))
+        again = ExpressionScore().measure(inputs, rng.permutation(200))
         assert (again.value, again.low, again.high) == (found.value, found.low, found.high)
         last = found.value
 

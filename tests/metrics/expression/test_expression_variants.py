@@ -18,10 +18,10 @@ NEUTRAL, ANGER, CONTEMPT, DISGUST, FEAR, HAPPINESS, SADNESS, SURPRISE = range(8)
 
 
 @pytest.fixture
-def judged(make_evidence):
+def judged(make_inputs):
     def make(probabilities, labels, *, judge="judge", valid=None, identities=None, **fields):
         valid = np.ones(len(labels), dtype=bool) if valid is None else np.array(valid)
-        return make_evidence(
+        return make_inputs(
             np.arange(len(labels)) if identities is None else identities,
             features={(judge, "generated"): (np.asarray(probabilities), valid)},
             labels=np.asarray(labels),
@@ -35,67 +35,67 @@ def one_hot(indices, n=8):
     return np.eye(n)[np.asarray(indices)]
 
 
-def measure(metric, evidence):
-    return metric.measure(evidence, np.arange(len(evidence)))
+def measure(metric, inputs):
+    return metric.measure(inputs, np.arange(len(inputs)))
 
 
 class TestOutsideJudge:
     def test_its_classes_are_matched_by_name(self, judged):
         # fer's columns: happiness is its fourth, anger its first.
-        evidence = judged(one_hot([3, 0, 6], 7), [HAPPINESS, ANGER, SURPRISE], judge="fer")
-        found = measure(ExpressionScore("fer"), evidence)
+        inputs = judged(one_hot([3, 0, 6], 7), [HAPPINESS, ANGER, SURPRISE], judge="fer")
+        found = measure(ExpressionScore("fer"), inputs)
         assert found.card.name == "ECS[fer]"
         assert found.per_sample.tolist() == [1, 1, 0]
-        assert [EXPRESSIONS[i] for i in predictions(evidence, "fer")] == ["happiness", "anger", "neutral"]
+        assert [EXPRESSIONS[i] for i in predictions(inputs, "fer")] == ["happiness", "anger", "neutral"]
 
     def test_a_label_that_it_lacks_is_refused_and_never_pooled_away(self, judged):
-        evidence = judged(one_hot([3, 0], 7), [HAPPINESS, CONTEMPT], judge="fer")
-        pooled = measure(ExpressionScore("fer"), evidence)
+        inputs = judged(one_hot([3, 0], 7), [HAPPINESS, CONTEMPT], judge="fer")
+        pooled = measure(ExpressionScore("fer"), inputs)
         assert pooled.value is None
         assert pooled.reason == "the judge has no class for contempt"
-        assert ExpressionScore("fer").measure(evidence, [0]).value == 1
-        assert ExpressionScore("fer").measure(evidence, [1]).value is None
+        assert ExpressionScore("fer").measure(inputs, [0]).value == 1
+        assert ExpressionScore("fer").measure(inputs, [1]).value is None
 
     def test_over_what_it_knows_it_has_another_name_and_says_which(self, judged):
-        evidence = judged(one_hot([3, 0, 1], 7), [HAPPINESS, CONTEMPT, ANGER], judge="fer")
-        found = measure(KnownExpressionScore(), evidence)
+        inputs = judged(one_hot([3, 0, 1], 7), [HAPPINESS, CONTEMPT, ANGER], judge="fer")
+        found = measure(KnownExpressionScore(), inputs)
         assert found.card.name == "ECS-known[fer]"
         assert found.value == 0.5
         assert found.per_sample[[0, 2]].tolist() == [1, 0]
         assert np.isnan(found.per_sample[1])
         assert (found.n_valid, found.n_requested) == (2, 3)
         assert dict(found.signature.fields)["over"] == "anger,happiness"
-        alone = KnownExpressionScore().measure(evidence, [1])
+        alone = KnownExpressionScore().measure(inputs, [1])
         assert (alone.value, alone.reason) == (None, "the judge has no class for contempt")
 
     def test_outputs_without_names_are_an_error(self, judged):
-        evidence = judged(one_hot([3], 7), [HAPPINESS], judge="other")
+        inputs = judged(one_hot([3], 7), [HAPPINESS], judge="other")
         with pytest.raises(DataError, match="name its classes"):
-            measure(ExpressionScore("other"), evidence)
+            measure(ExpressionScore("other"), inputs)
 
 
 class TestRestricted:
     def test_what_nobody_asks_for_is_not_listened_to(self, judged):
         p = [[0.6, 0.3, 0.1, 0, 0, 0, 0, 0], [0.6, 0.1, 0.3, 0, 0, 0, 0, 0]]
-        evidence = judged(p, [ANGER, ANGER])
-        assert measure(RestrictedExpressionScore(), evidence).reason.startswith("fewer than two classes")
-        evidence = judged([*p, p[0]], [ANGER, ANGER, CONTEMPT])
-        found = measure(RestrictedExpressionScore(), evidence)
+        inputs = judged(p, [ANGER, ANGER])
+        assert measure(RestrictedExpressionScore(), inputs).reason.startswith("fewer than two classes")
+        inputs = judged([*p, p[0]], [ANGER, ANGER, CONTEMPT])
+        found = measure(RestrictedExpressionScore(), inputs)
         assert found.per_sample.tolist() == [1, 0, 0]
-        assert measure(ExpressionScore(), evidence).value == 0
+        assert measure(ExpressionScore(), inputs).value == 0
         assert dict(found.signature.fields)["classes"] == "anger,contempt"
 
     def test_one_expression_by_itself_still_chooses_among_all_requested(self, judged):
-        evidence = judged(one_hot([CONTEMPT, CONTEMPT]), [ANGER, CONTEMPT])
-        assert RestrictedExpressionScore().measure(evidence, [0]).value == 0
+        inputs = judged(one_hot([CONTEMPT, CONTEMPT]), [ANGER, CONTEMPT])
+        assert RestrictedExpressionScore().measure(inputs, [0]).value == 0
 
     def test_never_below_the_open_choice(self, judged):
         rng = np.random.default_rng(0)
         labels = rng.integers(1, 6, 300)
         p = rng.dirichlet(np.ones(8), 300)
-        evidence = judged(p, labels, identities=np.arange(300) // 10)
-        restricted = measure(RestrictedExpressionScore(), evidence)
-        assert restricted.value > measure(ExpressionScore(), evidence).value
+        inputs = judged(p, labels, identities=np.arange(300) // 10)
+        restricted = measure(RestrictedExpressionScore(), inputs)
+        assert restricted.value > measure(ExpressionScore(), inputs).value
         expected = top_k_accuracy_score(labels, p[:, 1:6], k=1, labels=range(1, 6))
         assert restricted.value == pytest.approx(expected)
         assert Signature.difference(
@@ -105,26 +105,26 @@ class TestRestricted:
 
 class TestMacro:
     def test_by_hand(self, judged):
-        evidence = judged(one_hot([1, 1, 1, 0, 5]), [1, 1, 1, 1, 6], identities=[0, 0, 1, 1, 2])
-        assert measure(MacroExpressionScore(), evidence).value == pytest.approx((3 / 4 + 0) / 2)
+        inputs = judged(one_hot([1, 1, 1, 0, 5]), [1, 1, 1, 1, 6], identities=[0, 0, 1, 1, 2])
+        assert measure(MacroExpressionScore(), inputs).value == pytest.approx((3 / 4 + 0) / 2)
 
     def test_agrees_with_scikit_learn(self, judged):
         rng = np.random.default_rng(1)
         labels = rng.choice(8, 400, p=[0.4, 0.2, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05])
         p = rng.dirichlet(np.ones(8), 400)
         p[np.arange(400), labels] += 0.2
-        evidence = judged(p, labels, identities=np.arange(400) // 10)
-        found = measure(MacroExpressionScore(), evidence)
-        assert found.value == pytest.approx(balanced_accuracy_score(labels, predictions(evidence)))
+        inputs = judged(p, labels, identities=np.arange(400) // 10)
+        found = measure(MacroExpressionScore(), inputs)
+        assert found.value == pytest.approx(balanced_accuracy_score(labels, predictions(inputs)))
         assert 0 <= found.low < found.value < found.high <= 1
         assert found.replicates is not None
 
     def test_of_equally_many_requests_it_is_the_plain_score(self, judged):
         rng = np.random.default_rng(2)
         labels = np.tile(np.arange(1, 8), 20)
-        evidence = judged(rng.dirichlet(np.ones(8), 140), labels, identities=np.repeat(np.arange(20), 7))
-        assert measure(MacroExpressionScore(), evidence).value == pytest.approx(
-            measure(ExpressionScore(), evidence).value
+        inputs = judged(rng.dirichlet(np.ones(8), 140), labels, identities=np.repeat(np.arange(20), 7))
+        assert measure(MacroExpressionScore(), inputs).value == pytest.approx(
+            measure(ExpressionScore(), inputs).value
         )
 
     def test_no_error_is_no_certainty(self, judged):
@@ -134,7 +134,7 @@ class TestMacro:
         )
         assert (found.value, found.high) == (1.0, 1.0)
         assert found.low < 1.0
-        # A later run with errors is compared with it person by person.
+        # A later run with errors is compared with it subject by subject.
         assert found.replicates is not None
         assert found.replicates.values.tolist() == [1.0] * 5
 

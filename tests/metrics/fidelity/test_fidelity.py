@@ -7,14 +7,14 @@ from fesbench.metrics.fidelity.ssim_psnr import PSNR, SSIM, LuminanceSSIM, Multi
 
 
 @pytest.fixture
-def pair(make_evidence):
+def pair(make_inputs):
     """Truth, and outputs that are it plus more and more noise; the first is the truth itself."""
     rng = np.random.default_rng(1)
     coarse = rng.integers(40, 216, (6, 4, 4, 3))
     truth = coarse.repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
     noise = rng.normal(size=truth.shape) * np.array([0, 2, 5, 10, 20, 40])[:, None, None, None]
     generated = (truth + noise).round().clip(0, 255).astype(np.uint8)
-    return make_evidence([0, 0, 1, 1, 2, 2], generated=generated, truth=truth)
+    return make_inputs([0, 0, 1, 1, 2, 2], generated=generated, truth=truth)
 
 
 def skimage_value(metric, x, y):
@@ -57,11 +57,11 @@ class TestBoth:
         assert found[0] == pytest.approx(metric.card.high if metric.card.name == "PSNR" else 1.0, abs=1e-4)
         assert (np.diff(found) < 0).all()
 
-    def test_order_and_grouping_do_not_matter(self, metric, pair, make_evidence, all_rows):
+    def test_order_and_grouping_do_not_matter(self, metric, pair, make_inputs, all_rows):
         whole = metric.measure(pair, all_rows(pair))
         rows = np.array([3, 0, 5])
         part = metric.measure(
-            make_evidence([0] * 3, generated=pair.generated[rows], truth=pair.truth[rows]), np.arange(3)
+            make_inputs([0] * 3, generated=pair.generated[rows], truth=pair.truth[rows]), np.arange(3)
         )
         assert (part.per_sample == whole.per_sample[rows]).all()
         assert metric.measure(pair, all_rows(pair)[::-1]).value == whole.value
@@ -76,7 +76,7 @@ class TestBoth:
         pair.truth = None
         found = metric.measure(pair, all_rows(pair))
         assert (found.value, found.n_valid, found.n_requested) == (None, 0, 6)
-        assert found.reason == "no true image exists for these requests"
+        assert found.reason == "no target image exists for these requests"
 
     def test_some_requests_without_truth_are_counted(self, metric, pair, all_rows):
         pair.requests.loc[[1, 4], "target"] = -1
@@ -91,24 +91,24 @@ class TestBoth:
             metric.measure(pair, all_rows(pair))
 
 
-def test_psnr_by_hand(make_evidence):
+def test_psnr_by_hand(make_inputs):
     truth = np.full((1, 12, 12, 3), 100, dtype=np.uint8)
-    evidence = make_evidence([0], generated=truth + np.uint8(51), truth=truth)  # error 0.2: 1 / 0.04 = 25
-    assert PSNR().measure(evidence, np.arange(1)).value == pytest.approx(10 * np.log10(25), abs=1e-5)
+    inputs = make_inputs([0], generated=truth + np.uint8(51), truth=truth)  # error 0.2: 1 / 0.04 = 25
+    assert PSNR().measure(inputs, np.arange(1)).value == pytest.approx(10 * np.log10(25), abs=1e-5)
 
 
-def test_ssim_of_flat_images_by_hand(make_evidence):
+def test_ssim_of_flat_images_by_hand(make_inputs):
     truth = np.full((1, 12, 12, 3), 51, dtype=np.uint8)
-    evidence = make_evidence([0], generated=truth * np.uint8(2), truth=truth)
+    inputs = make_inputs([0], generated=truth * np.uint8(2), truth=truth)
     # No variance: (2 * 0.2 * 0.4 + C1) / (0.2^2 + 0.4^2 + C1) with C1 = 1e-4
-    assert SSIM().measure(evidence, np.arange(1)).value == pytest.approx(0.1601 / 0.2001, abs=1e-5)
+    assert SSIM().measure(inputs, np.arange(1)).value == pytest.approx(0.1601 / 0.2001, abs=1e-5)
 
 
-def test_psnr_averages_decibels(make_evidence):
+def test_psnr_averages_decibels(make_inputs):
     truth = np.full((2, 12, 12, 3), 100, dtype=np.uint8)
     generated = truth.copy()
     generated[1] += 51
-    found = PSNR().measure(make_evidence([0, 1], generated=generated, truth=truth), np.arange(2))
+    found = PSNR().measure(make_inputs([0, 1], generated=generated, truth=truth), np.arange(2))
     assert found.value == pytest.approx((80 + 10 * np.log10(25)) / 2, abs=1e-4)
 
 
@@ -142,11 +142,11 @@ def reference_scales(x, y, channel):
 
 
 @pytest.fixture
-def large(make_evidence):
+def large(make_inputs):
     rng = np.random.default_rng(4)
     truth = rng.integers(40, 216, (4, 11, 11, 3)).repeat(16, axis=1).repeat(16, axis=2).astype(np.uint8)
     noise = rng.normal(size=truth.shape) * np.array([0, 5, 15, 40])[:, None, None, None]
-    return make_evidence(
+    return make_inputs(
         [0, 1, 2, 3], truth=truth, generated=(truth + noise).round().clip(0, 255).astype(np.uint8)
     )
 
@@ -165,7 +165,7 @@ def test_multi_scale_ssim_is_its_papers(large):
 def test_multi_scale_ssim_refuses_small_pictures(pair, all_rows):
     found = MultiScaleSSIM().measure(pair, all_rows(pair))
     assert (found.value, found.n_valid, found.n_requested) == (None, 0, 6)
-    assert found.reason == "needs pictures of 161 px, has 32 px"
+    assert found.reason == "needs images of 161 px, has 32 px"
 
 
 def test_luma_ssim_equals_scikit_image(pair, all_rows):

@@ -63,8 +63,8 @@ def test_a_source_of_other_dimensions_is_refused():
 
 
 @pytest.fixture
-def stills(make_evidence):
-    """Two people with three expressions each, at unit vectors 0, 90 and 180 degrees for the first."""
+def stills(make_inputs):
+    """Two subjects with three expressions each, at unit vectors 0, 90 and 180 degrees for the first."""
     output = [[1, 0], [0, 2], [-3, 0], [1, 0], [1, 0], [1, 0]]
     source = [[5, 0]] * 6
     who = [0, 0, 0, 1, 1, 1]
@@ -78,7 +78,7 @@ def stills(make_evidence):
             ("dlib", "source"): np.array(source)[order],
         }
         codes = np.array([1, 4, 5] * 2)[order]
-        return make_evidence(np.array(who)[order], features=given, requests=table, labels=codes)
+        return make_inputs(np.array(who)[order], features=given, requests=table, labels=codes)
 
     return make
 
@@ -92,7 +92,7 @@ def test_content_distance_by_hand(stills):
     found = ContentDistance().measure(stills(), np.arange(6))
     root = math.sqrt(2)
     assert found.per_sample == pytest.approx([(root + 2) / 2, root, (root + 2) / 2, 0, 0, 0])
-    # The mean over the requests is MoCoGAN's mean over pairs, person by person.
+    # The mean over the requests is MoCoGAN's mean over pairs, subject by subject.
     assert found.value == pytest.approx((acd([[1, 0], [0, 1], [-1, 0]]) + 0) / 2)
     assert found.identities == 2
 
@@ -109,7 +109,7 @@ def test_a_lost_face_counts_as_unrelated(stills):
 def test_one_expression_alone_has_nothing_to_compare(stills):
     found = ContentDistance().measure(stills(), np.array([0, 3]))
     assert found.value is None
-    assert found.reason == "no person has outputs for two requests of one intensity"
+    assert found.reason == "no subject has outputs for two requests of one intensity"
 
 
 def test_other_levels_of_one_expression_are_no_pair(stills):

@@ -10,24 +10,24 @@ from fesbench.metrics.identity.fvs import THRESHOLDS, FaceVerification, FaceVeri
 RECOGNIZERS = ("dlib", "arcface", "facenet512", "vgg-face", "lightcnn-29-v2")
 
 
-def test_euclidean_threshold_by_hand(make_evidence):
+def test_euclidean_threshold_by_hand(make_inputs):
     given = {
         ("dlib", "source"): [[0, 0]] * 4,
         ("dlib", "generated"): ([[0.59, 0], [0.61, 0], [0.3, 0.4], [0, 0]], [True, True, True, False]),
     }
-    found = FaceVerification().measure(make_evidence([0, 1, 2, 3], features=given), np.arange(4))
+    found = FaceVerification().measure(make_inputs([0, 1, 2, 3], features=given), np.arange(4))
     assert found.per_sample.tolist() == [1, 0, 1, 0]
     assert (found.n_valid, found.n_requested) == (3, 4)
     assert {("dist", "euclidean"), ("tau", "0.6")} <= set(found.signature.fields)
 
 
-def test_cosine_threshold_by_hand(make_evidence):
+def test_cosine_threshold_by_hand(make_inputs):
     angles = np.arccos(1 - np.array([0.1, 0.67, 0.69, 1.0]))
     given = {
         ("arcface", "source"): [[3, 0]] * 4,
         ("arcface", "generated"): np.stack([np.cos(angles), np.sin(angles)], axis=1) * 7,
     }
-    found = FaceVerification("arcface").measure(make_evidence([0, 1, 2, 3], features=given), np.arange(4))
+    found = FaceVerification("arcface").measure(make_inputs([0, 1, 2, 3], features=given), np.arange(4))
     assert found.per_sample.tolist() == [1, 1, 0, 0]
     assert found.card.name == "FVS[arcface]"
 
@@ -52,7 +52,7 @@ WHO = np.repeat(np.arange(PEOPLE), PER)
 
 
 @pytest.fixture
-def crowd(make_evidence):
+def crowd(make_inputs):
     def make(noise=0.5, people=PEOPLE, valid=None, **fields):
         rng = np.random.default_rng(0)
         who = np.repeat(np.arange(people), PER)
@@ -66,7 +66,7 @@ def crowd(make_evidence):
             ("dlib", "gallery"): center + 0.3 * rng.normal(size=center.shape),
             ("dlib", "reference"): near(0.4),
         }
-        return make_evidence(
+        return make_inputs(
             who,
             features=given,
             gallery_identity=np.arange(people),
@@ -77,10 +77,10 @@ def crowd(make_evidence):
 
 
 def test_the_threshold_lets_the_stated_share_of_real_impostors_pass(crowd):
-    evidence = crowd()
-    found = FaceVerificationAtFar(0.01).measure(evidence, np.arange(len(WHO)))
+    inputs = crowd()
+    found = FaceVerificationAtFar(0.01).measure(inputs, np.arange(len(WHO)))
     unit = lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)  # noqa: E731
-    sets = {w: unit(evidence.features("dlib", w).values.astype(float)) for w in _SETS}
+    sets = {w: unit(inputs.features("dlib", w).values.astype(float)) for w in _SETS}
     real = (sets["reference"] @ sets["gallery"].T)[WHO[:, None] != np.arange(PEOPLE)[None, :]]
     genuine = (sets["source"] * sets["generated"]).sum(axis=1)
     fpr, tpr, _ = roc_curve(
@@ -132,29 +132,29 @@ def test_impossible_levels_are_refused(far):
 @pytest.mark.parametrize("name", ["FSS", "Rank-1", "TAR@FAR=1%", "TAR@FAR=0.1%", "FVS@FAR=0.1%"])
 @pytest.mark.parametrize("recognizer", RECOGNIZERS)
 def test_recognition_works_with_every_recognizer(name, recognizer, crowd):
-    evidence = crowd(noise=0.8)
-    found = evidence.features
-    evidence.features = lambda x, which: found("dlib", which) if x == recognizer else found(x, which)
-    measured = metric(name, recognizer).measure(evidence, np.arange(len(WHO)))
+    inputs = crowd(noise=0.8)
+    found = inputs.features
+    inputs.features = lambda x, which: found("dlib", which) if x == recognizer else found(x, which)
+    measured = metric(name, recognizer).measure(inputs, np.arange(len(WHO)))
     assert measured.card.extractor == recognizer
     assert 0 < measured.value <= 1
     bracketed = metric(f"{name}[{recognizer}]")
     assert bracketed.card.extractor == recognizer
-    assert bracketed.measure(evidence, np.arange(len(WHO))).value == measured.value
+    assert bracketed.measure(inputs, np.arange(len(WHO))).value == measured.value
 
 
-def test_face_not_found_by_hand(make_evidence):
+def test_face_not_found_by_hand(make_inputs):
     found = np.array([True, False, False, True, True, True])
     given = {("dlib-hog", "generated"): (found[:, None].astype(float), found)}
-    measured = FaceNotFound().measure(make_evidence([0, 0, 1, 1, 2, 2], features=given), np.arange(6))
+    measured = FaceNotFound().measure(make_inputs([0, 0, 1, 1, 2, 2], features=given), np.arange(6))
     assert measured.per_sample.tolist() == [0, 1, 1, 0, 0, 0]
     assert measured.value == pytest.approx(1 / 3)
     assert (measured.n_valid, measured.n_requested) == (6, 6)
     assert measured.low < measured.value < measured.high
 
 
-def test_no_lost_face_still_has_an_upper_bound(make_evidence):
+def test_no_lost_face_still_has_an_upper_bound(make_inputs):
     given = {("dlib-hog", "generated"): np.ones((20, 1))}
-    measured = FaceNotFound().measure(make_evidence(np.arange(20), features=given), np.arange(20))
+    measured = FaceNotFound().measure(make_inputs(np.arange(20), features=given), np.arange(20))
     assert (measured.value, measured.low) == (0, 0)
     assert measured.high == pytest.approx(1 - 0.025 ** (1 / 20))

@@ -25,7 +25,7 @@ def pairs_of(similarity, probe, gallery, found=None):
 
 
 def faces(people, per, seed=0, noise=0.6, d=16):
-    """Gallery (people, d), probes (people * per, d) around it, identities of the probes."""
+    """Gallery (subjects, d), probes (subjects * per, d) around it, identities of the probes."""
     rng = np.random.default_rng(seed)
     centers = rng.normal(size=(people, d))
     probes = np.repeat(centers, per, axis=0) + noise * rng.normal(size=(people * per, d))
@@ -33,7 +33,7 @@ def faces(people, per, seed=0, noise=0.6, d=16):
 
 
 @pytest.fixture
-def crowd(make_evidence):
+def crowd(make_inputs):
     def make(people=40, per=7, noise=0.6, valid=None, **fields):
         gallery, probes, who = faces(people, per, noise=noise)
         ok = np.ones(len(who), dtype=bool) if valid is None else valid
@@ -42,7 +42,7 @@ def crowd(make_evidence):
             ("dlib", "gallery"): gallery,
             ("dlib", "source"): gallery[who],
         }
-        return make_evidence(who, features=given, gallery_identity=np.arange(people), **fields)
+        return make_inputs(who, features=given, gallery_identity=np.arange(people), **fields)
 
     return make
 
@@ -50,12 +50,12 @@ def crowd(make_evidence):
 # --- FSS ---
 
 
-def test_fss_by_hand(make_evidence):
+def test_fss_by_hand(make_inputs):
     given = {
         ("dlib", "source"): [[1, 0], [2, 0], [0, 3], [1, 1]],
         ("dlib", "generated"): ([[5, 0], [0, 1], [0, -1], [9, 9]], [True, True, True, False]),
     }
-    found = FaceSimilarity().measure(make_evidence([0, 1, 2, 3], features=given), np.arange(4))
+    found = FaceSimilarity().measure(make_inputs([0, 1, 2, 3], features=given), np.arange(4))
     assert found.per_sample.tolist() == [1, 0, -1, 0]
     assert (found.value, found.n_valid, found.n_requested) == (0.0, 3, 4)
 
@@ -63,13 +63,13 @@ def test_fss_by_hand(make_evidence):
 def test_fss_agrees_with_scikit_learn(crowd, all_rows):
     from sklearn.metrics.pairwise import paired_cosine_distances
 
-    evidence = crowd()
-    found = FaceSimilarity().measure(evidence, all_rows(evidence)).per_sample
-    a, b = (evidence.features("dlib", which).values for which in ("source", "generated"))
+    inputs = crowd()
+    found = FaceSimilarity().measure(inputs, all_rows(inputs)).per_sample
+    a, b = (inputs.features("dlib", which).values for which in ("source", "generated"))
     assert found == pytest.approx(1 - paired_cosine_distances(a, b), abs=1e-6)
 
 
-def test_fss_of_a_copy_is_one_and_falls_with_noise(make_evidence, crowd, all_rows):
+def test_fss_of_a_copy_is_one_and_falls_with_noise(make_inputs, crowd, all_rows):
     values = [
         FaceSimilarity().measure(e := crowd(noise=noise), all_rows(e)).value for noise in (0, 0.2, 0.6, 2)
     ]
@@ -77,20 +77,20 @@ def test_fss_of_a_copy_is_one_and_falls_with_noise(make_evidence, crowd, all_row
     assert values == sorted(values, reverse=True)
 
 
-def test_an_invalid_face_with_bad_numbers_counts_zero(make_evidence):
+def test_an_invalid_face_with_bad_numbers_counts_zero(make_inputs):
     given = {
         ("dlib", "source"): [[1, 0], [1, 0]],
         ("dlib", "generated"): ([[np.nan, 0], [1, 0]], [False, True]),
     }
     assert FaceSimilarity().measure(
-        make_evidence([0, 1], features=given), np.arange(2)
+        make_inputs([0, 1], features=given), np.arange(2)
     ).per_sample.tolist() == [0, 1]
 
 
-def test_valid_features_must_be_finite(make_evidence):
+def test_valid_features_must_be_finite(make_inputs):
     given = {("dlib", "source"): [[1, 0]], ("dlib", "generated"): [[np.nan, 0]]}
     with pytest.raises(DataError, match="not finite"):
-        FaceSimilarity().measure(make_evidence([0], features=given), np.arange(1))
+        FaceSimilarity().measure(make_inputs([0], features=given), np.arange(1))
 
 
 # --- thresholds ---
@@ -195,25 +195,25 @@ def test_interval_of_a_perfect_rate_is_not_empty():
 
 
 def test_verification_and_rank_on_evidence(crowd, all_rows):
-    evidence = crowd(noise=1.0)
-    tar = Verification(0.01).measure(evidence, all_rows(evidence))
-    strict = Verification(0.001).measure(evidence, all_rows(evidence))
-    rank = Rank1().measure(evidence, all_rows(evidence))
+    inputs = crowd(noise=1.0)
+    tar = Verification(0.01).measure(inputs, all_rows(inputs))
+    strict = Verification(0.001).measure(inputs, all_rows(inputs))
+    rank = Rank1().measure(inputs, all_rows(inputs))
     assert tar.low < tar.value < tar.high
     assert strict.value <= tar.value
     assert rank.low < rank.value < rank.high
     assert "|far:0.01|" in str(tar.signature)
-    shuffled = np.random.default_rng(0).permutation(len(evidence))
-    again = Verification(0.01).measure(evidence, shuffled)
+    shuffled = np.random.default_rng(0).permutation(len(inputs))
+    again = Verification(0.01).measure(inputs, shuffled)
     assert (again.value, again.low, again.high) == (tar.value, tar.low, tar.high)
-    assert Rank1().measure(evidence, shuffled).value == rank.value
+    assert Rank1().measure(inputs, shuffled).value == rank.value
 
 
 def test_strict_level_is_refused_on_few_pairs(crowd):
-    evidence = crowd()
+    inputs = crowd()
     rows = np.arange(0, 280, 7)  # one expression: 40 x 39 pairs
-    assert Verification(0.01).measure(evidence, rows).value is not None
-    found = Verification(0.001).measure(evidence, rows)
+    assert Verification(0.01).measure(inputs, rows).value is not None
+    found = Verification(0.001).measure(inputs, rows)
     assert found.value is None
     assert found.reason == "needs 10000 impostor pairs, has 1560"
 
@@ -231,46 +231,46 @@ def test_lost_faces_are_rejections_and_never_help(crowd, all_rows):
 
 
 def test_the_signature_names_a_gallery_rule_that_holds_for_takes_and_sequences(crowd, all_rows):
-    evidence = crowd()
+    inputs = crowd()
     for metric in (Verification(0.01), Rank1()):
-        signature = str(metric.measure(evidence, all_rows(evidence)).signature)
+        signature = str(metric.measure(inputs, all_rows(inputs)).signature)
         assert "|gallery:one-neutral-per-person|" in signature
         assert "take" not in signature
 
 
-def test_a_probe_that_resembles_somebody_else_is_wrong(make_evidence, all_rows):
+def test_a_probe_that_resembles_somebody_else_is_wrong(make_inputs, all_rows):
     given = {
         ("dlib", "generated"): [[1, 0], [1, 0.1], [0, 1]],
         ("dlib", "gallery"): [[1, 0], [0, 1]],
     }
-    evidence = make_evidence([0, 1, 1], features=given, gallery_identity=np.array([0, 1]))
-    assert Rank1().measure(evidence, all_rows(evidence)).per_sample.tolist() == [1, 0, 1]
+    inputs = make_inputs([0, 1, 1], features=given, gallery_identity=np.array([0, 1]))
+    assert Rank1().measure(inputs, all_rows(inputs)).per_sample.tolist() == [1, 0, 1]
 
 
-def test_ties_fail_rank_one(make_evidence, all_rows):
+def test_ties_fail_rank_one(make_inputs, all_rows):
     given = {("dlib", "generated"): [[1, 0]], ("dlib", "gallery"): [[2, 0], [3, 0]]}
-    evidence = make_evidence([0], features=given, gallery_identity=np.array([0, 1]))
-    assert Rank1().measure(evidence, all_rows(evidence)).value == 0
+    inputs = make_inputs([0], features=given, gallery_identity=np.array([0, 1]))
+    assert Rank1().measure(inputs, all_rows(inputs)).value == 0
 
 
 def test_nobody_in_the_gallery_gives_a_reason(crowd, all_rows):
-    evidence = crowd(people=5, per=3)
-    evidence.gallery_identity = evidence.gallery_identity + 100
+    inputs = crowd(people=5, per=3)
+    inputs.gallery_identity = inputs.gallery_identity + 100
     for metric in (Rank1(), Verification(0.01)):
-        found = metric.measure(evidence, all_rows(evidence))
+        found = metric.measure(inputs, all_rows(inputs))
         assert (found.value, found.n_valid) == (None, 0)
         assert "gallery" in found.reason
 
 
-def test_random_faces_are_at_chance(make_evidence, all_rows):
+def test_random_faces_are_at_chance(make_inputs, all_rows):
     rng = np.random.default_rng(0)
     given = {
         ("dlib", "generated"): rng.normal(size=(400, 16)),
         ("dlib", "gallery"): rng.normal(size=(40, 16)),
     }
-    evidence = make_evidence(np.repeat(np.arange(40), 10), features=given)
-    assert Rank1().measure(evidence, all_rows(evidence)).value < 0.08
-    assert Verification(0.01).measure(evidence, all_rows(evidence)).value < 0.05
+    inputs = make_inputs(np.repeat(np.arange(40), 10), features=given)
+    assert Rank1().measure(inputs, all_rows(inputs)).value < 0.08
+    assert Verification(0.01).measure(inputs, all_rows(inputs)).value < 0.05
 
 
 @pytest.mark.parametrize("far", [0.0, 1.0, -0.1])
