@@ -1,0 +1,1 @@
+"""Cells planned, checked, run and resumed."""
