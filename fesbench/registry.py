@@ -92,6 +92,18 @@ class Registry(Generic[T]):
         """Every name; imports nothing."""
         return [*self.declared, *self.points()]
 
+    def known(self) -> dict[str, Declared | None]:
+        """What every entry declares, not imported; None where an external one's source does not say."""
+        return {**self.declared, **{name: self._peek(point) for name, point in self.points().items()}}
+
+    def _peek(self, point: EntryPoint) -> Declared | None:
+        try:
+            spec = importlib.util.find_spec(point.module)  # imports the packages above the module
+            source = ast.parse(Path(spec.origin).read_bytes())  # type: ignore[union-attr, arg-type]
+            return next((e for e in self._read(point.module, source) if e.name == point.name), None)
+        except Exception:  # noqa: BLE001 - it is told when the entry is imported
+            return None
+
     def __contains__(self, name: str) -> bool:
         return name in self._made or name in self.declared or name in self.points()
 
@@ -184,7 +196,7 @@ def load_file(path: Path, kind: str) -> ModuleType:
         UsageError: it does not exist or does not import.
     """
     if not path.is_file():
-        raise UsageError(f"{path} does not exist; give the {kind}'s file")
+        raise UsageError(f"{path} does not exist; give a {kind}'s file or a name from 'fesbench {kind}s'")
     spec = importlib.util.spec_from_file_location(f"fesbench_{kind}_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} is no Python file that can be loaded")

@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from fesbench.reports.table_model import Cell, Column, Row, Table
 
 from fesbench.records.record import Score
 from fesbench.records.signature import Signature
+from fesbench.statistics.intervals import cluster_mean
 from fesbench.vocabulary import EXPRESSIONS
 
+from .augmentation import AUGMENTATION, add_controls, chance_of, is_beside
 from .boards import Board, Run
 from .metric_display import ordered, style_of
+from .ranking import rank_table
+from .table_model import Cell, Column, Row, Table
 from .task_captions import TASKS
 
 
@@ -22,9 +25,6 @@ def build_table(board: Board, task: str, domain: str) -> Table:
 
     Rows whose comparison key differs from the column's are shown as ``n/a (not comparable: field)``.
     """
-    from .augmentation import AUGMENTATION, add_controls, chance_of, is_beside
-    from .ranking import rank_table
-
     found = {m: [_pooled(run, task, domain) for run in runs] for m, runs in board.methods.items()}
     metrics = ordered({name for seeds in found.values() for by_name in seeds for name in by_name})
     # controls stand in rows of their own, spreads below the figure that they belong to
@@ -167,8 +167,6 @@ def _interval_over_seeds(
     Where a metric has no per-request values: the mean of the seeds' bounds, which is never too short, because
     the spread of a mean is at most the mean of the spreads.
     """
-    from fesbench.statistics.intervals import cluster_mean
-
     values = board.values(method, scores[0].metric, task, domain)
     if values is None:
         lows, highs = [s.low for s in scores], [s.high for s in scores]

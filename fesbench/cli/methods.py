@@ -18,9 +18,8 @@ def _methods(context: typer.Context, json_: JsonOption = False) -> None:
 @methods_app.command("list")
 def methods_list(json_: JsonOption = False) -> None:
     """List every method with what it needs and what it can be asked for."""
-    from fesbench.methods.registry import methods
+    from fesbench.methods.registry import cards
 
-    cards = [method.card for method in methods().values()]
     rows = [
         {
             "id": card.id,
@@ -31,7 +30,7 @@ def methods_list(json_: JsonOption = False) -> None:
             "reference": card.reference,
             "citation": card.citation,
         }
-        for card in cards
+        for card in cards().values()
     ]
     if json_:
         print_json(rows)

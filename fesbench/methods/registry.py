@@ -1,93 +1,103 @@
-"""Methods by id, or out of a file."""
+"""Methods by id, or out of a file: cards are read from the source, a module is imported when it is used."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import ast
 import inspect
-import pkgutil
-import sys
 import warnings
-from importlib.metadata import entry_points
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from fesbench.errors import MethodError, UnknownNameError
-from fesbench.methods.base import Method
+from fesbench.errors import FesbenchError, MethodError
+from fesbench.methods.card import MethodCard
+from fesbench.registry import Declared, Registry, literal_call, load_file
+
+if TYPE_CHECKING:
+    from fesbench.methods.base import Method
+
+_FIELDS = tuple(field.name for field in fields(MethodCard))
+
+
+def _read(module: str, source: ast.Module) -> Iterator[Declared]:
+    """The classes that say ``card = MethodCard(...)``, all of whose arguments are literals."""
+    for kind in (node for node in source.body if isinstance(node, ast.ClassDef)):
+        for line in kind.body:
+            target = line.target if isinstance(line, ast.AnnAssign) else getattr(line, "targets", [None])[0]
+            if not (isinstance(target, ast.Name) and target.id == "card"):
+                continue
+            call = line.value  # type: ignore[attr-defined]
+            facts = literal_call(call, _FIELDS)
+            if "id" not in facts or len(facts) != len(call.args) + len(call.keywords):
+                raise LookupError(f"the card of {module}.{kind.name} must be a MethodCard(...) of literals")
+            yield Declared(facts["id"], module, kind.name, facts)
+
+
+def _accept(name: str, value: Any) -> type[Method]:
+    """The method of that id: the class itself, or the one that a module declares."""
+    found = {method.card.id: method for method in _methods_of(value)}
+    if name not in found:
+        ids = ", ".join(sorted(found)) or "no method"
+        raise TypeError(f"it declares {ids}; an entry point bears the name of its method's id")
+    return found[name]
+
+
+METHODS: Registry[type[Method]] = Registry("method", "fesbench.baselines", _read, "fesbench.methods", _accept)
+
+
+def cards() -> dict[str, MethodCard]:
+    """Every method's card by id, reference rows first, then by year; imports none of fesbench's own.
+
+    A plug-in that does not import, or takes the id of another method, is named in a warning and left out.
+
+    >>> cards()["stargan"].year
+    2018
+    """
+    found = {}
+    for name, entry in METHODS.known().items():
+        try:
+            found[name] = MethodCard(**entry.facts) if entry is not None else METHODS.get(name).card
+        except FesbenchError as error:
+            warnings.warn(str(error), stacklevel=2)
+    return dict(sorted(found.items(), key=lambda item: (not item[1].reference, item[1].year, item[0])))
 
 
 def methods() -> dict[str, type[Method]]:
-    """Every registered method by id: fesbench's own, then those of external packages.
-
-    A plug-in that does not import, or takes the id of another method, is named in a warning and left out.
-    """
-    folder = importlib.import_module("fesbench.baselines")
-    found: dict[str, type[Method]] = {}
-    for item in pkgutil.iter_modules(folder.__path__):
-        module = importlib.import_module(f"fesbench.baselines.{item.name}")
-        for method in _methods_of(module):
-            found[method.card.id] = method
-    for point in entry_points(group="fesbench.methods"):
-        try:
-            loaded = point.load()
-            candidates = _methods_of(loaded)
-        except Exception as error:  # noqa: BLE001 - somebody else's package must not stop ours
-            warnings.warn(f"method plug-in '{point.name}' ({point.value}) is broken: {error!r}", stacklevel=2)
-            continue
-        for method in candidates:
-            if method.card.id in found:
-                warnings.warn(
-                    f"method plug-in '{point.name}' takes the taken id '{method.card.id}'; left out",
-                    stacklevel=2,
-                )
-                continue
-            found[method.card.id] = method
-    return dict(
-        sorted(found.items(), key=lambda item: (not item[1].card.reference, item[1].card.year, item[0]))
-    )
+    """Every method by id, in the order of :func:`cards`; imports them all."""
+    found = METHODS.all()
+    return {name: found[name] for name in cards() if name in found}
 
 
 def load_method(name: str) -> type[Method]:
-    """A registered method by id, or the one that a ``.py`` file declares.
+    """A registered method by id, or the one that a ``.py`` file declares; imports that one alone.
 
     Raises:
         UnknownNameError: no such id; names the nearest.
-        MethodError: the file cannot be loaded, or declares no method or several.
+        UsageError: the file, or the package that has the method, does not load.
+        MethodError: the file declares no method or several.
     """
     if not name.endswith(".py"):
-        known = methods()
-        if name not in known:
-            raise UnknownNameError("method", name, known)
-        return known[name]
-    path = Path(name)
-    if not path.is_file():
-        raise MethodError(f"{path} does not exist; give a method's file or a name from 'fesbench methods'")
-    spec = importlib.util.spec_from_file_location(f"fesbench_method_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise MethodError(f"{path} is no Python file that can be loaded")
-    module = importlib.util.module_from_spec(spec)
-    # Where inspect finds a class's file, whose hash a record keeps.
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise MethodError(f"{path} does not import: {error!r}") from error
-    declared = _methods_of(module)
-    if len(declared) != 1:
-        raise MethodError(f"{path} must declare exactly one Method with a card; found {len(declared)}")
-    return declared[0]
+        return METHODS.get(name)
+    found = _methods_of(load_file(Path(name), "method"))
+    if len(found) != 1:
+        raise MethodError(f"{name} must declare exactly one Method with a card; found {len(found)}")
+    return found[0]
 
 
-def _methods_of(module: Any) -> list[type[Method]]:
+def _methods_of(value: type | ModuleType) -> list[type[Method]]:
     """The concrete methods that a module itself declares; of a class, itself."""
-    if inspect.isclass(module):
-        return [module] if issubclass(module, Method) else []
+    from fesbench.methods.base import Method
+
+    if inspect.isclass(value):
+        return [value] if issubclass(value, Method) else []
     return [
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value)
-        and issubclass(value, Method)
-        and not inspect.isabstract(value)
-        and hasattr(value, "card")
-        and value.__module__ == module.__name__
+        item
+        for item in vars(value).values()
+        if inspect.isclass(item)
+        and issubclass(item, Method)
+        and not inspect.isabstract(item)
+        and hasattr(item, "card")
+        and item.__module__ == value.__name__
     ]

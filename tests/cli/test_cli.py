@@ -19,14 +19,17 @@ def leave(*arguments: str) -> int:
     return int(caught.value.code or 0)
 
 
-def test_help_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "shown"), [(["--help"], "Benchmark and evaluation suite"), (["methods"], "StarGAN")]
+)
+def test_help_and_lists_import_nothing_heavy(arguments: list[str], shown: str) -> None:
     script = (
         "import sys\nfrom fesbench.cli.main import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
         f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    assert "Benchmark and evaluation suite" in done.stdout
+    assert shown in done.stdout
     assert done.stderr.strip().endswith("[]")
 
 

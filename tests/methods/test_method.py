@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ast
+import subprocess
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -7,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from fesbench.errors import MethodError, UnknownNameError
-from fesbench.methods import registry as contract
+from fesbench.errors import FesbenchError, MethodError, UnknownNameError, UsageError
+from fesbench.methods import registry
 from fesbench.methods.base import Method
 from fesbench.methods.batches import ImageBatch
 from fesbench.methods.card import MethodCard, Problem, applicable, decay_after
-from fesbench.methods.registry import load_method, methods
+from fesbench.methods.registry import cards, load_method, methods
 from fesbench.vocabulary import EXPRESSIONS
 from tests.factories import fake_store
 
@@ -67,41 +69,87 @@ def test_a_method_comes_from_a_file(tmp_path: Path) -> None:
 def test_a_file_that_is_no_method_is_refused(tmp_path: Path, text: str, match: str) -> None:
     path = tmp_path / "mine.py"
     path.write_text(text)
-    with pytest.raises(MethodError, match=match):
+    with pytest.raises(FesbenchError, match=match):
         load_method(str(path))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MethodError, match="does not exist"):
+    with pytest.raises(UsageError, match=r"does not exist; give .*'fesbench methods'"):
         load_method(str(tmp_path / "none.py"))
 
 
-def _with_plugins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **files: str) -> None:
-    for name, text in files.items():
-        (tmp_path / f"{name}.py").write_text(text)
-        monkeypatch.delitem(sys.modules, name, raising=False)
+def test_cards_are_read_from_the_source_as_they_are() -> None:
+    assert cards() == {name: kind.card for name, kind in methods().items()}
+    assert list(cards())[:4] == ["copy", "mean-shift", "real", "warp"]
+    years = [card.year for card in cards().values() if not card.reference]
+    assert years == sorted(years)
+
+
+def test_a_method_is_imported_alone() -> None:
+    script = (
+        "import sys\nfrom fesbench.methods.registry import cards, load_method\n"
+        "cards()\nassert not any(name.startswith('fesbench.baselines.') for name in sys.modules)\n"
+        "load_method('mr')\nown = [n.rpartition('.') for n in sys.modules]\n"
+        "print([n for p, _, n in own if p == 'fesbench.baselines' and n[0] != '_'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "['mr']", done.stderr
+
+
+def test_a_card_that_is_no_literal_is_refused() -> None:
+    source = EXAMPLE.replace('"Mine"', "title()")
+    with pytest.raises(LookupError, match=r"the card of some\.module\.Mine must be"):
+        list(registry._read("some.module", ast.parse(source)))
+
+
+def _with_plugins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **files: tuple[str, str]) -> None:
+    """Other packages' modules, by file name, each an entry point: (name, text)."""
+    for file, (_, text) in files.items():
+        (tmp_path / f"{file}.py").write_text(text)
+        monkeypatch.delitem(sys.modules, file, raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
-    points = [EntryPoint(name, name, "fesbench.methods") for name in files]
-    monkeypatch.setattr(contract, "entry_points", lambda group: points)
+    points = [EntryPoint(name, file, "fesbench.methods") for file, (name, _) in files.items()]
+    monkeypatch.setattr("fesbench.registry.entry_points", lambda group: points)
+    monkeypatch.setattr(registry.METHODS, "_made", {})
 
 
-def test_an_outside_package_adds_a_method(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    _with_plugins(monkeypatch, tmp_path, good_plugin=EXAMPLE)
-    assert "mine" in methods()
+def test_an_external_package_adds_a_method(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _with_plugins(monkeypatch, tmp_path, good_plugin=("mine", EXAMPLE))
+    assert cards()["mine"].year == 2030
+    assert "good_plugin" not in sys.modules
+    assert load_method("mine").card == methods()["mine"].card == cards()["mine"]
+
+
+def test_a_plugin_whose_card_is_no_literal_is_imported_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _with_plugins(monkeypatch, tmp_path, made_plugin=("mine", EXAMPLE.replace('"Mine"', '"Mi" + str(1)')))
+    assert cards()["mine"].title == "Mi1"
 
 
 def test_a_broken_plugin_is_a_named_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    _with_plugins(monkeypatch, tmp_path, bad_plugin="raise RuntimeError('boom')", ok_plugin=EXAMPLE)
-    with pytest.warns(UserWarning, match="bad_plugin.*boom"):
-        found = methods()
-    assert {"mine", "stargan"} <= found.keys()
+    broken = ("bad", "raise RuntimeError('boom')")
+    _with_plugins(monkeypatch, tmp_path, bad_plugin=broken, ok_plugin=("mine", EXAMPLE))
+    for listed in (methods, cards):
+        with pytest.warns(UserWarning, match="bad_plugin.*boom"):
+            found = listed()
+        assert {"mine", "stargan"} <= found.keys()
+        assert "bad" not in found
+    with pytest.raises(UsageError, match=r"bad_plugin.*boom"):
+        load_method("bad")
 
 
-def test_a_plugin_cannot_replace_a_method(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    _with_plugins(monkeypatch, tmp_path, thief=EXAMPLE.replace('"mine"', '"stargan"'))
-    with pytest.warns(UserWarning, match="thief.*stargan"):
+@pytest.mark.parametrize(
+    ("name", "match"), [("stargan", "thief.*taken by fesbench"), ("thief", "thief.*it declares stargan")]
+)
+def test_a_plugin_cannot_replace_a_method(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, match: str
+) -> None:
+    _with_plugins(monkeypatch, tmp_path, thief=(name, EXAMPLE.replace('"mine"', '"stargan"')))
+    with pytest.warns(UserWarning, match=match):
         found = methods()
     assert found["stargan"].__module__ == "fesbench.baselines.stargan"
+    assert "thief" not in found
 
 
 @pytest.mark.parametrize(
