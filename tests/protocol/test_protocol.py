@@ -65,7 +65,7 @@ def test_overrides_enter_name_and_hash() -> None:
 
 def test_prose_does_not_change_the_hash(tmp_path: Path) -> None:
     told_otherwise = parse_protocol(
-        _edited(tmp_path, "260 procedural people", "Two hundred and sixty people")
+        _edited(tmp_path, "260 procedural subjects", "Two hundred and sixty subjects")
     )
     assert told_otherwise.hash == load_protocol("avatars").hash
 
