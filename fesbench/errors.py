@@ -53,7 +53,7 @@ class RecordError(FesbenchError):
 
 
 class LeakageError(DataError):
-    """The same subject or image on two sides of a split."""
+    """The same subject or image in two subsets of a split."""
 
 
 class NotComparableError(FesbenchError):

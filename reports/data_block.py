@@ -55,10 +55,10 @@ def _split(split: dict[str, Any], board: Board) -> list[tuple[str, str]]:
     if board.by_image:
         facts.append(("Identities", "unknown: images were split, and intervals are over images"))
     counts = ", ".join(
-        f"{split[side]} {word}"
-        for side, word in (("train", "train"), ("validation", "validate"), ("test", "tested"))
-        if split.get(side)
+        f"{split[subset]} {word}"
+        for subset, word in (("train", "train"), ("validation", "validate"), ("test", "tested"))
+        if split.get(subset)
     )
-    facts.append((f"{board.units.capitalize()} by side", folds_note(board) or counts))
+    facts.append((f"{board.units.capitalize()} by subset", folds_note(board) or counts))
     facts.append(("Split hash", str(split["hash"])[:16]))
     return facts

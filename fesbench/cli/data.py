@@ -127,7 +127,7 @@ def data_prepare(
     option: OptionOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
     faces: Annotated[
-        bool, typer.Option("--faces", help="Also show the nearest faces of different sides (slow).")
+        bool, typer.Option("--faces", help="Also show the nearest faces of different subsets (slow).")
     ] = False,
     json_: JsonOption = False,
 ) -> None:
@@ -139,7 +139,7 @@ def data_prepare(
     from fesbench.data.prepare import prepare
     from fesbench.progress import LiveReporter
     from fesbench.protocol.preparation import rules_for
-    from fesbench.runs.leakage import check_sides
+    from fesbench.runs.leakage import check_subsets
 
     rules = rules_for(
         name, protocol=protocol, size=size, alignment=alignment, options=parse_options(option or [])
@@ -158,7 +158,7 @@ def data_prepare(
         sheets = [contact_sheet(store), failure_sheet(store)]
         if not json_:
             print_prepared(store, sheets)
-        near = check_sides(store, rules, faces, reporter)
+        near = check_subsets(store, rules, faces, reporter)
     if json_:
         facts = {"fingerprint": store.fingerprint, "files": store.files, "path": store.path, **store.info}
         print_json({**facts, "sheets": [sheet for sheet in sheets if sheet is not None], **near})

@@ -28,8 +28,8 @@ FromOption = Annotated[
 SplitOption = Annotated[
     Path | None,
     typer.Option(
-        help="CSV with the columns identity and side (train, validation, test, or numbers of folds) in place "
-        "of the protocol's own split; named in every signature."
+        help="CSV with the columns identity and subset (train, validation, test, or numbers of folds) in "
+        "place of the protocol's own split; named in every signature."
     ),
 ]
 _Name = Annotated[str, typer.Argument(help="A protocol's name or TOML file.")]
@@ -153,9 +153,9 @@ def protocols_split(
     source: FromOption = None,
     size: _Size = None,
 ) -> None:
-    """Write who trains, validates and is tested, for other subjects's training code.
+    """Write who trains, validates and is tested, for other training code.
 
-    One row an image: image, identity, expression, side. In a k-fold form the side is the number of the fold.
+    One row an image: image, identity, expression, subset. In a k-fold form the subset is the fold's number.
     """
     from fesbench.context.build import open_store
     from fesbench.data.splits.files import split_frame
@@ -175,11 +175,13 @@ def protocols_split(
     typer.echo("\n".join(split_lines(summary)))
     typer.echo(f"hash {summary['hash']}")
     left = len(store) - len(table)
-    typer.echo(f"{len(table)} images written to {out}" + (f"; {left} images are on no side" if left else ""))
+    typer.echo(
+        f"{len(table)} images written to {out}" + (f"; {left} images are in no subset" if left else "")
+    )
 
 
 def _split_summary(protocol: Protocol, source: Sources) -> dict[str, Any]:
-    """Subjects and images per side, and the split's hash; ``reason`` where the data is not at hand."""
+    """Subjects and images per subset, and the split's hash; ``reason`` where the data is not at hand."""
     from fesbench.context.build import open_store
     from fesbench.progress import LiveReporter
     from fesbench.protocol.describe import summary_of

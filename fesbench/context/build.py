@@ -89,7 +89,7 @@ def build_context(
     """Prepare everything that is shared, in the order of the pipeline.
 
     Raises:
-        FesbenchError: data that cannot be had, a leak between the sides, a judge that cannot be built.
+        FesbenchError: data that cannot be had, a leak between the subsets, a judge that cannot be built.
     """
     from fesbench.data.splits.leakage import check_leakage
     from fesbench.extractors.cache import FeatureCache
@@ -101,7 +101,7 @@ def build_context(
     store = open_store(protocol, source, reporter)
     split = build_split(protocol, store)
     protocol = settle_labels(protocol, store, split)
-    with reporter.stage("check that nobody is on two sides"):
+    with reporter.stage("check that nobody is in two subsets"):
         check_leakage(store.manifest, store.images, split)
     requests, not_run = build_requests(protocol, store, split, budget)
     cache = FeatureCache(fesbench_home() / "features" / "features.sqlite")

@@ -76,7 +76,7 @@ class RunContext:
                 "by": rule.by,
                 "hash": self.split.hash,
                 "folds": rule.n_folds,
-                **{side: len(self.split.side(side)) for side in ("train", "validation", "test")},
+                **{subset: len(self.split.subset(subset)) for subset in ("train", "validation", "test")},
             },
         }
 

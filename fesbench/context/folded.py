@@ -151,7 +151,7 @@ def answered_requests(fold: RunContext, made: Path) -> pd.DataFrame:
 
 def _used_folds(protocol: Protocol, store: AlignedStore) -> list[tuple[int, Protocol]]:
     """The folds that have subjects, with their rules."""
-    used = {int(side) for side in assignment(protocol, store).values()}
+    used = {int(subset) for subset in assignment(protocol, store).values()}
     return [(number, rules) for number, rules in enumerate(protocol.folds()) if number in used]
 
 

@@ -74,7 +74,7 @@ def failure_sheet(store: AlignedStore) -> Path | None:
 
 
 def leakage_sheet(store: AlignedStore, pairs: Sequence[FacePair]) -> Path:
-    """The subjects of different sides who look most alike, side by side with their distance.
+    """The subjects of different subsets who look most alike, side by side with their distance.
 
     Returns:
         ``leakage.png`` in the store's folder.
@@ -85,13 +85,12 @@ def leakage_sheet(store: AlignedStore, pairs: Sequence[FacePair]) -> Path:
     who = store.manifest.table["identity"].tolist()
     cells: list[Cell] = []
     for pair in pairs:
-        names = (
-            f"{_tail(who[pair.first])} ({pair.first_side}), {_tail(who[pair.second])} ({pair.second_side})"
-        )
+        first = f"{_tail(who[pair.first])} ({pair.first_subset})"
+        second = f"{_tail(who[pair.second])} ({pair.second_subset})"
         both = np.concatenate([store.images[pair.first], store.images[pair.second]], axis=1)
-        cells.append((both, f"{names}\ndistance {pair.distance:.3f}"))
+        cells.append((both, f"{first}, {second}\ndistance {pair.distance:.3f}"))
     rows = [cells[start : start + 4] for start in range(0, len(cells), 4)]
-    title = f"{store.data}: the nearest faces of different sides, in pairs"
+    title = f"{store.data}: the nearest faces of different subsets, in pairs"
     private = not bool(store.manifest.table["publishable"].all())
     return _save(store.path / "leakage.png", _draw(rows, title, private=private, shape=(240, 120), lines=3))
 

@@ -126,14 +126,14 @@ class _Trial:
         self.domain = str(requests["domain"].iloc[0])
         self.synthetic = self._synthetic(requests, folder / "images")
 
-    def _rows(self, side: str) -> np.ndarray:
-        rows = labelled_rows(self.context.protocol, self.context.store, self.context.split, side)
+    def _rows(self, subset: str) -> np.ndarray:
+        rows = labelled_rows(self.context.protocol, self.context.store, self.context.split, subset)
         return rows[self.context.store.manifest.table["expression"].isin(self.classes).to_numpy()[rows]]
 
-    def _pool(self, side: str) -> Pool:
+    def _pool(self, subset: str) -> Pool:
         from fesbench.judges.recognizer import pool_of
 
-        rows = self._rows(side)
+        rows = self._rows(subset)
         names = self.context.store.manifest.table["expression"].to_numpy()[rows]
         return pool_of(self.context.store.images, rows, self._codes(names))
 

@@ -73,7 +73,7 @@ def evaluate_folder(
             the protocol's size; every task that any image answers must be answered whole.
         protocol: name or TOML file.
         data: a stand-in data set of the protocol.
-        split: a CSV with identity and side, in place of the protocol's own split.
+        split: a CSV with identity and subset, in place of the protocol's own split.
         source: where the data lies, if it was not prepared before.
         name: the row's name; default: the folder's name.
         budget: the budget whose requests the images answer.

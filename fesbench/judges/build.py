@@ -40,8 +40,8 @@ def build_judge(
     """
     from fesbench.judges.training import train_judge
 
-    def material(side: str) -> tuple[np.ndarray, np.ndarray]:
-        rows = labelled_rows(protocol, store, split, side)
+    def material(subset: str) -> tuple[np.ndarray, np.ndarray]:
+        rows = labelled_rows(protocol, store, split, subset)
         names = store.manifest.table["expression"].to_numpy()[rows]
         return store.images[rows], np.array([protocol.labels.index(name) for name in names], dtype=np.int64)
 

@@ -1,4 +1,4 @@
-"""What a method sees of the data: the images and pairs of one side of the split.
+"""What a method sees of the data: the images and pairs of one subset of the split.
 
 Batches are counter-based: the same (seed, step) gives the same batch, so that a training that resumes needs
 to remember nothing but its step.
@@ -31,7 +31,7 @@ class TrainingSet:
 
     Args:
         store: the aligned store.
-        split_rows: int (R,), the rows of one side of the split; rows without a label of the problem are
+        split_rows: int (R,), the rows of one subset of the split; rows without a label of the problem are
             left out.
         problem: gives labels and action units.
         seed: of the batches, where ``batch`` is given none.

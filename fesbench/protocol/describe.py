@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 
 def summary_of(protocol: Protocol, store: AlignedStore) -> dict[str, Any]:
-    """Subjects and images per side (of a k-fold form: subjects per fold), and the hash."""
+    """Subjects and images per subset (of a k-fold form: subjects per fold), and the hash."""
     from fesbench.data.splits.assign import split_table
-    from fesbench.data.splits.files import sides_hash
+    from fesbench.data.splits.files import subsets_hash
     from fesbench.protocol.split import assignment, build_split
 
-    split, sides = build_split(protocol, store), assignment(protocol, store)
+    split, subsets = build_split(protocol, store), assignment(protocol, store)
     summary: dict[str, Any] = {
-        "hash": sides_hash(sides) if protocol.split.n_folds else split.hash,
+        "hash": subsets_hash(subsets) if protocol.split.n_folds else split.hash,
         "fingerprint": store.fingerprint,
         "by": protocol.split.by,
-        "people": {side: len(split.side(side)) for side in ("train", "validation", "test")},
+        "people": {subset: len(split.subset(subset)) for subset in ("train", "validation", "test")},
         "images": split_table(store.manifest, split).to_dict("records"),
     }
     if protocol.split.by == "image":
         summary["note"] = BY_IMAGE
     if protocol.split.n_folds:
-        folds = Counter(sides.values())
+        folds = Counter(subsets.values())
         summary["folds"] = {fold: folds[fold] for fold in sorted(folds, key=int)}
     return summary
 
@@ -88,22 +88,22 @@ def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
 
 
 def split_lines(summary: dict[str, Any]) -> list[str]:
-    """The counts of a split, by side (of a k-fold form: by fold) and by expression."""
+    """The counts of a split, by subset (of a k-fold form: by fold) and by expression."""
     if "reason" in summary:
         return [f"Split counts: the data is not at hand. {summary['reason']}"]
     who = "images" if summary["by"] == "image" else "subjects"
-    sides = ("test",) if "folds" in summary else ("train", "validation", "test")
+    subsets = ("test",) if "folds" in summary else ("train", "validation", "test")
     counted = summary.get("folds") or summary["people"]
     form = "by fold: " if "folds" in summary else ""
     told = ", ".join(f"{name}: {count}" if form else f"{count} {name}" for name, count in counted.items())
     lines = [f"Split {summary['hash'][:16]} of data {summary['fingerprint'][:16]}; {who} {form}{told}"]
     for row in summary["images"]:
-        cells = [_cell(row, side, who) for side in sides]
+        cells = [_cell(row, subset, who) for subset in subsets]
         lines.append(f"  {row['expression']:24s}" + "".join(f"{cell:32s}" for cell in cells).rstrip())
     return lines
 
 
-def _cell(row: dict[str, Any], side: str, who: str) -> str:
-    name = f"{side} " if side != "test" else "tested "
-    people = "" if who == "images" else f" of {row[f'{side}_people']} subjects"
-    return f"{name}{row[side]}{people}"
+def _cell(row: dict[str, Any], subset: str, who: str) -> str:
+    name = f"{subset} " if subset != "test" else "tested "
+    people = "" if who == "images" else f" of {row[f'{subset}_people']} subjects"
+    return f"{name}{row[subset]}{people}"

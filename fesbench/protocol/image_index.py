@@ -1,4 +1,4 @@
-"""Where the images of the subjects of one side are: what a request is made from."""
+"""Where the images of the subjects of one subset are: what a request is made from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RequestIndex:
     Args:
         protocol: gives the pairing and the gallery's rule.
         store: the aligned store.
-        people: the subjects of one side, in the order in which they are asked.
+        people: the subjects of one subset, in the order in which they are asked.
     """
 
     def __init__(self, protocol: Protocol, store: AlignedStore, people: Sequence[str]) -> None:

@@ -30,7 +30,7 @@ from fesbench.protocol.schema import (
 )
 from fesbench.vocabulary import COMPOUNDS, EXPRESSIONS
 
-_SIDES = "give train, validation and test"
+_SUBSETS = "give train, validation and test"
 DEFAULTS = 1
 """Version of the values that keys take where a file says nothing."""
 
@@ -80,7 +80,7 @@ class Protocol(Strict):
             ProtocolError: the data set is no stand-in that the protocol names, or the size is out of range.
             DataError: the split file cannot be read.
         """
-        from fesbench.data.splits.files import folds_in, read_sides, sides_hash
+        from fesbench.data.splits.files import folds_in, read_subsets, subsets_hash
 
         rule, notes = self.data, list(self.overrides)
         if data is not None and data != rule.set:
@@ -99,17 +99,17 @@ class Protocol(Strict):
             notes.append(f"size={size}")
         if not 16 <= rule.size <= 1024:
             raise ProtocolError(f"--size {rule.size} is out of range; give 16 to 1024 pixels")
-        sides = self.split
+        subsets = self.split
         if split is not None:
-            given = read_sides(split)
-            digest, folds = sides_hash(given), folds_in(given)
+            given = read_subsets(split)
+            digest, folds = subsets_hash(given), folds_in(given)
             if folds and rule.test_sets:
                 raise ProtocolError(
-                    f"{split} holds folds, and {self.name} has sets that are tested once; {_SIDES}"
+                    f"{split} holds folds, and {self.name} has sets that are tested once; {_SUBSETS}"
                 )
-            sides = SplitRule(by=sides.by, rule="file", file=str(split), digest=digest, folds=folds)
+            subsets = SplitRule(by=subsets.by, rule="file", file=str(split), digest=digest, folds=folds)
             notes.append(f"split={digest[:8]}")
-        return self.model_copy(update={"data": rule, "split": sides, "overrides": tuple(notes)})
+        return self.model_copy(update={"data": rule, "split": subsets, "overrides": tuple(notes)})
 
     def with_labels(self, present: Collection[str]) -> Protocol:
         """The protocol with those labels alone that its data has; tasks without a label are left out.

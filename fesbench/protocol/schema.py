@@ -70,7 +70,7 @@ class SplitRule(Strict):
     ``index``: fixed ranges of the sorted subjects. ``hash``: sha256 of "seed:identity" as a number in [0, 1),
     with ``validation`` and ``test`` as fractions, or ``folds``. ``names``: subjects listed by name, or folds
     of names; with ``validation`` as a fraction, that part of the others validates by hash. ``official``: the
-    sides of the data set's owner. ``file``: a CSV that the user brought.
+    subsets of the data set's owner. ``file``: a CSV that the user brought.
     """
 
     by: Literal["identity", "image"] = "identity"
@@ -88,7 +88,7 @@ class SplitRule(Strict):
     test_names: tuple[str, ...] = ()
     fold_names: tuple[tuple[str, ...], ...] = ()
     duplicates: Literal["together", "drop"] = "together"
-    """By image: near-duplicates go to one side together, or all but one of them are dropped."""
+    """By image: near-duplicates go to one subset together, or all but one of them are dropped."""
     file: str = Field(default="", exclude=True)
     digest: str = ""
     """Sha256 (hex) of the imported assignment."""
@@ -132,7 +132,7 @@ class Task(Strict):
     action_units: tuple[int, ...] = GANIMATION_UNITS
     """For ``action-unit``: one at a time, those that the data codes."""
     samples: int = Field(default=0, ge=0)
-    """For ``random``: images a label; 0 = as many as the test side has of it."""
+    """For ``random``: images a label; 0 = as many as the test subset has of it."""
     factors: tuple[int, ...] = (1, 5, 10, 100)
     """For ``augmentation``: how many synthetic images for each real one."""
     from_budget: Budget = "smoke"

@@ -24,26 +24,28 @@ def build_split(protocol: Protocol, store: AlignedStore) -> Split:
     """The protocol's disjoint split of a data set.
 
     Raises:
-        DataError: a side would be empty, a listed subject is not there, or the data does not say who is shown
-            and the protocol splits by identity.
+        DataError: a subset would be empty, a listed subject is not there, or the data does not say who is
+            shown and the protocol splits by identity.
     """
     from fesbench.data.splits.assign import Split, split_by_fold, split_of
 
     rule = protocol.split
-    sides = assignment(protocol, store)
+    subsets = assignment(protocol, store)
     if rule.fold is not None:
-        split = split_by_fold({who: int(side) for who, side in sides.items() if side.isdigit()}, rule.fold)
-        others = {who for who, side in sides.items() if not side.isdigit()}
+        split = split_by_fold(
+            {who: int(subset) for who, subset in subsets.items() if subset.isdigit()}, rule.fold
+        )
+        others = {who for who, subset in subsets.items() if not subset.isdigit()}
         return Split(split.train, split.validation, split.test | others)
     if rule.n_folds:
-        tested = dict.fromkeys(sides, "test")
+        tested = dict.fromkeys(subsets, "test")
         return split_of(tested)
-    split = split_of(sides)
-    for side in ("train", "validation", "test"):
-        if not split.side(side):
+    split = split_of(subsets)
+    for subset in ("train", "validation", "test"):
+        if not split.subset(subset):
             raise DataError(
-                f"{protocol.name}: the {side} side of '{store.data}' is empty with {len(sides)} subjects; "
-                "bring more of it, or say with --split FILE who stands where"
+                f"{protocol.name}: the {subset} subset of '{store.data}' is empty with {len(subsets)} "
+                "subjects; bring more of it, or say with --split FILE who stands where"
             )
     return split
 
@@ -60,7 +62,7 @@ def build_splits(protocol: Protocol, store: AlignedStore) -> list[Split]:
 
 
 def assignment(protocol: Protocol, store: AlignedStore) -> dict[str, str]:
-    """The side of each subject, or in a k-fold form the number of its fold; who is in neither is left out.
+    """The subset of each subject, or in a k-fold form the number of its fold; who is in neither is left out.
 
     Raises:
         DataError: see `build_split`.
@@ -76,17 +78,17 @@ def assignment(protocol: Protocol, store: AlignedStore) -> dict[str, str]:
         if len(unknown) < len(people):
             raise DataError(
                 f"{protocol.name} splits by image, and '{store.data}' says who is shown; use a protocol with "
-                'split.by = "identity", so that nobody is on two sides'
+                'split.by = "identity", so that nobody is in two subsets'
             )
-        sides = _by_image(rule, store, people)
+        subsets = _by_image(rule, store, people)
     else:
         if unknown and rule.rule != "file":
             raise DataError(
                 f"{protocol.name} splits by identity, and of {len(unknown)} images of '{store.data}' nobody "
                 'knows who is shown; say who it is, or use a protocol with split.by = "image"'
             )
-        sides = _by_identity(rule, people)
-    return {**sides, **dict.fromkeys(tested, "test")}
+        subsets = _by_identity(rule, people)
+    return {**subsets, **dict.fromkeys(tested, "test")}
 
 
 def rule_in_words(rule: SplitRule) -> str:
@@ -110,7 +112,7 @@ def rule_in_words(rule: SplitRule) -> str:
             return f"{form}, {rule.validation:.0%} of the others validate, by sha256('{rule.seed}:identity')"
         return f"{form}, {len(rule.validation_names)} validate"
     if rule.rule == "official":
-        return f"{who} on the sides of the data set's owner"
+        return f"{who} in the subsets of the data set's owner"
     return f"{who} by sha256('{rule.seed}:identity'), {rule.validation:.0%} validate, {rule.test:.0%} tested"
 
 
@@ -125,7 +127,7 @@ def _by_identity(rule: SplitRule, people: list[str]) -> dict[str, str]:
         split = split_by_index(
             people, train=int(rule.train or 0), validation=int(rule.validation), test=int(rule.test)
         )
-        return {who: side for side in ("train", "validation", "test") for who in split.side(side)}
+        return {who: subset for subset in ("train", "validation", "test") for who in split.subset(subset)}
     if rule.rule == "names":
         return _by_name(rule, people)
     if rule.rule == "file":
@@ -136,12 +138,12 @@ def _by_identity(rule: SplitRule, people: list[str]) -> dict[str, str]:
 
 
 def _hashed(rule: SplitRule) -> Callable[[str], str]:
-    from fesbench.data.splits.assign import fold_by_hash, side_by_hash
+    from fesbench.data.splits.assign import fold_by_hash, subset_by_hash
 
     if rule.folds:
         folds = rule.folds
         return lambda who: str(fold_by_hash(who, seed=rule.seed, folds=folds))
-    return lambda who: side_by_hash(who, seed=rule.seed, validation=rule.validation, test=rule.test)
+    return lambda who: subset_by_hash(who, seed=rule.seed, validation=rule.validation, test=rule.test)
 
 
 def _by_name(rule: SplitRule, people: list[str]) -> dict[str, str]:
@@ -161,19 +163,19 @@ def _by_name(rule: SplitRule, people: list[str]) -> dict[str, str]:
 
 
 def _from_file(rule: SplitRule, people: list[str]) -> dict[str, str]:
-    from fesbench.data.splits.files import read_sides, sides_hash
+    from fesbench.data.splits.files import read_subsets, subsets_hash
 
-    sides = read_sides(Path(rule.file))
-    if sides_hash(sides) != rule.digest:
+    subsets = read_subsets(Path(rule.file))
+    if subsets_hash(subsets) != rule.digest:
         raise DataError(f"{rule.file} has changed since it was given; give it again with --split")
-    absent = sorted(set(sides) - set(people))
-    if len(absent) == len(sides):
+    absent = sorted(set(subsets) - set(people))
+    if len(absent) == len(subsets):
         raise DataError(f"{rule.file} names nobody of this data (it names {', '.join(absent[:3])}, ...)")
-    return {who: sides[who] for who in people if who in sides}
+    return {who: subsets[who] for who in people if who in subsets}
 
 
 def _by_image(rule: SplitRule, store: AlignedStore, people: list[str]) -> dict[str, str]:
-    """Sides of images: what is near-duplicate goes together, or all but one of it goes nowhere."""
+    """Subsets of images: what is near-duplicate goes together, or all but one of it goes nowhere."""
     from fesbench.data.splits.duplicates import duplicate_groups
 
     if rule.rule == "file":
@@ -182,27 +184,28 @@ def _by_image(rule: SplitRule, store: AlignedStore, people: list[str]) -> dict[s
     identities, images, parts = (table[name].tolist() for name in ("identity", "image", "part"))
     groups = duplicate_groups(store)
     order = np.argsort(groups, kind="stable")
-    sides: dict[str, str] = {}
+    subsets: dict[str, str] = {}
     among = set(people)
     for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
         members = [int(row) for row in rows if identities[row] in among]
         if not members:
             continue
-        first, side = _side_of_group(rule, members, images, parts)
+        first, subset = _subset_of_group(rule, members, images, parts)
         kept = [first] if rule.duplicates == "drop" else members
-        sides |= {identities[row]: side for row in kept if side}
-    return sides
+        subsets |= {identities[row]: subset for row in kept if subset}
+    return subsets
 
 
 _STRICTEST: Mapping[str, int] = {"train": 0, "validation": 1, "test": 2, "": 3}
 
 
-def _side_of_group(
+def _subset_of_group(
     rule: SplitRule, members: list[int], images: list[str], parts: list[str]
 ) -> tuple[int, str]:
-    """The image that stands for a group, and the group's side.
+    """The image that stands for a group, and the group's subset.
 
-    Officially separated copies go to the side that is trained on: the test side loses what training has seen.
+    Officially separated copies go to the subset that is trained on: the test subset loses what training has
+    seen.
     """
     if rule.rule == "official":
         first = min(members, key=lambda row: (_STRICTEST[parts[row]], row))

@@ -1,4 +1,4 @@
-"""Which images of a side are trained on: by methods, by the judge, by the action-unit regressor."""
+"""Which images of a subset are trained on: by methods, by the judge, by the action-unit regressor."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from fesbench.protocol.protocol import Protocol
 
 
-def labelled_rows(protocol: Protocol, store: AlignedStore, split: Split, side: str) -> np.ndarray:
-    """Rows of a side that are trained on: with a protocol label at its peak (where the protocol has none,
+def labelled_rows(protocol: Protocol, store: AlignedStore, split: Split, subset: str) -> np.ndarray:
+    """Rows of a subset that are trained on: with a protocol label at its peak (where the protocol has none,
     with action units), in-distribution.
     """
     if not protocol.labels:
-        return coded_rows(store, split, side)
+        return coded_rows(store, split, subset)
     table = store.manifest.table
-    rows = split.rows(store.manifest, side)
+    rows = split.rows(store.manifest, subset)
     keep = (table["domain"] == "in") & table["expression"].isin(protocol.labels)
     peak = (table["expression"] == "neutral") | (table["intensity"] >= 0.9)
     return rows[(keep & peak).to_numpy()[rows]]
 
 
-def coded_rows(store: AlignedStore, split: Split, side: str) -> np.ndarray:
-    """Rows of a side whose image codes a unit, in-distribution, at any intensity."""
-    rows = split.rows(store.manifest, side)
+def coded_rows(store: AlignedStore, split: Split, subset: str) -> np.ndarray:
+    """Rows of a subset whose image codes a unit, in-distribution, at any intensity."""
+    rows = split.rows(store.manifest, subset)
     coded = ~np.isnan(store.manifest.action_units).all(axis=1)
     found: np.ndarray = rows[((store.manifest.table["domain"] == "in").to_numpy() & coded)[rows]]
     return found

@@ -19,25 +19,24 @@ import numpy as np
 
 import fesbench
 from fesbench.context.context import RunContext
-from fesbench.protocol.budget import parse_budget
-from fesbench.records.confusion import CONFUSION
-from fesbench.files import writing
-from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.errors import RecordError
-from fesbench.protocol.training_rows import labelled_rows
+from fesbench.files import writing
 from fesbench.progress import Reporter
-from fesbench.records.record import RECORD_NAME, Cell, Health, NotRun, Record, load_record
-from fesbench.records.replicates import REPLICATES
+from fesbench.protocol.budget import parse_budget
+from fesbench.protocol.training_rows import labelled_rows
+from fesbench.records.confusion import CONFUSION
+from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.records.fingerprints import engine_hash, hash_parts, method_hash
+from fesbench.records.record import RECORD_NAME, REFERENCE, Cell, Health, NotRun, Record, load_record
+from fesbench.records.replicates import REPLICATES
 from fesbench.vocabulary import ACTION_UNITS
-from fesbench.records.record import REFERENCE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fesbench.methods.training_set import TrainingSet
     from fesbench.methods.base import Method
     from fesbench.methods.card import Problem
+    from fesbench.methods.training_set import TrainingSet
 
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -128,10 +127,10 @@ class _Work:
             seed=self.plan.seed,
         )
 
-    def _view(self, side: str) -> TrainingSet:
+    def _view(self, subset: str) -> TrainingSet:
         from fesbench.methods.training_set import TrainingSet
 
-        rows = labelled_rows(self.context.protocol, self.context.store, self.context.split, side)
+        rows = labelled_rows(self.context.protocol, self.context.store, self.context.split, subset)
         return TrainingSet(self.context.store, rows, self.problem, self.plan.seed)
 
     def _stage(self, name: str, inputs: str, work: Callable[[], None]) -> None:
@@ -267,12 +266,14 @@ class _Work:
             self.record.cost.update(cost.as_dict())
 
         where = describe_environment(self.device)["device"]
-        self._stage("cost", hash_parts(self.image_inputs, where, engine_hash("fesbench.evaluation.cost")), work)
+        self._stage(
+            "cost", hash_parts(self.image_inputs, where, engine_hash("fesbench.evaluation.cost")), work
+        )
 
     def score(self) -> None:
         """Compute every metric of the protocol on the images that lie in the folder."""
-        from fesbench.evaluation.score import score_cell, scoring_inputs
         from fesbench.evaluation.class_head import own_discriminator
+        from fesbench.evaluation.score import score_cell, scoring_inputs
 
         title = f"{self.cell.method}-{self.cell.preset}-{self.cell.budget}"
 

@@ -1,14 +1,10 @@
 """Look for identities and images on two subsets of a protocol's split, also by their faces."""
 
 from __future__ import annotations
-import tomllib
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
 from typing import TYPE_CHECKING, Any
-import numpy as np
+
 from fesbench.errors import DataError, LeakageError, UsageError
-from fesbench.protocol.protocol import Protocol, load_protocol, protocol_files
 from fesbench.protocol.preparation import Rules
 
 if TYPE_CHECKING:
@@ -19,8 +15,8 @@ if TYPE_CHECKING:
 _PAIRS = 12
 
 
-def check_sides(store: AlignedStore, rules: Rules, faces: bool, reporter: Reporter) -> dict[str, Any]:
-    """Look for subjects and images on two sides of the protocol's split.
+def check_subsets(store: AlignedStore, rules: Rules, faces: bool, reporter: Reporter) -> dict[str, Any]:
+    """Look for subjects and images in two subsets of the protocol's split.
 
     Raises:
         LeakageError: there are some.
@@ -31,7 +27,7 @@ def check_sides(store: AlignedStore, rules: Rules, faces: bool, reporter: Report
 
     if rules.protocol is None:
         if faces:
-            raise UsageError("--faces compares the sides of a split; name its --protocol")
+            raise UsageError("--faces compares the subsets of a split; name its --protocol")
         return {"protocol": None, "said": ["no protocol splits this data by itself, so no split was checked"]}
     try:
         # of a k-fold form as a whole every subject is tested: who leaks does so within a fold
@@ -43,15 +39,15 @@ def check_sides(store: AlignedStore, rules: Rules, faces: bool, reporter: Report
         if faces:
             raise
         return {"protocol": rules.protocol.name, "said": [f"no split was checked: {error}"]}
-    with reporter.stage("check that nobody is on two sides"):
+    with reporter.stage("check that nobody is in two subsets"):
         for split in splits:
             check_leakage(store.manifest, store.images, split)
-    said = [f"no subject, file or image stands on two sides of {rules.protocol.name}'s split"]
+    said = [f"no subject, file or image stands in two subsets of {rules.protocol.name}'s split"]
     found: dict[str, Any] = {"protocol": rules.protocol.name, "said": said}
     if not faces:
         return found
-    from fesbench.data.splits.leakage import nearest_faces
     from fesbench.data.contact_sheets import leakage_sheet
+    from fesbench.data.splits.leakage import nearest_faces
     from fesbench.extractors.registry import extractor
 
     model = extractor("dlib")
@@ -69,10 +65,10 @@ def check_sides(store: AlignedStore, rules: Rules, faces: bool, reporter: Report
     found["faces"] = [{**pair.__dict__, "people": (who[pair.first], who[pair.second])} for pair in pairs]
     if pairs:
         said.append(
-            f"nearest faces of different sides: {who[pairs[0].first]} and {who[pairs[0].second]} at distance "
-            f"{pairs[0].distance:.2f} (images of one subject: usually below 0.6); look at "
+            f"nearest faces of different subsets: {who[pairs[0].first]} and {who[pairs[0].second]} at "
+            f"distance {pairs[0].distance:.2f} (images of one subject: usually below 0.6); look at "
             f"{leakage_sheet(store, pairs)}"
         )
     else:
-        said.append("no faces to compare: there are no landmarks, or not on two sides")
+        said.append("no faces to compare: there are no landmarks, or not in two subsets")
     return found

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fesbench.protocol.budget import parse_budget
-from fesbench.records.record import REFERENCE
-from fesbench.runs.cell import CellPlan
-from fesbench.records.environment import resolve_device
-from fesbench.errors import EXIT_CELLS_FAILED, EXIT_OK, UsageError, WeightsError
+from fesbench.errors import EXIT_CELLS_FAILED, EXIT_OK, UsageError
 from fesbench.progress import Reporter
-from fesbench.protocol.protocol import Protocol, load_protocol
-from fesbench.records.record import Record, safe_name
+from fesbench.protocol.budget import parse_budget
 from fesbench.protocol.data_folders import Sources
+from fesbench.protocol.protocol import Protocol, load_protocol
+from fesbench.records.environment import resolve_device
+from fesbench.records.record import REFERENCE, Record, safe_name
+from fesbench.runs.cell import CellPlan
 from fesbench.runs.preflight import preflight
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class RunOptions:
     protocol: str
     data: str | None = None
     split: Path | None = None
-    """A CSV with identity and side, in place of the protocol's own split."""
+    """A CSV with identity and subset, in place of the protocol's own split."""
     source: Sources = None
     seeds: tuple[int, ...] = (0,)
     preset: str = AUTO
@@ -68,8 +67,8 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
         FesbenchError: a wrong option, data that cannot be had, or (``strict``) a metric that could not run.
     """
     from fesbench.context.folded import open_context
-    from fesbench.runs.folds import run_plans
     from fesbench.reports.site import build
+    from fesbench.runs.folds import run_plans
 
     reporter = reporter or Reporter()
     options, protocol = _resolve(options, reporter)
@@ -147,8 +146,6 @@ def select_methods(text: str) -> list[type[Method]]:
             )
         named[safe_name(method.card.id)] = method
     return references + [method for method in named.values() if not method.card.reference]
-
-
 
 
 def _check_writable(out: Path) -> None:

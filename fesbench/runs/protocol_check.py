@@ -60,14 +60,14 @@ def _split(protocol: Protocol) -> Iterator[str]:
         if known is False and rule.by == "identity":
             yield f"split.by: nobody knows who is shown in '{name}'; write by = \"image\""
         if known is True and rule.by == "image":
-            yield f"split.by: '{name}' says who is shown; leave out by, so that nobody is on two sides"
+            yield f"split.by: '{name}' says who is shown; leave out by, so that nobody is in two subsets"
     if rule.by == "identity" and rule.rule == "official":
         yield "split.rule: 'official' belongs to by = \"image\"; subjects are split by another rule"
     if rule.rule == "file" and not rule.file:
         yield "split.rule: a file is given with --split; write another rule into the protocol"
     named = [*rule.test_names, *rule.validation_names, *(who for names in rule.fold_names for who in names)]
     for who in sorted({who for who in named if named.count(who) > 1}):
-        yield f"split: '{who}' stands on more than one side or in more than one fold"
+        yield f"split: '{who}' stands in more than one subset or in more than one fold"
     if 0 < rule.n_folds < 3:
         yield "split: a k-fold form needs three folds, to test, validate and train"
 
@@ -139,9 +139,9 @@ def _domains(protocol: Protocol) -> tuple[str, ...]:
 
 
 def _metrics(protocol: Protocol) -> Iterator[str]:
-    from fesbench.metrics.selection import NOT_IMAGEWISE, metrics_of
     from fesbench.extractors.registry import extractor
     from fesbench.metrics import metric
+    from fesbench.metrics.selection import NOT_IMAGEWISE, metrics_of
 
     rule = protocol.metrics
     wrong = []

@@ -82,8 +82,8 @@ def train(
 
     Args:
         method: freshly built.
-        view: the training side.
-        validation: whose neutral faces the health probes use; default: the training side's.
+        view: the training subset.
+        validation: whose neutral faces the health probes use; default: the training subset's.
         steps: by phase name.
         minutes: stop by the clock instead, each phase with its share of ``steps``; not repeatable.
         folder: for checkpoint, training state and losses.csv.

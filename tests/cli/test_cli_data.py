@@ -58,7 +58,7 @@ def test_prepare_tells_found_missing_reasons_and_where_to_look(
     assert "1 files not understood, such as odd.xyz" in words
     assert "aligned by dlib68-128@1" in words
     assert "nobody" not in words
-    assert "no subject, file or image stands on two sides of ck+@1" in words
+    assert "no subject, file or image stands in two subsets of ck+@1" in words
     sheets = [line for line in told.splitlines() if line.endswith(".png") and line.startswith("/")]
     assert [Path(line).name for line in sheets] == ["contact-sheet.png", "failures.png"]
     assert all(Path(line).is_file() for line in sheets)
@@ -99,7 +99,7 @@ def test_a_leak_is_an_error_with_the_pairs(copy: Path, capsys: pytest.CaptureFix
     assert leave("data", "prepare", "ck+", "--from", str(copy), "--size", "48") == 2
     told = capsys.readouterr()
     assert "images of ck+" in told.out
-    assert "leak between the sides" in told.err
+    assert "leak between the subsets" in told.err
     assert source.name in told.err
     assert "same file" in told.err
 
@@ -220,7 +220,7 @@ def test_option_values_are_toml_where_they_can_be() -> None:
 def test_a_leak_between_two_folds_is_found(tmp_path: Path) -> None:
     from fesbench.progress import Reporter
     from fesbench.protocol.preparation import Rules
-    from fesbench.runs.leakage import check_sides
+    from fesbench.runs.leakage import check_subsets
     from tests.stores import protocol, shot, tiny_store
 
     rules = Rules(
@@ -228,10 +228,10 @@ def test_a_leak_between_two_folds_is_found(tmp_path: Path) -> None:
     )
     people = [shot(who, "neutral") for who in "abcd"]
     clean = tiny_store(tmp_path / "clean", people)
-    assert "stands on two sides" in check_sides(clean, rules, False, Reporter())["said"][0]
+    assert "stands in two subsets" in check_subsets(clean, rules, False, Reporter())["said"][0]
     copied = tiny_store(tmp_path / "copied", [*people, {**shot("d", "fear"), "look": "a/neutral_.png"}])
     with pytest.raises(LeakageError, match="same image"):
-        check_sides(copied, rules, False, Reporter())
+        check_subsets(copied, rules, False, Reporter())
 
 
 def test_the_nearest_faces_are_shown_when_asked(
@@ -254,7 +254,7 @@ def test_the_nearest_faces_are_shown_when_asked(
     found = prepared(copy, capsys, "--faces")
     assert closed == [True]
     assert found["faces"]
-    assert all(pair["first_side"] != pair["second_side"] for pair in found["faces"])
+    assert all(pair["first_subset"] != pair["second_subset"] for pair in found["faces"])
     assert np.asarray(Image.open(Path(found["path"]) / "leakage.png")).ndim == 3
 
 

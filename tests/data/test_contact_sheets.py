@@ -133,10 +133,10 @@ def test_the_nearest_faces_of_different_sides(people: AlignedStore) -> None:
         return np.array([[0.0], [1.0], [1.5], [0.25]]), np.array([True, True, True, False])
 
     pairs = nearest_faces(people, split, 5, features)
-    # one image of each subject, the neutral one; d's is not valid, a and b stand on one side
+    # one image of each subject, the neutral one; d's is not valid, a and b stand in one subset
     assert asked == [[list(color(k)) for k in (1, 2, 3, 4)]]
     assert [(p.first, p.second, p.distance) for p in pairs] == [(2, 3, 0.5), (1, 3, 1.5)]
-    assert (pairs[0].first_side, pairs[0].second_side) == ("train", "validation")
+    assert (pairs[0].first_subset, pairs[0].second_subset) == ("train", "validation")
     assert len(nearest_faces(people, split, 1, features)) == 1
 
 

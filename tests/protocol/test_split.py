@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fesbench.data.splits.assign import fold_by_hash, position, side_by_hash, split_by_fold
+from fesbench.data.splits.assign import fold_by_hash, position, split_by_fold, subset_by_hash
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.errors import DataError, ProtocolError
 from fesbench.protocol.protocol import Protocol
@@ -39,7 +39,7 @@ def test_fold_zero_of_ten_is_the_ten_percent_hold_out(crowd: AlignedStore) -> No
 
 @given(who=st.text(min_size=1), seed=st.integers(0, 99))
 def test_hold_out_and_folds_are_nested_for_everybody(who: str, seed: int) -> None:
-    tested = side_by_hash(who, seed=seed, validation=0.1, test=0.2) == "test"
+    tested = subset_by_hash(who, seed=seed, validation=0.1, test=0.2) == "test"
     assert tested == (fold_by_hash(who, seed=seed, folds=10) in (0, 1))
     assert 0 <= position(who, seed) < 1
 
@@ -104,7 +104,7 @@ def test_ranges_count_sorted_people(crowd: AlignedStore) -> None:
 
 def test_an_empty_side_is_told(tmp_path: Path) -> None:
     few = tiny_store(tmp_path / "few", [shot("x", "neutral"), shot("y", "neutral")])
-    with pytest.raises(DataError, match=r"side of 'tiny' is empty with 2 subjects"):
+    with pytest.raises(DataError, match=r"subset of 'tiny' is empty with 2 subjects"):
         build_split(ruled(rule="hash", validation=0.1, test=0.1), few)
 
 
@@ -127,12 +127,12 @@ def test_near_duplicates_stand_on_one_side(tmp_path: Path) -> None:
     rows = [anonymous(str(k), look=f"look {k // 4}") for k in range(160)]
     store = tiny_store(tmp_path / "web", rows)
     rules = ruled(by="image", rule="hash", validation=0.2, test=0.3)
-    sides = assignment(rules, store)
-    assert len(sides) == 160
+    subsets = assignment(rules, store)
+    assert len(subsets) == 160
     for k in range(0, 160, 4):
-        assert len({sides[f"?{k + j}"] for j in range(4)}) == 1
-        assert sides[f"?{k}"] == side_by_hash(str(k), seed=0, validation=0.2, test=0.3)
-    assert set(sides.values()) == {"train", "validation", "test"}
+        assert len({subsets[f"?{k + j}"] for j in range(4)}) == 1
+        assert subsets[f"?{k}"] == subset_by_hash(str(k), seed=0, validation=0.2, test=0.3)
+    assert set(subsets.values()) == {"train", "validation", "test"}
 
 
 def test_dropped_duplicates_leave_one(tmp_path: Path) -> None:
@@ -165,31 +165,31 @@ def imported(path: Path, text: str, rules: Protocol | None = None) -> Protocol:
 
 def test_a_file_gives_the_sides_and_names_itself(crowd: AlignedStore, tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
-    rules = imported(path, "identity,side\np00,train\np01,validation\np02,test\nelse,train\n")
+    rules = imported(path, "identity,subset\np00,train\np01,validation\np02,test\nelse,train\n")
     split = build_split(rules, crowd)
     assert (split.train, split.validation, split.test) == ({"p00"}, {"p01"}, {"p02"})
     assert rules.name == f"test@1+split={rules.split.digest[:8]}"
     assert rules.hash != protocol().hash
     again = imported(
-        tmp_path / "copy.csv", "side,identity\ntest,p02\ntrain,else\ntrain,p00\nvalidation,p01\n"
+        tmp_path / "copy.csv", "subset,identity\ntest,p02\ntrain,else\ntrain,p00\nvalidation,p01\n"
     )
     assert (again.name, again.hash) == (rules.name, rules.hash)
-    other = imported(tmp_path / "other.csv", "identity,side\np00,train\np02,validation\np01,test\n")
+    other = imported(tmp_path / "other.csv", "identity,subset\np00,train\np02,validation\np01,test\n")
     assert other.hash != rules.hash
-    path.write_text("identity,side\np00,test\np01,validation\np02,train\n")
+    path.write_text("identity,subset\np00,test\np01,validation\np02,train\n")
     with pytest.raises(DataError, match="has changed since it was given"):
         build_split(rules, crowd)
 
 
 def test_a_file_of_other_people_is_refused(crowd: AlignedStore, tmp_path: Path) -> None:
-    rules = imported(tmp_path / "s.csv", "identity,side\nx,train\ny,test\nz,validation\n")
+    rules = imported(tmp_path / "s.csv", "identity,subset\nx,train\ny,test\nz,validation\n")
     with pytest.raises(DataError, match="names nobody of this data"):
         build_split(rules, crowd)
 
 
 def test_a_file_of_folds_makes_a_k_fold_form(crowd: AlignedStore, tmp_path: Path) -> None:
     lines = "".join(f"{who},{k % 4}\n" for k, who in enumerate(PEOPLE))
-    rules = imported(tmp_path / "folds.csv", f"identity,side\n{lines}")
+    rules = imported(tmp_path / "folds.csv", f"identity,subset\n{lines}")
     assert rules.split.n_folds == 4
     assert "imported file" in rule_in_words(rules.split)
     first = build_split(rules.folds()[0], crowd)
@@ -208,4 +208,4 @@ def test_folds_do_not_go_with_sets_that_are_tested_once(tmp_path: Path) -> None:
         }
     )
     with pytest.raises(ProtocolError, match="holds folds"):
-        imported(tmp_path / "folds.csv", "identity,side\na,0\nb,1\nc,2\n", rules)
+        imported(tmp_path / "folds.csv", "identity,subset\na,0\nb,1\nc,2\n", rules)

@@ -25,7 +25,7 @@ DATA: dict[str, Any] = {
     },
 }  # fmt: skip
 IMAGE_SPLIT = {
-    "rule": "images (identities unknown; near-duplicates stay together) on the sides of the data set's owner",
+    "rule": "images (identities unknown; near-duplicates together) in the subsets of the data set's owner",
     "by": "image",
     "hash": "0123456789abcdef" + "c" * 48,
     "folds": 0,

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
+from fesbench.records.record import load_record
 from fesbench.reports.boards import Board, make_boards, read_runs
 from fesbench.reports.data_block import data_block, folds_note
 from fesbench.reports.image_grid import build_gallery
@@ -21,8 +23,6 @@ from fesbench.reports.table_model import Table
 from fesbench.reports.tables import build_table, domains_of
 from fesbench.reports.task_captions import caption
 from fesbench.reports.writers import to_csv, to_latex, to_markdown
-
-from fesbench.records.record import load_record
 from tests.reports.synthetic_records import ROWS, requests_table, write_cell
 from tests.reports.synthetic_tasks import (
     DATA,
@@ -187,7 +187,7 @@ def test_the_data_block(tasks: Board) -> None:
     assert facts["Files"].endswith("c0ffee1234567890")
     assert facts["Images used"] == "4821"
     assert facts["Split"].startswith("subjects by sha256")
-    assert facts["Subjects by side"] == "83 train, 12 validate, 23 tested"
+    assert facts["Subjects by subset"] == "83 train, 12 validate, 23 tested"
     assert facts["Split hash"] == "9f8e7d6c5b4a3210"
     assert block.not_used == [("no face found", 12), ("several faces", 3)]
     assert block.first == ["S005/001/f.png: no face found"]

@@ -218,7 +218,11 @@ def test_a_split_is_written_and_given_back(tmp_path: Path, capsys: pytest.Captur
     assert "subjects 10 train, 3 validation, 5 test" in told
     assert "happiness" in told
     table = pd.read_csv(out)
-    assert table.groupby("side")["identity"].nunique().to_dict() == {"test": 5, "train": 10, "validation": 3}
+    assert table.groupby("subset")["identity"].nunique().to_dict() == {
+        "test": 5,
+        "train": 10,
+        "validation": 3,
+    }
 
     assert leave("protocols", "show", MINI, *SMALL, "--split", str(out), "--json") == 0
     shown = json.loads(capsys.readouterr().out)
@@ -226,9 +230,9 @@ def test_a_split_is_written_and_given_back(tmp_path: Path, capsys: pytest.Captur
     assert f"hash {shown['split_summary']['hash']}" in told
 
     requests = tmp_path / "requests.csv"
-    sides = table.copy()
-    sides.loc[sides["identity"] == "a0017", "side"] = "train"
-    sides.to_csv(out, index=False)
+    subsets = table.copy()
+    subsets.loc[subsets["identity"] == "a0017", "subset"] = "train"
+    subsets.to_csv(out, index=False)
     assert leave("protocols", "requests", MINI, *SMALL, "--split", str(out), "--out", str(requests)) == 0
     asked = pd.read_csv(requests, keep_default_na=False)
     assert set(asked["identity"]) == {"a0013", "a0014", "a0015", "a0016"}
@@ -240,6 +244,6 @@ def test_a_k_fold_split_is_written_by_fold(tmp_path: Path, capsys: pytest.Captur
     assert "subjects by fold: 0: " in capsys.readouterr().out
     table = pd.read_csv(out)
     assert table["identity"].nunique() == 9
-    assert set(table["side"]) <= {0, 1, 2}
+    assert set(table["subset"]) <= {0, 1, 2}
     assert leave("protocols", "show", name, *SMALL, "--split", str(out)) == 0
     assert "imported file" in capsys.readouterr().out

@@ -9,7 +9,7 @@ What the rows are:
   the table decides, and images that it does not name are left out and listed.
 
 An image without an identity counts as somebody of its own: then nobody can say whether a subject stands on
-two sides of a split. A sha256 that a table gives must be that of the file, or of its RGB bytes.
+two subsets of a split. A sha256 that a table gives must be that of the file, or of its RGB bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fesbench.data.datasets.base import DatasetAdapter, Facts, Item, Skipped
 from fesbench.data.datasets.folder_table import read_manifest
 from fesbench.data.datasets.listing import JUNK, ListedPlan, Picture, unknown, walk
 from fesbench.data.datasets.user_files import is_image, label_of, number_takes, who
-from fesbench.data.splits.assign import SIDES
+from fesbench.data.splits.assign import SUBSETS
 from fesbench.errors import DataError
 from fesbench.vocabulary import UNKNOWN_IDENTITY
 
@@ -133,7 +133,7 @@ def _tree_plan(root: Path, options: Mapping[str, Any]) -> FolderPlan:
         if expression is None or not is_image(path.name):
             odd.append("/".join(parts))
             continue
-        part = folders[-2].lower() if len(folders) > 1 and folders[-2].lower() in SIDES else ""
+        part = folders[-2].lower() if len(folders) > 1 and folders[-2].lower() in SUBSETS else ""
         image = "/".join((*folders[-2 if part else -1 :], path.name))
         if image in files:
             raise DataError(
@@ -156,7 +156,7 @@ def _notes(pictures: Sequence[Picture]) -> list[str]:
     if nameless:
         notes.append(
             f"{nameless} of {len(rows)} images have no identity; each counts as somebody of its own, and "
-            "nobody can say whether a subject stands on two sides of a split"
+            "nobody can say whether a subject stands in two subsets of a split"
         )
     if len(people) == 1 and len(rows) > 1:
         notes.append(

@@ -13,7 +13,7 @@ import numpy as np
 from fesbench.data.datasets.listing import Picture
 from fesbench.data.datasets.tables import Line, read_table
 from fesbench.data.datasets.user_files import number_takes
-from fesbench.data.splits.assign import SIDES
+from fesbench.data.splits.assign import SUBSETS
 from fesbench.data.store.manifest import COLUMNS
 from fesbench.errors import DataError
 from fesbench.vocabulary import ACTION_UNITS, N_LANDMARKS, UNKNOWN_IDENTITY, canonical_label
@@ -130,8 +130,8 @@ def _intensity(line: Line, expression: str) -> float:
 
 def _part(line: Line) -> str:
     part = line.get("part").lower()
-    if part not in ("", *SIDES):
-        raise line.bad("part", f"wanted {', '.join(SIDES)}, or nothing")
+    if part not in ("", *SUBSETS):
+        raise line.bad("part", f"wanted {', '.join(SUBSETS)}, or nothing")
     return part
 
 

@@ -54,7 +54,7 @@ def person_names(count: int) -> tuple[str, ...]:
     Raises:
         DataError: more subjects than CFEE has (230).
     """
-    # 115 is of the few whom sha256 puts on the protocol's validation side: a small folder needs one early
+    # 115 is of the few whom sha256 puts in the protocol's validation subset: a small folder needs one
     order = (*range(113, 379), *range(101, 113))
     others = [number for number in order if number % 6 and number not in HELD_OUT]
     numbers = [who for k, one in enumerate(HELD_OUT) for who in (*others[2 * k : 2 * k + 2], one)]

@@ -40,7 +40,7 @@ _LINKS = {
 _PRESENT = 0.1
 _CHUNK = 16
 _STEP = 32
-"""Between running numbers; with it each side of emotionet-au@1's split gets some of the first 16 images."""
+"""Between running numbers; with it each subset of emotionet-au@1's split gets some of the first 16 images."""
 _Line = list[str | float | None]
 
 

@@ -39,7 +39,7 @@ _BRIGHTNESS = {"Strong": 1.0, "Weak": 0.25, "Dark": 0.04}
 
 
 def person_names(count: int) -> tuple[str, ...]:
-    """Names for subjects, drawn from all three sides of the usual split, so that a small folder serves it:
+    """Names for subjects, drawn from all three subsets of the usual split, so that a small folder serves it:
     "P001", "P073", "P065", "P002", ...
 
     Raises:

@@ -1,4 +1,4 @@
-"""Disjoint splits: subjects go to one side, images follow. Who is unknown is a subject for each image."""
+"""Disjoint splits: subjects go to one subset, images follow. Who is unknown is a subject for each image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fesbench.data.store.manifest import Manifest
 
-SIDES = ("train", "validation", "test")
+SUBSETS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Split:
     """Who trains, who validates, who is tested.
 
     Raises:
-        LeakageError: an identity stands on two sides.
+        LeakageError: an identity stands in two subsets.
     """
 
     train: frozenset[str]
@@ -34,32 +34,32 @@ class Split:
 
     def __post_init__(self) -> None:
         for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
-            both = sorted(self.side(first) & self.side(second))
+            both = sorted(self.subset(first) & self.subset(second))
             if both:
                 raise LeakageError(
                     f"{len(both)} identities are in both {first} and {second}: {', '.join(both[:10])}; "
-                    "give each identity one side"
+                    "give each identity one subset"
                 )
 
-    def side(self, name: str) -> frozenset[str]:
+    def subset(self, name: str) -> frozenset[str]:
         """The identities of "train", "validation" or "test".
 
         Raises:
-            DataError: no such side.
+            DataError: no such subset.
         """
-        if name not in SIDES:
-            raise DataError(f"a split has the sides {', '.join(SIDES)}, not '{name}'")
+        if name not in SUBSETS:
+            raise DataError(f"a split has the subsets {', '.join(SUBSETS)}, not '{name}'")
         return getattr(self, name)
 
     @property
     def hash(self) -> str:
-        """Sha256 (hex) of the sorted assignment: equal exactly where every subject has the same side."""
-        assignment = sorted((identity, name) for name in SIDES for identity in self.side(name))
+        """Sha256 (hex) of the sorted assignment: equal exactly where every subject has the same subset."""
+        assignment = sorted((identity, name) for name in SUBSETS for identity in self.subset(name))
         return hashlib.sha256(json.dumps(assignment).encode()).hexdigest()
 
-    def rows(self, manifest: Manifest, side: str) -> np.ndarray:
-        """The manifest's row numbers on a side, int64, ascending."""
-        people = self.side(side)
+    def rows(self, manifest: Manifest, subset: str) -> np.ndarray:
+        """The manifest's row numbers in a subset, int64, ascending."""
+        people = self.subset(subset)
         return np.array(
             [row for row, who in enumerate(manifest.table["identity"]) if who in people], dtype=np.int64
         )
@@ -71,11 +71,11 @@ def position(identity: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def side_by_hash(identity: str, *, seed: int, validation: float, test: float) -> str:
-    """The side of one subject by its `position`.
+def subset_by_hash(identity: str, *, seed: int, validation: float, test: float) -> str:
+    """The subset of one subject by its `position`.
 
     Below ``test`` it is tested, below ``test + validation`` it validates, else it trains. A larger fraction
-    therefore only adds subjects to a side, and another subject in the data moves nobody.
+    therefore only adds subjects to a subset, and another subject in the data moves nobody.
     """
     place = position(identity, seed)
     return "test" if place < test else "validation" if place < test + validation else "train"
@@ -92,16 +92,16 @@ def split_by_hash(identities: Iterable[str], *, seed: int, validation: float, te
     """Split real subjects by hash thresholds; the order and repetitions of ``identities`` do not matter.
 
     Raises:
-        DataError: fractions that leave nobody to train on, or a side that should have subjects has none.
+        DataError: fractions that leave nobody to train on, or a subset that should have subjects has none.
     """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise DataError(f"validation {validation} and test {test} must be fractions that sum to less than 1")
     people = set(identities)
-    sides = {who: side_by_hash(who, seed=seed, validation=validation, test=test) for who in people}
-    split = split_of(sides)
+    subsets = {who: subset_by_hash(who, seed=seed, validation=validation, test=test) for who in people}
+    split = split_of(subsets)
     wanted = {"train": 1.0, "validation": validation, "test": test}
-    for name in SIDES:
-        if wanted[name] > 0 and not split.side(name):
+    for name in SUBSETS:
+        if wanted[name] > 0 and not split.subset(name):
             raise DataError(
                 f"of {len(people)} subjects the hash split (seed {seed}) puts nobody into {name}; "
                 "bring more subjects or use another split seed"
@@ -117,7 +117,7 @@ def split_by_fold(fold_of: Mapping[str, int], fold: int) -> Split:
         fold: the one to test.
 
     Returns:
-        A split whose test side is empty where nobody is in that fold.
+        A split whose test subset is empty where nobody is in that fold.
 
     Raises:
         DataError: fewer than three folds have subjects.
@@ -128,13 +128,15 @@ def split_by_fold(fold_of: Mapping[str, int], fold: int) -> Split:
             f"only {len(used)} of the folds have subjects; k-fold splits need three, to test, validate, train"
         )
     following = next((other for other in used if other > fold), used[0])
-    sides = {fold: "test", following: "validation"}
-    return split_of({who: sides.get(number, "train") for who, number in fold_of.items()})
+    subsets = {fold: "test", following: "validation"}
+    return split_of({who: subsets.get(number, "train") for who, number in fold_of.items()})
 
 
-def split_of(sides: Mapping[str, str]) -> Split:
-    """The split of a mapping from subject to side; subjects with another side than the three take no part."""
-    return Split(**{name: frozenset(who for who, side in sides.items() if side == name) for name in SIDES})
+def split_of(subsets: Mapping[str, str]) -> Split:
+    """The split of a mapping from subject to subset; subjects with any other take no part."""
+    return Split(
+        **{name: frozenset(who for who, subset in subsets.items() if subset == name) for name in SUBSETS}
+    )
 
 
 def split_by_index(identities_in_order: Sequence[str], *, train: int, validation: int, test: int) -> Split:
@@ -160,7 +162,7 @@ def split_by_index(identities_in_order: Sequence[str], *, train: int, validation
 
 
 def split_table(manifest: Manifest, split: Split) -> pd.DataFrame:
-    """Images and subjects by expression and side.
+    """Images and subjects by expression and subset.
 
     Returns:
         One row an expression (in order of first appearance; "(unlabelled)" where there is no label), columns
@@ -174,7 +176,7 @@ def split_table(manifest: Manifest, split: Split) -> pd.DataFrame:
     table = []
     for label in [*dict.fromkeys(labels), "all"]:
         line: dict[str, object] = {"expression": label}
-        for name in SIDES:
+        for name in SUBSETS:
             rows = split.rows(manifest, name)
             rows = rows if label == "all" else rows[labels[rows] == label]
             line[name], line[f"{name}_people"] = len(rows), len(set(people[rows]))

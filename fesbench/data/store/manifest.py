@@ -41,7 +41,7 @@ COLUMNS: dict[str, str] = {
 ``image`` is unique and names the image inside its data set; ``sha256`` is that of the distributed file (of
 the RGB bytes where an image is rendered, not distributed); ``expression`` is a vocabulary name, a compound's
 name or "" (unlabelled); ``intensity`` is 0 for neutral and in (0, 1] else; ``domain`` is "in" or a style;
-``part`` is the side that the data set's owner puts the image on ("train", "validation", "test"), "" where
+``part`` is the subset that the data set's owner puts the image in ("train", "validation", "test"), "" where
 there is none; ``identity`` begins with "?" where nobody knows who it is (see `UNKNOWN_IDENTITY`);
 ``publishable`` says whether the image may be shown in a report.
 """

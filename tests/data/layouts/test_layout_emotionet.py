@@ -10,7 +10,7 @@ from fesbench.data.datasets.listing import ListedPlan
 from fesbench.data.layouts import layout
 from fesbench.data.layouts.emotionet import DEAD, GENERATIONS, tail, write
 from fesbench.data.prepare import prepare
-from fesbench.data.splits.assign import side_by_hash
+from fesbench.data.splits.assign import subset_by_hash
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.errors import DataError
 from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
@@ -59,8 +59,8 @@ def test_action_units_are_present_absent_or_unknown(store: AlignedStore) -> None
 
 
 def test_a_small_folder_has_pictures_on_every_side() -> None:
-    sides = {side_by_hash(tail(k), seed=0, validation=0.05, test=0.1) for k in range(16)}
-    assert sides == {"train", "validation", "test"}
+    subsets = {subset_by_hash(tail(k), seed=0, validation=0.05, test=0.1) for k in range(16)}
+    assert subsets == {"train", "validation", "test"}
 
 
 def test_every_generation_gives_the_same_labels(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def by(store: AlignedStore, column: str) -> dict[str, int]:
 
 def leaks(store: AlignedStore) -> set[tuple[str, str, str]]:
     table = store.manifest.table
-    sides = {part: frozenset(table["identity"][table["part"] == part]) for part in set(table["part"])}
-    split = Split(*(sides.get(part, frozenset()) for part in ("train", "validation", "test")))
+    subsets = {part: frozenset(table["identity"][table["part"] == part]) for part in set(table["part"])}
+    split = Split(*(subsets.get(part, frozenset()) for part in ("train", "validation", "test")))
     return {
         (pair.kind, pair.first, pair.second) for pair in find_leakage(store.manifest, store.images, split)
     }

@@ -8,12 +8,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fesbench.data.splits.assign import (
-    SIDES,
+    SUBSETS,
     Split,
-    side_by_hash,
     split_by_hash,
     split_by_index,
     split_table,
+    subset_by_hash,
 )
 from fesbench.data.store.manifest import Manifest, manifest_of
 from fesbench.errors import DataError, LeakageError
@@ -43,8 +43,8 @@ def test_a_side_is_the_documented_hash() -> None:
     position = int(hashlib.sha256(b"7:S005").hexdigest()[:16], 16) / 2**64
     for test in (position - 1e-6, position + 1e-6):
         expected = "test" if position < test else "validation"
-        assert side_by_hash("S005", seed=7, validation=0.2, test=test) == expected
-    assert side_by_hash("S005", seed=7, validation=0.0, test=position - 1e-6) == "train"
+        assert subset_by_hash("S005", seed=7, validation=0.2, test=test) == expected
+    assert subset_by_hash("S005", seed=7, validation=0.0, test=position - 1e-6) == "train"
 
 
 @given(NAMES, st.integers(0, 99))
@@ -58,8 +58,8 @@ def test_sides_are_disjoint_and_hold_everybody(people: set[str], seed: int) -> N
 def test_one_more_person_moves_nobody_else(people: set[str], newcomer: str) -> None:
     before = split_or_skip(people, 0, 0.15, 0.2)
     after = split_by_hash([*people, newcomer], seed=0, validation=0.15, test=0.2)
-    for side in SIDES:
-        assert after.side(side) - {newcomer} == before.side(side)
+    for subset in SUBSETS:
+        assert after.subset(subset) - {newcomer} == before.subset(subset)
 
 
 @given(NAMES, st.randoms())

@@ -6,57 +6,65 @@ from pathlib import Path
 
 import pytest
 
-from fesbench.data.splits.files import folds_in, read_sides, sides_hash, split_frame
+from fesbench.data.splits.files import folds_in, read_subsets, split_frame, subsets_hash
 from fesbench.errors import DataError
 from tests.stores import shot, tiny_store
 
-SIDES = {"a, b": "train", "é": "test", "c": "validation"}
+SUBSETS = {"a, b": "train", "é": "test", "c": "validation"}
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     store = tiny_store(
-        tmp_path / "s", [shot(who, what) for who in (*SIDES, "nowhere") for what in ("neutral", "fear")]
+        tmp_path / "s", [shot(who, what) for who in (*SUBSETS, "nowhere") for what in ("neutral", "fear")]
     )
-    table = split_frame(store.manifest, SIDES)
-    assert list(table.columns) == ["image", "identity", "expression", "side"]
+    table = split_frame(store.manifest, SUBSETS)
+    assert list(table.columns) == ["image", "identity", "expression", "subset"]
     assert len(table) == 6
     path = tmp_path / "split.csv"
     table.to_csv(path, index=False)
-    assert read_sides(path) == SIDES
-    assert sides_hash(read_sides(path)) == sides_hash(dict(reversed(SIDES.items())))
+    assert read_subsets(path) == SUBSETS
+    assert subsets_hash(read_subsets(path)) == subsets_hash(dict(reversed(SUBSETS.items())))
 
 
 def test_spreadsheets_byte_order_marks_are_read(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
-    path.write_bytes("\ufeffidentity,side\r\na,train\r\n".encode())
-    assert read_sides(path) == {"a": "train"}
+    path.write_bytes("\ufeffidentity,subset\r\na,train\r\n".encode())
+    assert read_subsets(path) == {"a": "train"}
+
+
+def test_the_older_name_of_the_column_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "split.csv"
+    path.write_text("identity,side\na,train\nb,test\n")
+    assert read_subsets(path) == {"a": "train", "b": "test"}
+    path.write_text("identity,side,subset\na,left,train\n")
+    assert read_subsets(path) == {"a": "train"}
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("identity,part\na,train\n", "lacks the column 'side'"),
+        ("identity,part\na,train\n", "lacks the column 'subset'"),
         ("", "lacks the column 'identity'"),
-        ("identity,side\n", "names nobody"),
-        ("identity,side\na,train\nb,dev\n", r"line 3: side 'dev' is none of train, validation, test"),
-        ("identity,side\na,train\na,test\n", r"line 3: identity 'a' is on train and on test"),
-        ("identity,side\na,train\nb,2\n", "both folds and sides"),
-        ("identity,side\na\n", r"line 2: side ''"),
+        ("identity,subset\n", "names nobody"),
+        ("identity,subset\na,train\nb,dev\n", r"line 3: subset 'dev' is none of train, validation, test"),
+        ("identity,subset\na,train\na,test\n", r"line 3: identity 'a' is in train and in test"),
+        ("identity,subset\na,train\nb,2\n", "both folds and subsets"),
+        ("identity,subset\na\n", r"line 2: subset ''"),
     ],
 )
 def test_mistakes_are_told(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "s.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=told):
-        read_sides(path)
+        read_subsets(path)
 
 
 def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
-        read_sides(tmp_path / "none.csv")
+        read_subsets(tmp_path / "none.csv")
     (tmp_path / "s.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="no CSV file"):
-        read_sides(tmp_path / "s.csv")
+        read_subsets(tmp_path / "s.csv")
 
 
 def test_folds_are_counted_to_the_highest_number() -> None:
