@@ -6,6 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
+from fesbench.records.markdown import markdown_table
+
 from .metric_display import Style
 from .table_model import Cell, Table
 
@@ -72,7 +74,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
         ]
         parts += [f"## Task {table.task}, domain {table.domain}", ""]
         parts += [f"*{table.split_note}*", ""] if table.split_note else []
-        parts += [_line(["method", *heads]), _line(["---", *["---:"] * len(heads)])]
+        lines = []
         for given, rows in table.groups:
             for row in rows:
                 name = _markdown(row.title) + ("" if given == "label" else f" (given {given})")
@@ -81,7 +83,8 @@ def to_markdown(tables: Sequence[Table]) -> str:
                     cell = row.cells[column.style.name]
                     text = _markdown(cell_text(column.style, cell))
                     texts.append(f"**{text}**" if cell.best else text)
-                parts.append(_line([f"*{name}*" if row.reference else name, *texts]))
+                lines.append([f"*{name}*" if row.reference else name, *texts])
+        parts.append(markdown_table(["method", *heads], lines, numbers=True))
         parts += ["", *(f"- {m}: n/a ({_markdown(reason)})" for m, reason in table.folded)]
         parts += ["", *(f"    {c.signature}" for c in table.columns), ""]
     return "\n".join(parts)
@@ -89,10 +92,6 @@ def to_markdown(tables: Sequence[Table]) -> str:
 
 def _arrow(style: Style) -> str:
     return {"higher": " ↑", "lower": " ↓"}.get(style.direction, "")
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _markdown(text: str) -> str:

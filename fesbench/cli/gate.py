@@ -34,26 +34,25 @@ def check(
     method: MethodOption = None,
     json_: Annotated[Path | None, typer.Option("--json", help="Write the verdicts as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a short summary.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML, one test case a figure.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML, one test case a score.")] = None,
 ) -> None:
     """Hold a run against its baseline: 0 same or improved, 3 something worse, 5 not comparable."""
     from fesbench.files import atomic_write_bytes
-    from fesbench.gate import writers as gate_writers
+    from fesbench.gate import writers
     from fesbench.gate.check import check as check_run
 
     report = check_run(run, against, tolerance=tolerance, method=method)
     if json_ is not None:
-        text = json.dumps(gate_writers.as_json(report), indent=1, allow_nan=False)
+        text = json.dumps(writers.verdicts_json(report), indent=1, allow_nan=False)
         atomic_write_bytes(json_, text.encode())
     if markdown is not None:
-        atomic_write_bytes(markdown, gate_writers.markdown(report).encode())
+        atomic_write_bytes(markdown, writers.verdicts_markdown(report).encode())
     if junit is not None:
-        atomic_write_bytes(junit, gate_writers.junit(report))
-    columns = ("verdict", "where", "figure", "baseline", "run", "change, 95 % interval", "tolerance")
-    show_table(columns, (gate_writers.row(verdict) for verdict in report.verdicts))
+        atomic_write_bytes(junit, writers.junit(report))
+    show_table(writers.VERDICT_COLUMNS, (writers.verdict_row(verdict) for verdict in report.verdicts))
     for line in dict.fromkeys([v.reason for v in report.verdicts if v.reason] + report.notes):
         typer.echo(line)
-    typer.echo(gate_writers.headline(report))
+    typer.echo(writers.headline(report))
     raise typer.Exit(report.exit_code)
 
 
@@ -62,27 +61,25 @@ def compare(
     b: Annotated[Path | None, typer.Argument(help="What it is held against.")] = None,
     runs: Annotated[Path | None, typer.Option(help="A folder of records, instead of A and B.")] = None,
     methods: Annotated[str | None, typer.Option(help="With --runs: two of its methods, A,B.")] = None,
-    pooled: Annotated[
-        bool, typer.Option("--pooled", help="Leave out figures of single expressions.")
-    ] = False,
+    pooled: Annotated[bool, typer.Option("--pooled", help="Leave out scores of single expressions.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
     markdown: Annotated[Path | None, typer.Option(help="Write the table as Markdown.")] = None,
 ) -> None:
     """Compare two rows: paired differences over subjects, intervals, p-values, and who improves."""
     from fesbench.files import atomic_write_bytes
-    from fesbench.gate import comparison_writers
+    from fesbench.gate import writers
     from fesbench.gate.comparison import compare as compare_rows
 
     places, names = _sides(a, b, runs, methods)
     found = compare_rows(places[0], places[1], methods=names, expressions=not pooled)
     if markdown is not None:
-        atomic_write_bytes(markdown, comparison_writers.markdown(found).encode())
+        atomic_write_bytes(markdown, writers.comparison_markdown(found).encode())
     if json_:
-        typer.echo(json.dumps(comparison_writers.as_json(found), indent=1, allow_nan=False))
+        typer.echo(json.dumps(writers.comparison_json(found), indent=1, allow_nan=False))
     else:
         typer.echo(f"A = {found.a.name}, B = {found.b.name}, {found.a.cell.protocol}")
-        show_table(comparison_writers.COLUMNS, comparison_writers.as_rows(found))
-        for line in comparison_writers.remarks(found):
+        show_table(writers.COMPARISON_COLUMNS, writers.comparison_rows(found))
+        for line in writers.remarks(found):
             typer.echo(line)
     raise typer.Exit(found.exit_code)
 
@@ -134,13 +131,13 @@ def _signature(text: str, metric: str | None, method: str | None) -> str:
     from fesbench.errors import UnknownNameError
     from fesbench.gate.collect import open_row
 
-    figures = open_row(Path(text), method).figures
-    found = [figure for figure in figures if figure.metric == metric and figure.signature]
+    scores = open_row(Path(text), method).figures
+    found = [score for score in scores if score.metric == metric and score.signature]
     if not found:
-        reasons = {figure.reason for figure in figures if figure.metric == metric}
+        reasons = {score.reason for score in scores if score.metric == metric}
         if reasons:
-            raise FesbenchError(f"{metric} has no figure there: {'; '.join(sorted(reasons))}")
-        raise UnknownNameError("score", metric, {figure.metric for figure in figures})
+            raise FesbenchError(f"{metric} has no score there: {'; '.join(sorted(reasons))}")
+        raise UnknownNameError("score", metric, {score.metric for score in scores})
     return found[0].signature
 
 
@@ -158,5 +155,5 @@ def baseline_save(
 
     found = open_row(run, method)
     save_snapshot(found, out)
-    figures = sum(bool(figure.values) for figure in found.figures)
-    typer.echo(f"{out}: {found.name}, {figures} figures, {len(found.people)} subjects, seeds {found.seeds}")
+    scores = sum(bool(score.values) for score in found.figures)
+    typer.echo(f"{out}: {found.name}, {scores} scores, {len(found.people)} subjects, seeds {found.seeds}")

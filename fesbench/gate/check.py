@@ -1,6 +1,6 @@
 """The gate: is a run worse than its baseline? For continuous integration.
 
-A figure is worse only where the whole 95 % interval of the paired change lies beyond the tolerance on the bad
+A score is worse only where the whole 95 % interval of the paired change lies beyond the tolerance on the bad
 side, so that the noise of few subjects never fails a build; improved likewise. Where several seeds were
 trained, the interval is widened by their spread, because a new training is a new draw. What was not measured
 alike is "not comparable", and never taken for the same.
@@ -83,7 +83,7 @@ def check(
     new = run if isinstance(run, Snapshot) else open_row(Path(run), method)
     old = against if isinstance(against, Snapshot) else open_row(Path(against), method)
     if not isinstance(tolerance, Tolerances):
-        names = {figure.metric for side in (new, old) for figure in side.figures}
+        names = {score.metric for side in (new, old) for score in side.figures}
         tolerance = load_tolerances(Path(tolerance), names) if tolerance is not None else Tolerances()
     verdicts, notes = _judge_metrics(new, old, tolerance)
     costs, more = judge_cost(new.cost, old.cost, tolerance)
@@ -116,7 +116,7 @@ def _judge_metrics(new: Snapshot, old: Snapshot, tolerances: Tolerances) -> tupl
 
 
 def _judge(row: Compared, tolerances: Tolerances, seeds: tuple[int, int]) -> Verdict:
-    assert row.b is not None  # rows without a figure in the baseline are not judged
+    assert row.b is not None  # rows without a score in the baseline are not judged
     allowed = tolerances.of(row.metric).of(row.b)
     bare = Verdict(*row.key, "not comparable", row.b, row.a, tolerance=allowed, reason=row.reason)
     if row.difference is None:

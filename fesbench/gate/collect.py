@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from fesbench.errors import NotComparableError, RecordError, UsageError
-from fesbench.gate.snapshot import CostFigures, Figure, Snapshot, load_snapshot
+from fesbench.gate.snapshot import CostSummary, RowScore, Snapshot, load_snapshot
 from fesbench.records.record import FOLDS, RECORD_NAME, Record, Score, load_record
-from fesbench.records.replicates import FigureKey, ReplicateRow, read_replicates
+from fesbench.records.replicates import ReplicateRow, ScoreKey, read_replicates
 from fesbench.records.signature import Signature
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def take_snapshot(cells: Cells) -> Snapshot:
         _Seed(record, table, read_replicates(folder), people)
         for (folder, record), table in zip(cells, tables, strict=True)
     ]
-    keys: dict[FigureKey, None] = {}
+    keys: dict[ScoreKey, None] = {}
     for seed in seeds:
         keys |= dict.fromkeys(seed.scores)
     first = cells[0][1]
@@ -101,7 +101,7 @@ def take_snapshot(cells: Cells) -> Snapshot:
         cell=first.cell,
         seeds=[record.cell.seed for _, record in cells],
         people=people,
-        figures=[_figure(key, seeds) for key in keys],
+        figures=[_row_score(key, seeds) for key in keys],
         cost=[_cost(record) for _, record in cells if "images_per_second" in record.cost],
         versions={
             key: first.environment[key] for key in ("fesbench", "git", "packages") if key in first.environment
@@ -109,10 +109,10 @@ def take_snapshot(cells: Cells) -> Snapshot:
     )
 
 
-def _cost(record: Record) -> CostFigures:
-    known = {name: record.cost[name] for name in CostFigures.model_fields if name in record.cost}
+def _cost(record: Record) -> CostSummary:
+    known = {name: record.cost[name] for name in CostSummary.model_fields if name in record.cost}
     try:
-        return CostFigures.model_validate(known)
+        return CostSummary.model_validate(known)
     except ValidationError as error:
         raise RecordError(f"the cost of {record.cell} cannot be used ({error}); run its cell again") from None
 
@@ -124,7 +124,7 @@ class _Seed:
         self,
         record: Record,
         samples: pd.DataFrame | None,
-        replicates: dict[FigureKey, ReplicateRow],
+        replicates: dict[ScoreKey, ReplicateRow],
         people: Sequence[str],
     ) -> None:
         self.number, self.samples, self.replicates, self.people = (
@@ -133,7 +133,7 @@ class _Seed:
             replicates,
             people,
         )
-        self.scores: dict[FigureKey, Score] = {
+        self.scores: dict[ScoreKey, Score] = {
             (s.task, s.domain, s.expression, s.metric): s for s in record.scores
         }
 
@@ -164,7 +164,7 @@ def _rows(table: pd.DataFrame, score: Score) -> np.ndarray:
     return chosen & (table["target_expression"] == score.expression).to_numpy()
 
 
-def _figure(key: FigureKey, seeds: Sequence[_Seed]) -> Figure:
+def _row_score(key: ScoreKey, seeds: Sequence[_Seed]) -> RowScore:
     scores = [seed.scores.get(key) for seed in seeds]
     named = next(score for score in scores if score is not None)
     told: dict[str, Any] = {**dict(zip(("task", "domain", "expression", "metric"), key, strict=True))}
@@ -172,7 +172,7 @@ def _figure(key: FigureKey, seeds: Sequence[_Seed]) -> Figure:
     for seed, score in zip(seeds, scores, strict=True):
         if score is None or score.value is None:
             reason = "there is no such score" if score is None else score.reason
-            return Figure(
+            return RowScore(
                 **told, values=[], reason=reason if len(seeds) == 1 else f"seed {seed.number}: {reason}"
             )
         fields = Signature.difference(named.signature, score.signature)
@@ -186,9 +186,9 @@ def _figure(key: FigureKey, seeds: Sequence[_Seed]) -> Figure:
     kept = [pair for pair in sums if pair is not None]
     if len(kept) == len(seeds):
         total, count = (np.sum([pair[i] for pair in kept], axis=0) for i in (0, 1))
-        return Figure(**told, values=values, sums=total.tolist(), counts=count.tolist())
+        return RowScore(**told, values=values, sums=total.tolist(), counts=count.tolist())
     rows = [seed.replicates.get(key) for seed in seeds]
-    return Figure(
+    return RowScore(
         **told, values=values, **_pooled_replicates([row for row in rows if row is not None], len(seeds))
     )
 

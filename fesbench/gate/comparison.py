@@ -1,6 +1,6 @@
 """Two rows side by side: paired differences, intervals, p-values, and how many subjects improve.
 
-Figures are compared only where their comparison keys agree. Each figure is paired over subjects; the spread
+Scores are compared only where their comparison keys agree. Each score is paired over subjects; the spread
 over training seeds is another source of change and is told apart.
 """
 
@@ -15,9 +15,9 @@ import numpy as np
 
 from fesbench.errors import EXIT_NOT_COMPARABLE, EXIT_OK, NotComparableError
 from fesbench.gate.collect import open_row
-from fesbench.gate.snapshot import Figure, Snapshot
+from fesbench.gate.snapshot import RowScore, Snapshot
 from fesbench.metrics.explain import card_of, explain_difference
-from fesbench.records.replicates import FigureKey
+from fesbench.records.replicates import ScoreKey
 from fesbench.statistics.paired import (
     Difference,
     difference_of_deleted,
@@ -27,20 +27,20 @@ from fesbench.statistics.paired import (
 from fesbench.statistics.significance import holm
 
 SEED = 0
-_GAPS = "no paired interval: without some subjects one of the rows has no figure"
+_GAPS = "no paired interval: without some subjects one of the rows has no score"
 Direction = Literal["higher", "lower", ""]
 Status = Literal["compared", "no interval", "not comparable", "missing"]
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One figure of both rows.
+    """One score of both rows.
 
     Attributes:
         direction: Which way is better; "" for a metric that is not known here.
-        a, b: The figures over all seeds; None where there is none.
+        a, b: The scores over all seeds; None where there is none.
         difference: a - b with its interval; NaN bounds under "no interval", None where nothing is compared.
-        p_adjusted: Holm's p over all figures of the comparison; NaN where there is no p.
+        p_adjusted: Holm's p over all scores of the comparison; NaN where there is no p.
         seed_sd_a, seed_sd_b: Standard deviation over training seeds; None for a single seed.
         reason: Why there is no comparison or no interval.
     """
@@ -60,7 +60,7 @@ class Compared:
     reason: str = ""
 
     @property
-    def key(self) -> FigureKey:
+    def key(self) -> ScoreKey:
         """Task, domain, expression, metric."""
         return self.task, self.domain, self.expression, self.metric
 
@@ -74,7 +74,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All figures of two rows."""
+    """All scores of two rows."""
 
     a: Snapshot
     b: Snapshot
@@ -82,7 +82,7 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """0, or 5 where figures were not comparable."""
+        """0, or 5 where scores were not comparable."""
         refused = any(row.status == "not comparable" for row in self.rows)
         return EXIT_NOT_COMPARABLE if refused else EXIT_OK
 
@@ -99,10 +99,10 @@ def compare(
     Args:
         a, b: records' folders, baseline files, or snapshots; with ``methods``, a runs folder each.
         methods: which method of each folder.
-        expressions: also figures of single expressions.
+        expressions: also scores of single expressions.
 
     Raises:
-        NotComparableError: the rows have other presets, or no figure that both have is comparable.
+        NotComparableError: the rows have other presets, or no score that both have is comparable.
         FesbenchError: something is absent or damaged.
     """
     chosen = methods or (None, None)
@@ -115,13 +115,13 @@ def compare(
     if refused and not any(row.status in ("compared", "no interval") for row in found.rows):
         raise NotComparableError(
             f"{found.a.name} and {found.b.name} are not comparable: {refused[0].reason} "
-            f"(in {refused[0].metric} and {len(refused) - 1} more figures)"
+            f"(in {refused[0].metric} and {len(refused) - 1} more scores)"
         )
     return found
 
 
 def compare_snapshots(a: Snapshot, b: Snapshot, *, expressions: bool = True) -> Comparison:
-    """Compare every figure that either row has.
+    """Compare every score that either row has.
 
     Raises:
         NotComparableError: the rows have other presets.
@@ -150,7 +150,7 @@ def _check_presets(a: Snapshot, b: Snapshot) -> None:
 
 
 def _compare(
-    key: FigureKey, a: Figure | None, b: Figure | None, people: tuple[list[str], list[str], list[str]]
+    key: ScoreKey, a: RowScore | None, b: RowScore | None, people: tuple[list[str], list[str], list[str]]
 ) -> Compared:
     task, domain, expression, metric = key
     row = Compared(
@@ -180,7 +180,7 @@ def _compare(
 
 
 def _difference(
-    value: float, a: Figure, b: Figure, people: tuple[list[str], list[str], list[str]]
+    value: float, a: RowScore, b: RowScore, people: tuple[list[str], list[str], list[str]]
 ) -> tuple[Difference, str]:
     """The paired difference, and why it has no interval."""
     nan = float("nan")
@@ -198,7 +198,7 @@ def _difference(
     if a.replicates is None or b.replicates is None:
         return bare, "no paired interval: a record holds neither values per image nor replicates"
     if (a.kind, a.resampled, len(a.replicates)) != (b.kind, b.resampled, len(b.replicates)):
-        return bare, "no paired interval: the two figures stand on other subjects"
+        return bare, "no paired interval: the two scores stand on other subjects"
     draws = [np.array(side.replicates, dtype=np.float64) for side in (a, b)]
     pair = difference_of_deleted if a.kind == "delete-one-identity" else difference_of_draws
     found = pair(value, draws[0], draws[1], clusters=a.identities)
@@ -213,10 +213,10 @@ def _aligned(column: Sequence[float], own: Sequence[str], everybody: Sequence[st
     return found
 
 
-def _seed_sd(figure: Figure | None) -> float | None:
-    if figure is None or len(figure.values) < 2:
+def _seed_sd(score: RowScore | None) -> float | None:
+    if score is None or len(score.values) < 2:
         return None
-    return float(np.std(figure.values, ddof=1))
+    return float(np.std(score.values, ddof=1))
 
 
 def _with_holm(rows: list[Compared]) -> list[Compared]:

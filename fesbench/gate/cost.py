@@ -11,19 +11,19 @@ from __future__ import annotations
 import statistics as plain
 from collections.abc import Sequence
 
-from fesbench.gate.snapshot import CostFigures
+from fesbench.gate.snapshot import CostSummary
 from fesbench.gate.tolerance import Tolerances
 from fesbench.gate.verdict import COST, Status, Verdict, judged
 
 COUNTS = ("parameters", "parameters_synthesis", "flops")
 SPEEDS = {"images_per_second": True, "latency_p50_ms": False}
-"""Timed figures, and whether higher is better."""
+"""Timed costs, and whether higher is better."""
 MEMORY = "memory_mb"
 ALLOCATED = "cuda-allocated-peak"
 SHORTEST_STEP = 1e-3
 """Seconds of one step below which a speed is that of the interpreter and is not judged."""
 
-Costs = Sequence[CostFigures]
+Costs = Sequence[CostSummary]
 
 
 def judge_cost(new: Costs, old: Costs, tolerances: Tolerances) -> tuple[list[Verdict], list[str]]:
@@ -102,7 +102,7 @@ def _timed(name: str, higher: bool, new: Costs, old: Costs, tolerances: Toleranc
     )  # fmt: skip
 
 
-def _step(name: str, cost: CostFigures) -> float:
+def _step(name: str, cost: CostSummary) -> float:
     """Seconds of the steps that a speed was taken from."""
     if name == "latency_p50_ms":
         return cost.latency_p50_ms / 1e3
@@ -115,7 +115,7 @@ def _common_batch(costs: Costs) -> int:
 
 
 def _ratios(name: str, batch: int, costs: Costs) -> tuple[float, float, float]:
-    """Median over seeds of figure / reference, with its lowest and highest."""
+    """Median over seeds of cost / reference, with its lowest and highest."""
     found = []
     for cost in costs:
         if cost.reference is None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fesbench.errors import RecordError
 from fesbench.files import atomic_write_bytes
 from fesbench.records.record import Cell
-from fesbench.records.replicates import FigureKey
+from fesbench.records.replicates import ScoreKey
 
 SCHEMA_VERSION = 1
 
@@ -24,14 +24,14 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null")
 
 
-class Figure(_Model):
+class RowScore(_Model):
     """One score over all seeds.
 
     Attributes:
-        values: One figure a seed; empty where there is none, with the reason.
-        sums, counts: One entry a subject of the snapshot, added up over seeds; None where the figure is no
+        values: One score a seed; empty where there is none, with the reason.
+        sums, counts: One entry a subject of the snapshot, added up over seeds; None where the score is no
             mean of values per image.
-        replicates: Mean over seeds; null where a changed set of subjects allows no figure.
+        replicates: Mean over seeds; null where a changed set of subjects allows no score.
         kind, resampled, identities: Of the replicates; see :class:`fesbench.records.replicates.ReplicateRow`.
     """
 
@@ -51,13 +51,13 @@ class Figure(_Model):
     identities: int = 0
 
     @property
-    def key(self) -> FigureKey:
+    def key(self) -> ScoreKey:
         """Task, domain, expression, metric."""
         return self.task, self.domain, self.expression, self.metric
 
     @property
     def value(self) -> float | None:
-        """The figure over all seeds."""
+        """The score over all seeds."""
         if not self.values:
             return None
         if self.sums is not None and self.counts is not None:
@@ -80,7 +80,7 @@ class Reference(_Model):
     after: Speed
 
 
-class CostFigures(_Model):
+class CostSummary(_Model):
     """What of a record's cost can be judged; see :class:`fesbench.evaluation.cost.Cost`."""
 
     parameters: int
@@ -105,8 +105,8 @@ class Snapshot(_Model):
     """Of the first seed."""
     seeds: list[int] = Field(min_length=1)
     people: list[str]
-    figures: list[Figure]
-    cost: list[CostFigures]
+    figures: list[RowScore]
+    cost: list[CostSummary]
     """One entry a seed whose cost was measured."""
     versions: dict[str, Any]
 
@@ -115,13 +115,13 @@ class Snapshot(_Model):
         """How the row is called beside another."""
         return f"{self.cell.method} ({self.cell.preset})"
 
-    def by_key(self) -> dict[FigureKey, Figure]:
-        """Figures by task, domain, expression, metric."""
-        return {figure.key: figure for figure in self.figures}
+    def by_key(self) -> dict[ScoreKey, RowScore]:
+        """Scores by task, domain, expression, metric."""
+        return {score.key: score for score in self.figures}
 
 
 def save_snapshot(snapshot: Snapshot, path: Path) -> None:
-    """Write a baseline atomically, one figure a line so that it differs line by line.
+    """Write a baseline atomically, one score a line so that it differs line by line.
 
     Raises:
         DataError: the file cannot be written.
@@ -168,14 +168,14 @@ def load_snapshot(path: Path) -> Snapshot:
 
 
 def _check(found: Snapshot, path: Path, again: str) -> None:
-    keys = [figure.key for figure in found.figures]
+    keys = [score.key for score in found.figures]
     if len(set(keys)) != len(keys):
-        raise RecordError(f"{path} holds a figure twice; {again}")
-    for figure in found.figures:
+        raise RecordError(f"{path} holds a score twice; {again}")
+    for score in found.figures:
         for name in ("sums", "counts"):
-            column = getattr(figure, name)
+            column = getattr(score, name)
             if column is not None and len(column) != len(found.people):
-                where = " ".join(figure.key)
+                where = " ".join(score.key)
                 raise RecordError(
                     f"{path}: '{name}' of {where} has {len(column)} entries for {len(found.people)} "
                     f"subjects; {again}"

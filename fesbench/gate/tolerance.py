@@ -1,14 +1,14 @@
-"""How much a figure may move before the gate says so: defaults, and a small TOML file that changes them.
+"""How much a score may move before the gate says so: defaults, and a small TOML file that changes them.
 
 ::
 
-    expressions = false          # also judge figures of single expressions
-    ignore = ["latency_p50_ms"]  # figures that are not judged
+    expressions = false          # also judge scores of single expressions
+    ignore = ["latency_p50_ms"]  # scores that are not judged
 
     [metrics]
     ECS = 0.02                   # in the metric's own unit
     "TAR@FAR=1%" = 0.05
-    FID = "5%"                   # of the baseline's figure
+    FID = "5%"                   # of the baseline's score
 
     [cost]
     images_per_second = "25%"    # costs are ratios: always a percentage
@@ -34,7 +34,7 @@ COST_TOLERANCES: Mapping[str, float] = {
     "latency_p50_ms": 0.25,
     "memory_mb": 0.10,
 }
-"""Of the baseline's figure. Times are looser: even as ratios they tremble on shared machines."""
+"""Of the baseline's cost. Times are looser: even as ratios they tremble on shared machines."""
 
 FRACTION, RANGE_SHARE, RELATIVE = 0.01, 0.005, 0.05
 """For metrics that no file names: shares of subjects' images, other bounded ranges, unbounded ones."""
@@ -42,7 +42,7 @@ FRACTION, RANGE_SHARE, RELATIVE = 0.01, 0.005, 0.05
 
 @dataclass(frozen=True)
 class Tolerance:
-    """An amount in the metric's unit, or a share of the baseline's figure."""
+    """An amount in the metric's unit, or a share of the baseline's score."""
 
     amount: float
     relative: bool = False
@@ -67,7 +67,7 @@ class Tolerances:
 
 
 def default_tolerance(metric: str) -> Tolerance:
-    """0.01 for fractions, 0.5 % of another finite range, 5 % of the baseline's figure without one."""
+    """0.01 for fractions, 0.5 % of another finite range, 5 % of the baseline's score without one."""
     card = card_of(metric)
     if card is None or not math.isfinite(card.high - card.low):
         return Tolerance(RELATIVE, relative=True)

@@ -7,15 +7,15 @@ from typing import Literal
 
 Status = Literal["improved", "same", "worse", "not comparable", "missing"]
 COST = "cost"
-"""Stands in place of the task of a figure that is a cost."""
+"""Stands in place of the task of a cost."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one figure.
+    """What became of one score or cost.
 
     Attributes:
-        old, new: The baseline's figure and the run's; None where there is none. Of a speed: its ratio to the
+        old, new: The baseline's score and the run's; None where there is none. Of a speed: its ratio to the
             reference workload.
         change, low, high: new - old with its interval, in the metric's unit; for a cost the relative change.
         tolerance: In the unit of the change.

@@ -1,24 +1,37 @@
-"""A gate report as JSON for programs, Markdown for a pull request, and JUnit XML for a test page."""
+"""Verdicts and comparisons: JSON for programs, Markdown for a pull request, JUnit XML for a test page."""
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree
 
 from fesbench.gate.check import GateReport
-from fesbench.gate.comparison_writers import number, table
+from fesbench.gate.comparison import Compared, Comparison
 from fesbench.gate.verdict import COST, Verdict
+from fesbench.records.markdown import markdown_table
 
 SHOWN = 25
 """Rows of a Markdown summary: a comment should be read, the rest is in the JSON."""
-_COLUMNS = ["verdict", "where", "figure", "baseline", "run", "change, 95 % interval", "tolerance"]
+VERDICT_COLUMNS = ("verdict", "where", "score", "baseline", "run", "change, 95 % interval", "tolerance")
+COMPARISON_COLUMNS = (
+    "where",
+    "metric",
+    "A",
+    "B",
+    "A - B",
+    "95 % interval",
+    "p (Holm)",
+    "better under A",
+    "seeds' SD",
+)
 _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def as_json(report: GateReport) -> dict[str, Any]:
-    """Everything, under a schema version."""
+def verdicts_json(report: GateReport) -> dict[str, Any]:
+    """Every verdict, under a schema version."""
     return {
         "schema_version": 1,
         "result": report.result,
@@ -37,12 +50,12 @@ def headline(report: GateReport) -> str:
     return f"{report.run.name} on {report.run.cell.protocol}: {report.result} ({told or 'nothing to judge'})"
 
 
-def markdown(report: GateReport) -> str:
+def verdicts_markdown(report: GateReport) -> str:
     """A short summary: every verdict but "same"."""
     lines = [f"### fesbench: {headline(report)}", ""]
     shown = [verdict for verdict in report.verdicts if verdict.status != "same"]
     if shown:
-        lines += [table(_COLUMNS, [row(verdict) for verdict in shown[:SHOWN]]), ""]
+        lines += [markdown_table(VERDICT_COLUMNS, [verdict_row(verdict) for verdict in shown[:SHOWN]]), ""]
     if len(shown) > SHOWN:
         lines.append(f"- and {len(shown) - SHOWN} more, in the JSON verdict")
     reasons = dict.fromkeys(verdict.reason for verdict in shown if verdict.reason)
@@ -50,7 +63,7 @@ def markdown(report: GateReport) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def row(verdict: Verdict) -> list[str]:
+def verdict_row(verdict: Verdict) -> list[str]:
     """A verdict as the cells of a table."""
     scale, unit = (100, " %") if verdict.task == COST else (1, "")
     change = "–"
@@ -59,12 +72,12 @@ def row(verdict: Verdict) -> list[str]:
     if verdict.low is not None and verdict.high is not None:
         change += f" ({number(scale * verdict.low)} … {number(scale * verdict.high)})"
     allowed = f"{number(scale * verdict.tolerance)}{unit}"
-    figures = [number(verdict.old), number(verdict.new)]
-    return [verdict.status, verdict.group.replace(".", " "), verdict.name, *figures, change, allowed]
+    scores = [number(verdict.old), number(verdict.new)]
+    return [verdict.status, verdict.group.replace(".", " "), verdict.name, *scores, change, allowed]
 
 
 def junit(report: GateReport) -> bytes:
-    """One test case a figure: worse fails, what could not be judged is an error."""
+    """One test case a score: worse fails, what could not be judged is an error."""
     counts = report.counts
     suite = ElementTree.Element(
         "testsuite",
@@ -78,7 +91,7 @@ def junit(report: GateReport) -> bytes:
         case = ElementTree.SubElement(
             suite, "testcase", classname=_text(verdict.group), name=_text(verdict.name), time="0"
         )
-        _, _, _, old, new, change, allowed = row(verdict)
+        _, _, _, old, new, change, allowed = verdict_row(verdict)
         told = f"baseline {old}, run {new}, change {change}, tolerance {allowed}"
         if verdict.status == "worse":
             ElementTree.SubElement(case, "failure", message=f"worse: {told}", type="worse")
@@ -95,3 +108,95 @@ def junit(report: GateReport) -> bytes:
 def _text(text: str) -> str:
     """Text without the characters that XML cannot hold."""
     return _NO_XML.sub("?", text)
+
+
+def comparison_rows(comparison: Comparison) -> list[list[str]]:
+    """One row a score that could be compared, under COMPARISON_COLUMNS."""
+    return [_comparison_row(row) for row in comparison.rows if row.difference is not None]
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """What the table does not hold, and why; equal reasons together."""
+    reasons: dict[tuple[str, str], list[Compared]] = {}
+    for row in comparison.rows:
+        if row.reason:
+            reasons.setdefault((row.status, row.reason), []).append(row)
+    lines = []
+    for (status, reason), rows in reasons.items():
+        names = list(dict.fromkeys(row.metric for row in rows))
+        scores = f"{len(rows)} score{'s' if len(rows) > 1 else ''}"
+        places = list(dict.fromkeys(f"{row.task} {row.domain}" for row in rows))
+        lines.append(f"{status}: {', '.join(names)} in {', '.join(places)} ({scores}): {reason}")
+    return lines
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """The table for a page or a comment."""
+    title = f"**A** = {comparison.a.name}, **B** = {comparison.b.name}, {comparison.a.cell.protocol}"
+    lines = [f"{title}; differences are paired over subjects, p-values Holm-adjusted.", ""]
+    lines.append(markdown_table(COMPARISON_COLUMNS, comparison_rows(comparison)))
+    lines += ["", *(f"- {line}" for line in remarks(comparison))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as data; NaN becomes null."""
+    rows = []
+    for row in comparison.rows:
+        found = row.difference
+        rows.append(
+            {
+                **dict(zip(("task", "domain", "expression", "metric"), row.key, strict=True)),
+                "direction": row.direction,
+                "status": row.status,
+                "reason": row.reason,
+                "a": row.a,
+                "b": row.b,
+                "difference": None if found is None else found.value,
+                "low": None if found is None else finite(found.low),
+                "high": None if found is None else finite(found.high),
+                "p": None if found is None else finite(found.p),
+                "p_holm": finite(row.p_adjusted),
+                "better_under_a": row.improved,
+                "people": 0 if found is None else found.people,
+                "seed_sd_a": row.seed_sd_a,
+                "seed_sd_b": row.seed_sd_b,
+                "method": "" if found is None else found.method,
+            }
+        )
+    sides = {
+        name: {"cell": side.cell.model_dump(), "seeds": side.seeds}
+        for name, side in (("a", comparison.a), ("b", comparison.b))
+    }
+    return {**sides, "rows": rows}
+
+
+def number(value: float | None) -> str:
+    """Four significant digits with a real minus sign; a dash where there is no score."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.4g}".replace("-", "−")
+
+
+def finite(value: float) -> float | None:
+    """The value, or None for NaN and infinities (JSON has neither)."""
+    return value if math.isfinite(value) else None
+
+
+def _comparison_row(row: Compared) -> list[str]:
+    found = row.difference
+    assert found is not None  # comparison_rows leaves the others out
+    interval = f"{number(found.low)} … {number(found.high)}" if math.isfinite(found.low) else "–"
+    p = (
+        "–"
+        if math.isnan(row.p_adjusted)
+        else ("< 0.001" if row.p_adjusted < 0.001 else f"{row.p_adjusted:.3f}")
+    )
+    better = f"{row.improved} of {found.people}" if found.people and row.direction else "–"
+    spread = (
+        "–"
+        if row.seed_sd_a is None and row.seed_sd_b is None
+        else (f"{number(row.seed_sd_a)} / {number(row.seed_sd_b)}")
+    )
+    where = f"{row.task} {row.domain}" + (f" {row.expression}" if row.expression != "all" else "")
+    return [where, row.metric, number(row.a), number(row.b), number(found.value), interval, p, better, spread]

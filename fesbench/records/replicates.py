@@ -1,6 +1,6 @@
-"""``replicates.parquet``: figures of whole sets (Fréchet distances, TAR) on changed sets of subjects.
+"""``replicates.parquet``: scores of whole sets (Fréchet distances, TAR) on changed sets of subjects.
 
-A mean is compared between two rows from its values per image. A figure without such values is compared
+A mean is compared between two rows from its values per image. A score without such values is compared
 from what it becomes when each subject is deleted, or on each bootstrap draw of subjects: the same subjects
 and the same draws for every row, so that differences are paired.
 """
@@ -17,7 +17,7 @@ from fesbench.files import atomic_write_bytes
 from fesbench.statistics.intervals import Replicates
 
 REPLICATES = "replicates.parquet"
-FigureKey = tuple[str, str, str, str]
+ScoreKey = tuple[str, str, str, str]
 """Task, domain, expression, metric."""
 
 
@@ -29,7 +29,7 @@ class ReplicateRow:
         kind: As in :class:`fesbench.statistics.intervals.Replicates`.
         people: Hash of the names of the subjects that were deleted or drawn; rows pair where it is equal.
         identities: Their number.
-        values: (R,) figures, NaN where a changed set allows none.
+        values: (R,) scores, NaN where a changed set allows none.
     """
 
     task: str
@@ -42,12 +42,12 @@ class ReplicateRow:
     values: list[float]
 
     @property
-    def key(self) -> FigureKey:
+    def key(self) -> ScoreKey:
         """Which score it belongs to."""
         return self.task, self.domain, self.expression, self.metric
 
 
-def replicate_row(key: FigureKey, found: Replicates, names: Mapping[int, str]) -> ReplicateRow:
+def replicate_row(key: ScoreKey, found: Replicates, names: Mapping[int, str]) -> ReplicateRow:
     """Replicates with their identity codes replaced by a hash of names, which holds across cells."""
     text = "\n".join(names[int(code)] for code in found.clusters)
     people = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -65,7 +65,7 @@ def write_replicates(folder: Path, rows: Sequence[ReplicateRow]) -> None:
     atomic_write_bytes(folder / REPLICATES, table.to_parquet(index=False))
 
 
-def read_replicates(folder: Path) -> dict[FigureKey, ReplicateRow]:
+def read_replicates(folder: Path) -> dict[ScoreKey, ReplicateRow]:
     """A cell's replicates by score; empty where no metric of it has any.
 
     Raises:

@@ -11,7 +11,7 @@ import fesbench
 from fesbench.errors import NotComparableError, RecordError, UsageError
 from fesbench.gate.collect import find_row, open_row
 from fesbench.gate.comparison import compare
-from fesbench.gate.comparison_writers import as_json, as_rows, markdown, remarks
+from fesbench.gate.writers import comparison_json, comparison_markdown, comparison_rows, remarks
 from fesbench.records.record import load_record
 from fesbench.records.replicates import ReplicateRow, read_replicates, write_replicates
 from fesbench.statistics.significance import holm, paired_difference
@@ -53,7 +53,7 @@ def test_pooled_means_equal_the_plain_paired_test(runs: Path) -> None:
     assert [row.p_adjusted for row in tested] == pytest.approx(list(adjusted))
 
 
-def test_figures_of_sets_without_replicates_say_why_there_is_no_interval(runs: Path) -> None:
+def test_scores_of_sets_without_replicates_say_why_there_is_no_interval(runs: Path) -> None:
     found = compare(runs, runs, methods=("mr", "stargan"))
     row = next(row for row in found.rows if row.metric == "FID")
     assert row.status == "no interval"
@@ -81,7 +81,7 @@ def test_frechet_distances_are_paired_person_by_person(runs: Path, tmp_path: Pat
     assert row.difference.high - row.difference.low < 0.2  # alone, each would be some 90 wide
     fid_replicates(b, list(35.1 + shift), people="others")
     other = next(row for row in compare(a, b).rows if row.metric == "FID")
-    assert other.reason == "no paired interval: the two figures stand on other subjects"
+    assert other.reason == "no paired interval: the two scores stand on other subjects"
 
 
 def test_replicates_with_a_gap_give_no_interval_and_say_so(runs: Path, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_replicates_with_a_gap_give_no_interval_and_say_so(runs: Path, tmp_path:
     fid_replicates(b, [35.0] * 8)
     row = next(row for row in compare(a, b).rows if row.metric == "FID")
     assert row.status == "no interval"
-    assert row.reason == "no paired interval: without some subjects one of the rows has no figure"
+    assert row.reason == "no paired interval: without some subjects one of the rows has no score"
 
 
 def test_damaged_replicates_are_named(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_seeds_are_averaged_and_their_spread_is_told_apart(tmp_path: Path) -> No
     assert row.a == pytest.approx(np.mean(each))
     assert row.seed_sd_a == pytest.approx(np.std(each, ddof=1))
     assert row.seed_sd_b is None
-    assert "seeds' SD" in markdown(found)
+    assert "seeds' SD" in comparison_markdown(found)
 
 
 def altered(place: Path, old: str, new: str) -> None:
@@ -177,11 +177,11 @@ def test_a_failed_cell_is_no_row(tmp_path: Path) -> None:
 
 def test_writers_hold_every_figure(runs: Path) -> None:
     found = compare(runs, runs, methods=("mr", "copy"))
-    data = json.loads(json.dumps(as_json(found), allow_nan=False))
+    data = json.loads(json.dumps(comparison_json(found), allow_nan=False))
     assert len(data["rows"]) == len(found.rows)
     assert data["a"]["cell"]["method"] == "mr"
-    text = markdown(found)
-    assert text.count("\n| expression in") == len(as_rows(found))
+    text = comparison_markdown(found)
+    assert text.count("\n| expression in") == len(comparison_rows(found))
     assert "TAR@FAR=1%" in text
 
 

@@ -13,10 +13,10 @@ from scipy import stats
 from fesbench.gate.check import GateReport, check, seed_margin
 from fesbench.gate.collect import open_row
 from fesbench.gate.cost import judge_cost
-from fesbench.gate.snapshot import CostFigures, Snapshot, load_snapshot, save_snapshot
+from fesbench.gate.snapshot import CostSummary, Snapshot, load_snapshot, save_snapshot
 from fesbench.gate.tolerance import Tolerance, Tolerances
 from fesbench.gate.verdict import Verdict, judged
-from fesbench.gate.writers import as_json, junit, markdown
+from fesbench.gate.writers import junit, verdicts_json, verdicts_markdown
 from tests.reports.synthetic_records import ROWS, requests_table, write_cell
 
 ROW = {row.id: row for row in ROWS}
@@ -50,14 +50,14 @@ def row(tmp_path: Path) -> Snapshot:
 
 
 def moved(snapshot: Snapshot, metric: str, by: Callable[[int], float]) -> Snapshot:
-    """The same subjects, each with a figure that moved."""
-    figures = []
-    for figure in snapshot.figures:
-        if figure.metric == metric and figure.sums is not None and figure.counts is not None:
-            sums = [s + n * by(i) for i, (s, n) in enumerate(zip(figure.sums, figure.counts, strict=True))]
-            figure = figure.model_copy(update={"sums": sums, "values": [sum(sums) / sum(figure.counts)]})
-        figures.append(figure)
-    return snapshot.model_copy(update={"figures": figures})
+    """The same subjects, each with a score that moved."""
+    scores = []
+    for score in snapshot.figures:
+        if score.metric == metric and score.sums is not None and score.counts is not None:
+            sums = [s + n * by(i) for i, (s, n) in enumerate(zip(score.sums, score.counts, strict=True))]
+            score = score.model_copy(update={"sums": sums, "values": [sum(sums) / sum(score.counts)]})
+        scores.append(score)
+    return snapshot.model_copy(update={"figures": scores})
 
 
 def status(report: GateReport, metric: str, group: str = "expression.in") -> str:
@@ -93,7 +93,7 @@ def test_expressions_are_judged_where_asked(row: Snapshot) -> None:
     assert "happiness" in {v.expression for v in found.verdicts}
 
 
-def test_missing_figures_are_not_the_same(row: Snapshot) -> None:
+def test_missing_scores_are_not_the_same(row: Snapshot) -> None:
     kept = [
         f.model_copy(update={"values": [], "reason": "weights: dlib"}) if f.metric == "FSS" else f
         for f in row.figures
@@ -105,7 +105,7 @@ def test_missing_figures_are_not_the_same(row: Snapshot) -> None:
     assert report.exit_code == 5
 
 
-def test_figures_that_the_baseline_lacks_are_noted(row: Snapshot) -> None:
+def test_scores_that_the_baseline_lacks_are_noted(row: Snapshot) -> None:
     old = row.model_copy(update={"figures": [f for f in row.figures if f.metric != "FSS"]})
     assert "not in the baseline: expression in FSS" in check(row, old).notes
 
@@ -133,7 +133,7 @@ def test_seeds_widen_the_interval(tmp_path: Path) -> None:
 
 def cost(
     speed: float = 40.0, yardstick: tuple[float, float] = (100.0, 102.0), **changes: object
-) -> CostFigures:
+) -> CostSummary:
     before, after = ({"latency_p50_ms": 1e3 / y, "images_per_second": y} for y in yardstick)
     known = {
         "parameters": 1000, "parameters_synthesis": 900, "flops": 10**9,
@@ -142,10 +142,10 @@ def cost(
         "memory_mb": 100.0, "memory_kind": "cuda-allocated-peak", "device": "cpu", "threads": 1,
         "reference": {"workload": "w", "before": before, "after": after},
     }  # fmt: skip
-    return CostFigures.model_validate(known | changes)
+    return CostSummary.model_validate(known | changes)
 
 
-def cost_status(new: CostFigures, old: CostFigures) -> dict[str, str]:
+def cost_status(new: CostSummary, old: CostSummary) -> dict[str, str]:
     return {v.metric: v.status for v in judge_cost([new], [old], Tolerances())[0]}
 
 
@@ -205,7 +205,7 @@ def test_a_baseline_reads_back_as_it_was(row: Snapshot, tmp_path: Path) -> None:
         (lambda raw: raw.pop("kind"), "is not a baseline"),
         (lambda raw: raw.update(schema_version=9), "baseline schema 9, this fesbench reads 1"),
         (lambda raw: raw.update(extra=1), "field 'extra'"),
-        (lambda raw: raw["figures"].append(raw["figures"][0]), "holds a figure twice"),
+        (lambda raw: raw["figures"].append(raw["figures"][0]), "holds a score twice"),
         (lambda raw: raw["people"].append("x"), r"'sums' of .* has 8 entries for 9 subjects"),
         (lambda raw: raw.update(seeds=[]), "field 'seeds'"),
     ],
@@ -227,13 +227,13 @@ def test_damaged_baselines_are_refused(
 @pytest.fixture
 def mixed(row: Snapshot) -> GateReport:
     new = moved(row, "SSIM", lambda i: -0.05)
-    figures = [
+    scores = [
         f.model_copy(update={"signature": f.signature.replace("x:dlib:1d5b2f90", "x:dlib:0")})
         if f.metric == "FSS"
         else f
         for f in new.figures
     ]
-    return check(new.model_copy(update={"figures": figures}), row)
+    return check(new.model_copy(update={"figures": scores}), row)
 
 
 def test_junit_reads_back(mixed: GateReport) -> None:
@@ -257,30 +257,30 @@ def test_control_characters_do_not_break_the_xml(mixed: GateReport) -> None:
 
 
 def test_markdown_is_short_and_worst_first(mixed: GateReport) -> None:
-    text = markdown(mixed)
+    text = verdicts_markdown(mixed)
     table = [line for line in text.splitlines() if line.startswith("| ")][2:]
     assert table[0].startswith("| worse | expression in | SSIM |")
     assert all(not line.startswith("| same") for line in table)
     assert len(text) < 4000
     many = replace(mixed, verdicts=[mixed.verdicts[0]] * 40)
-    assert "and 15 more" in markdown(many)
+    assert "and 15 more" in verdicts_markdown(many)
 
 
 def test_json_holds_every_verdict(mixed: GateReport) -> None:
-    found = json.loads(json.dumps(as_json(mixed), allow_nan=False))
+    found = json.loads(json.dumps(verdicts_json(mixed), allow_nan=False))
     assert (found["result"], found["exit_code"]) == ("worse", 3)
     assert len(found["verdicts"]) == len(mixed.verdicts)
     assert sum(found["counts"].values()) == len(mixed.verdicts)
 
 
-def test_a_figure_without_an_interval_is_the_same_only_within_the_tolerance(row: Snapshot) -> None:
+def test_a_score_without_an_interval_is_the_same_only_within_the_tolerance(row: Snapshot) -> None:
     # FID of these records has neither values per image nor replicates
     def with_fid(factor: float, **changes: object) -> Snapshot:
-        figures = [
+        scores = [
             f.model_copy(update={"values": [factor * f.values[0]], **changes}) if f.metric == "FID" else f
             for f in row.figures
         ]
-        return row.model_copy(update={"figures": figures})
+        return row.model_copy(update={"figures": scores})
 
     assert status(check(with_fid(1.04), row), "FID") == "same"
     report = check(with_fid(1.06), row)
