@@ -140,7 +140,7 @@ class Registry(Generic[T]):
             return self._accept(point.name, point.load())
         except Exception as error:
             # somebody else's package must not stop ours with a traceback of its own
-            raise UsageError(f"{self._plugin(point)} is broken: {error!r}") from error
+            raise UsageError(f"{self._plugin(point)} cannot be loaded: {error!r}") from error
 
     def _plugin(self, point: EntryPoint) -> str:
         return f"{self.kind} plug-in '{point.name}' ({point.value})"
@@ -159,34 +159,51 @@ def _modules(package: str) -> Iterator[tuple[str, Path]]:
                 yield ".".join((package, *parts)), path
 
 
+def literals(body: list[ast.stmt]) -> dict[str, Any]:
+    """The names that statements bind to literals, such as the attributes of a class.
+
+    >>> literals(ast.parse("name = 'SSIM'; needs = frozenset({'source'}); low = -1.0; n = len('x')").body)
+    {'name': 'SSIM', 'needs': frozenset({'source'}), 'low': -1.0}
+    """
+    found = {}
+    for node in body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = getattr(node, "value", None)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and value is not None:
+            for target in targets:
+                if isinstance(target, ast.Name) and (known := _literal(value)) is not _NONE:
+                    found[target.id] = known
+    return found
+
+
 def literal_call(node: ast.expr, positional: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The arguments of a call that are literals, by name; sets and frozen sets of literals count as such.
+    """The arguments of a call that are literals, by name.
 
     Args:
         node: the call.
         positional: names of the positional arguments.
+
+    >>> literal_call(ast.parse("Card('mr', year=2021, steps=count())", mode="eval").body, ("id",))
+    {'id': 'mr', 'year': 2021}
     """
     if not isinstance(node, ast.Call):
         return {}
     given = [*zip(positional, node.args, strict=False), *((k.arg, k.value) for k in node.keywords if k.arg)]
-    found: dict[str, Any] = {}
-    for name, value in given:
-        try:
-            found[name] = literal(value)
-        except ValueError:
-            continue
-    return found
+    return {name: known for name, value in given if (known := _literal(value)) is not _NONE}
 
 
-def literal(node: ast.expr) -> Any:
-    """The value of a literal, ``frozenset({...})`` and implicit concatenation of strings included.
+_NONE = object()
+"""What is no literal; None is one."""
 
-    Raises:
-        ValueError: it is none.
-    """
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "frozenset":
-        return frozenset(ast.literal_eval(node.args[0])) if node.args else frozenset()
-    return ast.literal_eval(node)
+
+def _literal(node: ast.expr) -> Any:
+    """The value of a literal, a ``frozenset(...)`` of one included."""
+    try:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "frozenset":
+            return frozenset(ast.literal_eval(node.args[0])) if node.args else frozenset()
+        return ast.literal_eval(node)
+    except ValueError:
+        return _NONE
 
 
 def load_file(path: Path, kind: str) -> ModuleType:
