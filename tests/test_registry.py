@@ -141,7 +141,7 @@ def test_a_file_is_loaded_under_a_name_of_its_kind(tmp_path):
     found = load_file(path, "color")
     assert found.Red.name == "red"
     assert sys.modules.pop("fesbench_color_mine") is found
-    with pytest.raises(UsageError, match="does not exist; give the color's file"):
+    with pytest.raises(UsageError, match="does not exist; give a color's file"):
         load_file(tmp_path / "none.py", "color")
     path.write_text("import no_such_module")
     with pytest.raises(UsageError, match="does not import"):
