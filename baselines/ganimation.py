@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from fesbench.methods.base import Method
 from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
+from fesbench.methods.state_import import ConditionAxis
 
 from ._blocks import Critic, Residual, frozen, head, initialize, trunk, with_planes
 from ._losses import gradient_penalty
@@ -77,6 +78,7 @@ class GANimation(Method):
         # 160 is the weight that the condition loss really has at batch 25, kept at this batch.
         "tiny": GANimationHyper(width=16, batch_size=8, learning_rate=4e-4, condition_weight=160.0 * 8),
     }
+    synthesis_state: ClassVar[tuple[str, ...]] = ("generator.",)
     hyper: GANimationHyper
 
     def build(self) -> None:
@@ -85,6 +87,13 @@ class GANimation(Method):
         self.generator = AttentionGenerator(units, self.hyper.width, self.hyper.blocks)
         self.critic = Critic(self.problem.size, self.hyper.width, units)
         self.apply(initialize)
+
+    def condition_axes(self) -> dict[str, ConditionAxis]:
+        """The action-unit planes behind the image, and the critic's estimates."""
+        return {
+            "generator.body.0.weight": ConditionAxis("action_units", axis=1, start=3),
+            "critic.condition.weight": ConditionAxis("action_units", axis=0),
+        }
 
     def phases(self) -> tuple[Phase, ...]:
         """One adversarial phase, constant for two thirds, then linear to zero."""

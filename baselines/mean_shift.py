@@ -12,6 +12,7 @@ from torch import Tensor
 from fesbench.methods.base import Method
 from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import MethodCard, Phase
+from fesbench.methods.state_import import ConditionAxis
 
 if TYPE_CHECKING:
     from fesbench.methods.training_set import TrainingSet
@@ -45,6 +46,10 @@ class MeanShift(Method):
         """Reserve the differences: (labels, 3, H, W) in [-1, 1] pixel units."""
         size = self.problem.size
         self.register_buffer("shift", torch.zeros(len(self.problem.labels), 3, size, size))
+
+    def condition_axes(self) -> dict[str, ConditionAxis]:
+        """One difference image a label."""
+        return {"shift": ConditionAxis("labels", axis=0)}
 
     def phases(self) -> tuple[Phase, ...]:
         """One closed-form phase."""

@@ -14,6 +14,7 @@ from fesbench.errors import MethodError
 from fesbench.methods.base import Method
 from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import MethodCard, Phase
+from fesbench.methods.state_import import ConditionAxis
 
 from ._ridge import apply_local, fit_local_ridge, inside_image
 
@@ -55,6 +56,11 @@ class LocalLinear(nn.Module):
         inside = int(self.places.sum())
         self.weight = nn.Parameter(torch.zeros(len(self.targets), 3, inside), requires_grad=False)
         self.bias = nn.Parameter(torch.zeros(len(self.targets), 3, size, size), requires_grad=False)
+
+    def condition_axes(self, prefix: str) -> dict[str, ConditionAxis]:
+        """Its tensors' places for labels, by name."""
+        places = ConditionAxis("labels", axis=0, neutral=False)
+        return {f"{prefix}weight": places, f"{prefix}bias": places}
 
     def fit(self, view: TrainingSet, hyper: MRHyper) -> None:
         """Fit every label's map on all of its pairs.
@@ -123,6 +129,10 @@ class MR(Method):
         """Reserve the maps; they start at zero."""
         problem = self.problem
         self.layer = LocalLinear(len(problem.labels), problem.neutral, problem.size, self.hyper.window)
+
+    def condition_axes(self) -> dict[str, ConditionAxis]:
+        """One map a label."""
+        return self.layer.condition_axes("layer.")
 
     def phases(self) -> tuple[Phase, ...]:
         """One closed-form phase."""

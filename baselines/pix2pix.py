@@ -149,6 +149,7 @@ class Pix2Pix(Method):
         "paper": Pix2PixHyper(),
         "tiny": Pix2PixHyper(width=16, batch_size=4, learning_rate=5e-4),
     }
+    synthesis_state: ClassVar[tuple[str, ...]] = ("generator.",)
     hyper: Pix2PixHyper
 
     def build(self) -> None:

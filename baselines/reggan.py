@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from fesbench.methods.base import Method
 from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
+from fesbench.methods.state_import import ConditionAxis
 
 from ._blocks import Critic, frozen, norm, one_hot
 from ._losses import gradient_penalty
@@ -91,6 +92,7 @@ class RegGAN(Method):
         "paper": RegGANHyper(),
         "tiny": RegGANHyper(width=16, learning_rate=4e-4),
     }
+    synthesis_state: ClassVar[tuple[str, ...]] = ("layer.", "refiner.")
     hyper: RegGANHyper
 
     def build(self) -> None:
@@ -100,6 +102,14 @@ class RegGAN(Method):
         self.classes = len(self.layer.targets)
         self.refiner = SkipGenerator(self.classes, width, [AttentionBlock(4 * width)])
         self.critic = Critic(problem.size, width, self.classes)
+
+    def condition_axes(self) -> dict[str, ConditionAxis]:
+        """The layer's maps, the refiner's label planes and the critic's classes."""
+        return {
+            **self.layer.condition_axes("layer."),
+            "refiner.body.0.weight": ConditionAxis("labels", axis=1, start=3, neutral=False),
+            "critic.condition.weight": ConditionAxis("labels", axis=0, neutral=False),
+        }
 
     def phases(self) -> tuple[Phase, ...]:
         """The layer's closed form, then the adversary, counted in critic steps."""

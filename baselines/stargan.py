@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from fesbench.methods.base import Method
 from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
+from fesbench.methods.state_import import ConditionAxis
 
 from ._blocks import Critic, Residual, frozen, head, one_hot, trunk, with_planes
 from ._losses import gradient_penalty
@@ -68,6 +69,7 @@ class StarGAN(Method):
         "paper": StarGANHyper(),
         "tiny": StarGANHyper(width=16, batch_size=8, learning_rate=5e-4),
     }
+    synthesis_state: ClassVar[tuple[str, ...]] = ("generator.",)
     hyper: Any
 
     def build(self) -> None:
@@ -79,6 +81,13 @@ class StarGAN(Method):
     def make_generator(self) -> nn.Module:
         """The generator: (image, condition) -> image."""
         return StarGenerator(self.classes, self.hyper.width, self.hyper.blocks)
+
+    def condition_axes(self) -> dict[str, ConditionAxis]:
+        """The label planes behind the image, and the critic's classes."""
+        return {
+            "generator.body.0.weight": ConditionAxis("labels", axis=1, start=3),
+            "critic.condition.weight": ConditionAxis("labels", axis=0),
+        }
 
     def phases(self) -> tuple[Phase, ...]:
         """One adversarial phase, counted in critic steps."""

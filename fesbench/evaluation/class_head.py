@@ -80,9 +80,12 @@ class OwnDiscriminator(Extractor):
 
 
 def own_discriminator(method: Method, title: str) -> OwnDiscriminator | None:
-    """The extractor of a trained method, or None where its class has no class head."""
+    """The extractor of a trained method, or None where its class has no class head.
+
+    Imported weights that are only a part of the method's bring none either: the head was never trained.
+    """
     from fesbench.methods.base import Method
 
-    if type(method).class_logits is Method.class_logits:
+    if type(method).class_logits is Method.class_logits or method.absent:
         return None
     return OwnDiscriminator(method, title)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fesbench.errors import MethodError
 from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import MethodCard, Phase, Problem
+from fesbench.methods.state_import import ConditionAxis, fit_state
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -26,11 +27,17 @@ class Method(nn.Module, ABC):
         card: what it is.
         presets: "paper" (defaults of the frozen hyper-parameter dataclass) and "tiny".
         max_batch: largest batch that ``synthesize`` takes; None = any.
+        synthesis_state: beginnings of the names of the tensors that ``synthesize`` reads; empty = all.
+
+    Attributes:
+        absent: names of the tensors that ``import_state`` was not given and that are as they were built.
     """
 
     card: ClassVar[MethodCard]
     presets: ClassVar[dict[str, Any]]
     max_batch: ClassVar[int | None] = None
+    synthesis_state: ClassVar[tuple[str, ...]] = ()
+    absent: tuple[str, ...] = ()
 
     def __init__(self, problem: Problem, hyper: Any) -> None:
         super().__init__()
@@ -80,6 +87,44 @@ class Method(nn.Module, ABC):
         """
         return None
 
+    def condition_axes(self) -> dict[str, ConditionAxis]:
+        """The tensors of ``state_dict`` with places for labels or action units, by name."""
+        return {}
+
+    def import_state(
+        self, tensors: Mapping[str, Tensor], labels: Sequence[str], units: Sequence[int] = ()
+    ) -> None:
+        """Take the weights of another training in place of one's own.
+
+        Args:
+            tensors: by the names of ``state_dict``: all of them, or at least those of ``synthesis_state``.
+            labels: of that training, in its order; its places are permuted to those of the problem.
+            units: FACS numbers of that training, in its order.
+
+        Raises:
+            MethodError: an unknown or missing name, a label or action unit that the weights do not know,
+                another shape; nothing is taken then.
+        """
+        who, axes = f"method '{self.card.id}'", self.condition_axes()
+        pairs = {
+            "labels": (tuple(labels), tuple(self.problem.labels)),
+            "action_units": (tuple(units), tuple(self.problem.action_units)),
+        }
+        for need, (theirs, mine) in pairs.items():
+            declared = any(axis.of == need for axis in axes.values())
+            if need in self.card.needs and theirs != mine and not declared:
+                raise MethodError(
+                    f"{who} declares no condition_axes for {need}, so weights for {_list(theirs)} cannot be "
+                    f"used for {_list(mine)}"
+                )
+        own = self.state_dict()
+        try:
+            fitted = fit_state(own, tensors, axes, self.synthesis_state, self.problem, labels, units)
+        except MethodError as error:
+            raise MethodError(f"{who}: {error}") from None
+        self.load_state_dict({**own, **fitted})
+        self.absent = tuple(name for name in own if name not in fitted)
+
     def bind(self, optimizers: dict[str, Optimizer], backward: Callable[[Tensor], None]) -> None:
         """Give the method its optimizers and the loop's backward pass; called by the training loop."""
         self._optimizers, self._backward = optimizers, backward
@@ -95,3 +140,7 @@ class Method(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the method's tensors lie; the CPU for one without any."""
         return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+
+
+def _list(names: Sequence[object]) -> str:
+    return ", ".join(map(str, names)) or "none"

@@ -112,7 +112,12 @@ class TrainingState:
 
     def finish(self) -> None:
         """First the checkpoint, then a state without tensors that says it is whole."""
-        note = {"size": self.method.problem.size, "labels": list(self.method.problem.labels)}
+        problem = self.method.problem
+        note = {
+            "size": problem.size,
+            "labels": list(problem.labels),
+            "action_units": list(problem.action_units),
+        }
         save_checkpoint(self.method, self.folder / CHECKPOINT, note)
         self.done, self.optimizers = True, {}
         save_tensors(self.folder / STATE, {}, self._note())
