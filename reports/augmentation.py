@@ -9,7 +9,7 @@ from fesbench.records.record import Score
 from fesbench.records.signature import Signature
 
 from .metric_display import ACCURACY, GAIN, style_of
-from .table_model import Cell, Column, Row, Table
+from .table_model import Column, Row, ScoreCell, Table
 
 AUGMENTATION = "augmentation"
 CONTROL_TITLES = {
@@ -19,7 +19,7 @@ CONTROL_TITLES = {
 
 
 def is_beside(metric: str) -> bool:
-    """Whether a metric's figure stands in a row of its own or below another figure, not in a column."""
+    """Whether a metric's value stands in a row of its own or below another one, not in a column."""
     return metric.endswith("]") or metric.startswith(SPREAD)
 
 
@@ -46,31 +46,20 @@ def add_controls(table: Table, found: Sequence[Mapping[str, Score]]) -> None:
         for metric, cell in row.cells.items():
             cell.extra = _spread(metric, mine[0]) if len(mine) == 1 and cell.value is not None else ""
     for name, title in CONTROL_TITLES.items():
-        row = Row(f"control-{name}", title, 0, reference=True, outside=False, given="label", cells={})
+        row = Row(f"control-{name}", title, 0, reference=True, external=False, given="label", cells={})
         for column in table.columns:
             metric = column.style.name
             score = together.get(f"{metric}[{name}]") or (
                 None if column.style.direction else together.get(metric)
             )
-            row.cells[metric] = Cell(reason="not run") if score is None else _cell(score, together)
-            if score is not None and score.signature != column.signature:
+            if score is None:
+                row.cells[metric] = ScoreCell(reason="not run")
+                continue
+            row.cells[metric] = ScoreCell.of(score, extra=_spread(score.metric, together))
+            if score.signature != column.signature:
                 column.others.append((title, score.signature))
         if any(f"[{name}]" in metric for metric in together):
             table.groups[0][1].append(row)
-
-
-def _cell(score: Score, together: Mapping[str, Score]) -> Cell:
-    return Cell(
-        value=score.value,
-        low=score.low,
-        high=score.high,
-        n_requested=score.n_requested,
-        n_valid=score.n_valid,
-        identities=score.identities,
-        signature=score.signature,
-        reason=score.reason,
-        extra=_spread(score.metric, together),
-    )
 
 
 def _spread(metric: str, scores: Mapping[str, Score]) -> str:

@@ -40,7 +40,7 @@ class Run:
         return bool(self.record.card.get("reference", False))
 
     @property
-    def outside(self) -> bool:
+    def external(self) -> bool:
         """Whether its images were made elsewhere (``fesbench evaluate``)."""
         return self.record.trained_on != "fesbench"
 
@@ -92,7 +92,7 @@ class Run:
             raise RecordError(f"{path} lacks the columns {', '.join(sorted(missing))}; run the cell again")
         return table if len(table) else None
 
-    def picture(self, request: str) -> Path | None:
+    def image_path(self, request: str) -> Path | None:
         """The generated image of a request, None where it was not made."""
         path = self.folder / "images" / f"{request}.png"
         return path if path.is_file() else None
@@ -172,7 +172,7 @@ class Board:
 
     @property
     def by_image(self) -> bool:
-        """Whether nobody knows who is shown, so that images were split and intervals are over images."""
+        """Whether identities are unknown, so that images were split and intervals are over images."""
         return self.data.get("split", {}).get("by") == "image"
 
     @property
@@ -204,7 +204,7 @@ class Board:
 
     @cached_property
     def requests(self) -> pd.DataFrame:
-        """Every request that some row was scored on, with who is asked and whether it may be shown.
+        """Every request that some row was scored on, with its subject and whether it may be shown.
 
         A subject is shown only where every row that knows the request says so.
         """
@@ -256,7 +256,7 @@ def make_boards(runs: Iterable[Run]) -> list[Board]:
         families.setdefault(family, []).append(run)
     boards = []
     for (protocol, digest, data, fingerprint, budget), members in sorted(families.items()):
-        own = {r.record.cell.preset for r in members if not r.reference and not r.outside}
+        own = {r.record.cell.preset for r in members if not r.reference and not r.external}
         for preset in sorted(own or {r.record.cell.preset for r in members}):
             board = Board(BoardKey(protocol, digest, data, fingerprint, preset, budget))
             for run in sorted(members, key=lambda r: (r.method, r.record.cell.seed)):

@@ -1,4 +1,4 @@
-"""A color scale for subjects who see few colors: one hue, monotone in lightness, text always legible."""
+"""A color scale for readers who see few colors: one hue, monotone in lightness, text always legible."""
 
 from __future__ import annotations
 

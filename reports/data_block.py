@@ -1,4 +1,4 @@
-"""The page's block on data: which files, how many of them, what could not be used, and who was tested."""
+"""The page's block on data: which files, how many, what could not be used, which subjects were tested."""
 
 from __future__ import annotations
 

@@ -203,12 +203,12 @@ def dumbbells(rows: Sequence[Change], domains: Sequence[str], *, title: str) -> 
 
 def _dumbbell(row: Change, pair: tuple[float, float], x: Axis, at: float) -> str:
     kind = "reference" if row.reference else "method"
-    inside, outside = x(pair[0]), x(pair[1])
+    start, end = x(pair[0]), x(pair[1])
     tip = f"<title>{escape(row.title)}: {pair[0] * 100:.1f} to {pair[1] * 100:.1f}</title>"
     return (
-        f'<line class="bar {kind}" x1="{inside:.1f}" x2="{outside:.1f}" y1="{at}" y2="{at}"/>'
-        f'<circle class="dot {kind} filled" cx="{inside:.1f}" cy="{at}" r="3.8"/>'
-        f'<circle class="dot {kind} hollow" cx="{outside:.1f}" cy="{at}" r="3.8">{tip}</circle>'
+        f'<line class="bar {kind}" x1="{start:.1f}" x2="{end:.1f}" y1="{at}" y2="{at}"/>'
+        f'<circle class="dot {kind} filled" cx="{start:.1f}" cy="{at}" r="3.8"/>'
+        f'<circle class="dot {kind} hollow" cx="{end:.1f}" cy="{at}" r="3.8">{tip}</circle>'
     )
 
 

@@ -196,7 +196,7 @@ def _strip(
 
     from PIL import Image
 
-    pictures = [_open(run.picture(request)) for request in requests]
+    pictures = [_open(run.image_path(request)) for request in requests]
     present = [p for p in pictures if p is not None]
     if not present:
         return None

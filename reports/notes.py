@@ -16,7 +16,7 @@ MANY_LOST = 0.1
 
 @dataclass(frozen=True)
 class Note:
-    """One sentence; ``alert`` ones question a figure, the others limit what it means."""
+    """One sentence; ``alert`` ones question a score, the others limit what it means."""
 
     head: str
     text: str
@@ -68,8 +68,8 @@ def _records(board: Board) -> list[Note]:
     for runs in board.methods.values():
         run = runs[0]
         title = str(run.record.card.get("title") or run.method)
-        if run.outside:
-            text = f"Images made outside fesbench; what it was trained on is {run.record.trained_on}."
+        if run.external:
+            text = f"Images made elsewhere; what it was trained on is {run.record.trained_on}."
             found.append(Note(f"External row: {title}", text))
         if run.record.saw_unlabelled_test_domain:
             found.append(
@@ -104,13 +104,13 @@ def _identical(run: Run) -> int:
 def _size(board: Board) -> list[Note]:
     found = []
     if board.key.budget == "smoke":
-        text = "About a minute of training a method: it shows that all works; the figures are not for papers."
+        text = "About a minute of training a method: it shows that all works; the scores are not for papers."
         found.append(Note("Smoke budget", text))
     elif board.key.budget.startswith("minutes="):
         found.append(
             Note(
                 "Budget by the clock",
-                "Training length depends on the machine; the figures do not repeat exactly.",
+                "Training length depends on the machine; the scores do not repeat exactly.",
             )
         )
     if board.key.preset == "tiny":

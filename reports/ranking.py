@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from fesbench.statistics import significance
+from fesbench.statistics.intervals import cluster_sums
+from fesbench.statistics.paired import Difference, difference_of_means
 
 from .boards import HEADLINE, Board
 from .table_model import Column, Row, Table
@@ -44,10 +46,10 @@ def rank_table(board: Board, table: Table) -> None:
 
 def _rank_column(board: Board, table: Table, column: Column, rows: Sequence[Row]) -> None:
     metric = column.style.name
-    values, people = common_values(board, [row.id for row in rows], metric, table.task, table.domain)
+    values, identities = common_values(board, [row.id for row in rows], metric, table.task, table.domain)
     if len(values) >= 2:
         groups = significance.rank_groups(
-            list(values), values, people, higher_is_better=column.style.direction == "higher", seed=SEED
+            list(values), values, identities, higher_is_better=column.style.direction == "higher", seed=SEED
         )
         column.rank_rule = PAIRED.format(units=board.units)
     else:
@@ -63,7 +65,7 @@ def _rank_column(board: Board, table: Table, column: Column, rows: Sequence[Row]
 def common_values(
     board: Board, methods: Sequence[str], metric: str, task: str, domain: str
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Values of several methods on the requests that are valid for all of them, and whose requests they are.
+    """Values of several methods on the requests that are valid for all of them, and their identities.
 
     Returns:
         float64 arrays (N,) by method, and the identities (N,); methods without per-request values or with
@@ -76,8 +78,8 @@ def common_values(
     frame = pd.DataFrame(kept).dropna()
     if frame.empty:
         return {}, np.array([])
-    people = board.requests.loc[frame.index, "identity"].to_numpy()
-    return {str(m): frame[m].to_numpy(dtype=np.float64) for m in frame}, people
+    identities = board.requests.loc[frame.index, "identity"].to_numpy()
+    return {str(m): frame[m].to_numpy(dtype=np.float64) for m in frame}, identities
 
 
 def _ranks_by_interval(rows: Sequence[Row], column: Column) -> dict[str, int]:
@@ -103,7 +105,7 @@ def _meet(a: Row, b: Row, metric: str) -> bool:
 
 
 def _average(rows: Sequence[Row], columns: Sequence[Column]) -> None:
-    """Mean rank over the metrics on which every ranked row stands, so that nobody is spared a column."""
+    """Mean rank over the metrics on which every ranked row stands, so that no row is spared a column."""
     contestants = [r for r in rows if not r.reference and any(c.rank for c in r.cells.values())]
     shared = [
         c.style.name
@@ -124,12 +126,11 @@ def flag_suspicious(board: Board, table: Table) -> None:
     if real is None or "ECS" not in real.cells or real.cells["ECS"].value is None:
         return
     others = [r for r in table.rows if r.id != "real" and r.cells["ECS"].value is not None]
-    found: list[tuple[Row, significance.PairedDifference]] = []
+    found: list[tuple[Row, Difference]] = []
     for row in others:
-        values, people = common_values(board, [row.id, "real"], "ECS", table.task, table.domain)
-        if len(values) == 2:
-            test = significance.paired_difference(values[row.id], values["real"], people, seed=SEED)
-            found.append((row, test))
+        values, identities = common_values(board, [row.id, "real"], "ECS", table.task, table.domain)
+        if len(values) == 2 and len(set(identities)) > 1:
+            found.append((row, _paired(values[row.id], values["real"], identities)))
     if not found:
         return
     adjusted = significance.holm([test.p for _, test in found])
@@ -142,18 +143,24 @@ def flag_suspicious(board: Board, table: Table) -> None:
             row.marks.append(("suspicious", text))
 
 
+def _paired(a: np.ndarray, b: np.ndarray, identities: np.ndarray) -> Difference:
+    """Mean of ``a - b`` over the same requests, as ``fesbench compare`` takes it."""
+    (sums_a, counts), (sums_b, _) = (cluster_sums(values, identities) for values in (a, b))
+    return difference_of_means(sums_a, counts, sums_b, counts, seed=SEED)
+
+
 @dataclass(frozen=True)
 class Drop:
     """A metric in one domain, beside the same expressions in distribution."""
 
-    inside: float
-    outside: float
+    in_distribution: float
+    in_domain: float
     change: float
     low: float
     high: float
     n: int
     paired: bool
-    """Whether the same subjects stand on both sides; else the two means are of different subjects."""
+    """Whether the same subjects stand in both; else the two means are of different subjects."""
 
 
 def drop(board: Board, method: str, metric: str, domain: str) -> Drop | None:
@@ -162,20 +169,20 @@ def drop(board: Board, method: str, metric: str, domain: str) -> Drop | None:
     Paired on (subject, expression) where the domain shows the same subjects; else the difference of the two
     means over the expressions that both are asked for, its interval from resampling either side's subjects by
     themselves. Matching matters: a domain may be asked for fewer expressions, and the easier ones at that.
-    None where a side has no values, or fewer than two subjects.
+    None where either has no values, or fewer than two subjects.
     """
-    inside = board.values(method, metric, *HEADLINE)
-    outside = board.values(method, metric, "expression", domain)
-    if inside is None or outside is None:
+    home = board.values(method, metric, *HEADLINE)
+    away = board.values(method, metric, "expression", domain)
+    if home is None or away is None:
         return None
     table = board.requests
     keys = ["identity", "target_expression"]
-    left = table.loc[inside.index, keys].assign(value=inside).dropna().drop_duplicates(keys)
-    right = table.loc[outside.index, keys].assign(value=outside).dropna().drop_duplicates(keys)
+    left = table.loc[home.index, keys].assign(value=home).dropna().drop_duplicates(keys)
+    right = table.loc[away.index, keys].assign(value=away).dropna().drop_duplicates(keys)
     both = left.merge(right, on=keys, suffixes=("_in", "_out"))
     if both["identity"].nunique() >= 2:
         a, b = both["value_out"].to_numpy(float), both["value_in"].to_numpy(float)
-        test = significance.paired_difference(a, b, both["identity"].to_numpy(), seed=SEED)
+        test = _paired(a, b, both["identity"].to_numpy())
         return Drop(float(b.mean()), float(a.mean()), test.value, test.low, test.high, len(both), True)
     if set(left["identity"]) & set(right["identity"]):
         return None

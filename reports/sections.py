@@ -18,12 +18,12 @@ from .colors import shade
 from .figures import Change, Point, curve, dumbbells, interval_mark, scatter
 from .metric_display import Style, ordered, style_of
 from .ranking import Drop, drop
-from .table_model import Cell, Column, Row, Table
+from .table_model import Column, Row, ScoreCell, Table
 
 
 @dataclass(frozen=True)
 class HeatCell:
-    """One shaded figure."""
+    """One shaded value."""
 
     text: str
     css: str
@@ -40,7 +40,7 @@ class HeatMap:
 
 
 def heat_maps(board: Board, table: Table) -> list[HeatMap]:
-    """Maps over expressions (or action units) of every metric of a table that has such figures."""
+    """Maps over expressions (or action units) of every metric of a table that has such values."""
     scores = [
         s
         for r in board.runs
@@ -116,7 +116,7 @@ class DropView:
     style: Style
     domains: list[str]
     rows: list[tuple[Row, list[Drop | None]]]
-    picture: Markup | None
+    figure: Markup | None
     labels: str = ""
     unpaired: tuple[str, ...] = ()
     """Domains that show other subjects, so that two means are compared instead of pairs."""
@@ -135,21 +135,23 @@ def drops(board: Board, table: Table, domains: Sequence[str]) -> list[DropView]:
         ]
         if not any(item for _, items in rows for item in items):
             continue
-        picture = None
+        figure = None
         if style_of(metric).percent:
             changes = [
-                Change(row.title, row.reference, [(i.inside, i.outside) if i else None for i in items])
+                Change(
+                    row.title, row.reference, [(i.in_distribution, i.in_domain) if i else None for i in items]
+                )
                 for row, items in rows
                 if any(items)
             ]
-            picture = dumbbells(changes, domains, title=f"{metric} in distribution and in each domain")
+            figure = dumbbells(changes, domains, title=f"{metric} in distribution and in each domain")
         unpaired = [
             domain
             for place, domain in enumerate(domains)
             if any((item := items[place]) is not None and not item.paired for _, items in rows)
         ]
         views.append(
-            DropView(style_of(metric), list(domains), rows, picture, ", ".join(asked), tuple(unpaired))
+            DropView(style_of(metric), list(domains), rows, figure, ", ".join(asked), tuple(unpaired))
         )
     return views
 
@@ -170,7 +172,7 @@ def marks(table: Table) -> dict[tuple[str, str], Markup]:
     return found
 
 
-def _range(column: Column, cells: Sequence[Cell]) -> tuple[float, float]:
+def _range(column: Column, cells: Sequence[ScoreCell]) -> tuple[float, float]:
     if column.style.share:
         return 0.0, 1.0
     ends = [v for c in cells for v in (c.value, c.low, c.high) if v is not None and math.isfinite(v)]
@@ -185,7 +187,7 @@ class Curve:
     name: str
     first: str
     last: str
-    picture: Markup
+    figure: Markup
 
 
 def curves(run: Run) -> list[Curve]:
@@ -196,8 +198,8 @@ def curves(run: Run) -> list[Curve]:
     found = []
     for (phase, name), part in table.groupby(["phase", "name"], sort=False):
         values = part["value"].astype(float).tolist()
-        picture = curve(part["step"].astype(float).tolist(), values, name=f"{name}, phase {phase}")
-        found.append(Curve(str(phase), str(name), f"{values[0]:.3g}", f"{values[-1]:.3g}", picture))
+        figure = curve(part["step"].astype(float).tolist(), values, name=f"{name}, phase {phase}")
+        found.append(Curve(str(phase), str(name), f"{values[0]:.3g}", f"{values[-1]:.3g}", figure))
     return found
 
 
@@ -228,7 +230,7 @@ def environments(board: Board) -> tuple[dict[str, str], list[tuple[str, dict[str
 
 
 def weights(board: Board) -> list[tuple[str, str, str, str]]:
-    """(name, digest, license, how it was accepted) of every pretrained file that a row's figures stand on."""
+    """(name, digest, license, how it was accepted) of every pretrained file that a row's scores stand on."""
     lines: dict[tuple[str, str, str, str], None] = {}
     for run in board.runs:
         for name, told in run.record.weights.items():

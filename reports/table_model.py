@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from fesbench.protocol.split import BY_IMAGE
+from fesbench.records.record import Score
 
 from .metric_display import Style
 
+_COPIED = ("value", "low", "high", "n_requested", "n_valid", "identities", "signature", "judge")
+
 
 @dataclass
-class Cell:
-    """One figure of one row, or the reason why there is none."""
+class ScoreCell:
+    """One score of one row, or the reason why there is none."""
 
     value: float | None = None
     low: float | None = None
@@ -26,7 +30,14 @@ class Cell:
     best: bool = False
     seeds: tuple[float, ...] = ()
     extra: str = ""
-    """One more fact below the figure, such as the spread over a recognizer's seeds."""
+    """One more fact below the value, such as the spread over a recognizer's seeds."""
+
+    @classmethod
+    def of(cls, score: Score, **more: Any) -> ScoreCell:
+        """A score's cell, with what it does not say itself."""
+        told = {name: getattr(score, name) for name in _COPIED}
+        reason = score.reason or (score.status if score.value is None else "")
+        return cls(**{**told, "reason": reason, **more})
 
     @property
     def partly_valid(self) -> bool:
@@ -36,7 +47,7 @@ class Cell:
 
 @dataclass
 class Column:
-    """One metric, with the one comparison key that its figures share."""
+    """One metric, with the one comparison key that its scores share."""
 
     style: Style
     signature: str = ""
@@ -54,9 +65,9 @@ class Row:
     title: str
     year: int
     reference: bool
-    outside: bool
+    external: bool
     given: str
-    cells: dict[str, Cell]
+    cells: dict[str, ScoreCell]
     marks: list[tuple[str, str]] = field(default_factory=list)
     """(short word, full sentence) of what a reader must know: collapsed, failed, suspicious."""
     n_seeds: int = 1
@@ -75,7 +86,7 @@ class Table:
     groups: list[tuple[str, list[Row]]]
     """(what was given, rows), label first; each group is ranked by itself."""
     unavailable: list[tuple[str, str]] = field(default_factory=list)
-    """Metrics for which no row has a figure, with the reasons."""
+    """Metrics for which no row has a value, with the reasons."""
     n_requests: int = 0
     identities: int = 0
     units: str = "subjects"
@@ -90,7 +101,7 @@ class Table:
 
     @property
     def folded(self) -> list[tuple[str, str]]:
-        """Metrics without any figure that share their reason, as one line: (names, reason)."""
+        """Metrics without any value that share their reason, as one line: (names, reason)."""
         lines: dict[str, list[str]] = {}
         for metric, reason in self.unavailable:
             lines.setdefault(reason, []).append(metric)

@@ -16,7 +16,7 @@ from .augmentation import AUGMENTATION, add_controls, chance_of, is_beside
 from .boards import Board, Run
 from .metric_display import ordered, style_of
 from .ranking import rank_table
-from .table_model import Cell, Column, Row, Table
+from .table_model import Column, Row, ScoreCell, Table
 from .task_captions import TASKS
 
 
@@ -27,7 +27,7 @@ def build_table(board: Board, task: str, domain: str) -> Table:
     """
     found = {m: [_pooled(run, task, domain) for run in runs] for m, runs in board.methods.items()}
     metrics = ordered({name for seeds in found.values() for by_name in seeds for name in by_name})
-    # controls stand in rows of their own, spreads below the figure that they belong to
+    # controls stand in rows of their own, spreads below the value that they belong to
     metrics = [name for name in metrics if not (task == AUGMENTATION and is_beside(name))]
     made = [_row(board, method, seeds, metrics, task, domain) for method, seeds in found.items()]
     rows = [row for row in made if row is not None]
@@ -103,7 +103,7 @@ def _row(
         title=str(run.record.card.get("title") or method),
         year=int(run.record.card.get("year") or 0),
         reference=run.reference,
-        outside=run.outside,
+        external=run.external,
         given=given,
         cells={},
         n_seeds=len(board.methods[method]),
@@ -130,29 +130,23 @@ def _marks(runs: Sequence[Run]) -> list[tuple[str, str]]:
     return marks
 
 
-def _cell(board: Board, method: str, seeds: Sequence[Score | None], task: str, domain: str) -> Cell:
+def _cell(board: Board, method: str, seeds: Sequence[Score | None], task: str, domain: str) -> ScoreCell:
     scores = [score for score in seeds if score is not None]
     if not scores:
         runs = board.methods[method]
         if any(run.record.status == "failed" for run in runs):
-            return Cell(reason="failed")
+            return ScoreCell(reason="failed")
         refused = [n.reason for n in runs[0].record.not_run if (n.task, n.domain) == (task, domain)]
-        return Cell(reason=refused[0] if refused else "not scored")
+        return ScoreCell(reason=refused[0] if refused else "not scored")
     first = scores[0]
-    cell = Cell(
-        value=first.value, low=first.low, high=first.high, n_requested=first.n_requested,
-        n_valid=min(s.n_valid for s in scores), identities=first.identities, signature=first.signature,
-        reason=first.reason or (first.status if first.value is None else ""), judge=first.judge,
-    )  # fmt: skip
+    cell = ScoreCell.of(first, n_valid=min(s.n_valid for s in scores))
     if len(seeds) == 1:
         return cell
     keys = {Signature.parse(s.signature).key() for s in scores if s.value is not None}
     if len(scores) < len(seeds) or len(keys) > 1 or any(s.value is None for s in scores):
         missing = sum(s is None or s.value is None for s in seeds)
-        told = (
-            f"{missing} of {len(seeds)} seeds have no figure" if missing else "not comparable: seeds differ"
-        )
-        return Cell(reason=told, signature=first.signature, n_requested=first.n_requested)
+        told = f"{missing} of {len(seeds)} seeds have no value" if missing else "not comparable: seeds differ"
+        return ScoreCell(reason=told, signature=first.signature, n_requested=first.n_requested)
     cell.seeds = tuple(float(s.value) for s in scores if s.value is not None)
     cell.value = float(np.mean(cell.seeds))
     cell.low, cell.high = _interval_over_seeds(board, method, scores, task, domain)
@@ -172,13 +166,11 @@ def _interval_over_seeds(
         lows, highs = [s.low for s in scores], [s.high for s in scores]
         if any(v is None for v in (*lows, *highs)):
             return None, None
-        return float(np.mean([v for v in lows if v is not None])), float(
-            np.mean([v for v in highs if v is not None])
-        )
+        return float(np.mean(lows)), float(np.mean(highs))  # type: ignore[arg-type]
     values = values.dropna()
-    who = board.requests.loc[values.index, "identity"].to_numpy()
+    identities = board.requests.loc[values.index, "identity"].to_numpy()
     bounds = (0.0, 1.0) if scores[0].metric == "ECS" else None
-    found = cluster_mean(values.to_numpy(dtype=np.float64), who, seed=0, bounds=bounds)
+    found = cluster_mean(values.to_numpy(dtype=np.float64), identities, seed=0, bounds=bounds)
     return (found.low, found.high) if np.isfinite(found.low) else (None, None)
 
 
@@ -188,13 +180,13 @@ def _by_given(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return [(name, [row for row in rows if row.given == name]) for name in names]
 
 
-def _column(metric: str, cells: dict[str, Cell], titles: dict[str, str]) -> Column:
+def _column(metric: str, cells: dict[str, ScoreCell], titles: dict[str, str]) -> Column:
     """Settle the column's comparison key by majority, and put the odd ones out."""
     keys = {
         name: Signature.parse(cell.signature).key() for name, cell in cells.items() if cell.value is not None
     }
     count = Counter(keys.values())
-    # On a tie the `real` row decides, because every other figure is read against it.
+    # On a tie the `real` row decides, because every other value is read against it.
     chosen = max(count, key=lambda key: (count[key], key == keys.get("real"), key))
     column = Column(style_of(metric))
     kept = [name for name in keys if keys[name] == chosen]
@@ -213,7 +205,7 @@ def _column(metric: str, cells: dict[str, Cell], titles: dict[str, str]) -> Colu
 
 
 def _sort(table: Table) -> None:
-    """Best first by the first metric that has a direction; rows without a figure last, by title."""
+    """Best first by the first metric that has a direction; rows without a value last, by title."""
     column = next((c for c in table.columns if c.style.direction), None)
     table.sorted_by = column.style.name if column else ""
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from fesbench.records.markdown import markdown_table
 
 from .metric_display import Style
-from .table_model import Cell, Table
+from .table_model import ScoreCell, Table
 
 
-def cell_text(style: Style, cell: Cell) -> str:
+def cell_text(style: Style, cell: ScoreCell) -> str:
     """``71.4 [68.0, 74.8]``, or ``n/a (reason)``."""
     if cell.value is None:
         return f"n/a ({cell.reason})"
@@ -26,7 +26,7 @@ def cell_text(style: Style, cell: Cell) -> str:
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """One line a figure, unrounded, with its reason and signature."""
+    """One line a score, unrounded, with its reason and signature."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
@@ -128,7 +128,7 @@ def to_latex(table: Table) -> str:
     return "\n".join([*lines, r"\end{tabular}", ""])
 
 
-def _latex_cell(style: Style, cell: Cell) -> str:
+def _latex_cell(style: Style, cell: ScoreCell) -> str:
     if cell.value is None:
         return "n/a"
     value = style.text(cell.value).replace("−", "-")

@@ -1,4 +1,6 @@
-"""Is one row better than another? Paired and unpaired differences, sign-flip tests, Holm, rank groups.
+"""Is one row better than another? Unpaired differences, sign-flip tests, Holm, rank groups.
+
+Paired differences: `fesbench.statistics.paired`.
 
 The unit is a subject, as in `fesbench.statistics.intervals`; every function takes its own seed.
 
@@ -9,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,6 @@ from fesbench.statistics.intervals import (
     FEW_CLUSTERS,
     Floats,
     Interval,
-    cluster_mean,
     cluster_sums,
     expanded,
     resampled_means,
@@ -32,25 +32,6 @@ EXACT_SIGN_FLIPS = 20
 
 SIGN_FLIPS = 20_000
 """Monte Carlo sign patterns beyond that; the smallest possible p-value is 1 / (SIGN_FLIPS + 1)."""
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """``a - b`` on the same requests.
-
-    Attributes:
-        value, low, high: Mean difference with its interval.
-        p: Two-sided sign-flip p-value over clusters.
-        improved: Share of clusters whose mean is higher under ``a`` (ties count one half), in [0, 1].
-        clusters: Number of clusters.
-    """
-
-    value: float
-    low: float
-    high: float
-    p: float
-    improved: float
-    clusters: int
 
 
 def sign_flip_p(sums: Floats, *, seed: int, flips: int = SIGN_FLIPS) -> float:
@@ -70,26 +51,6 @@ def sign_flip_p(sums: Floats, *, seed: int, flips: int = SIGN_FLIPS) -> float:
         signs = rng.integers(0, 2, (min(rows, flips - start), len(sums)), dtype=np.int8) * 2.0 - 1.0
         reached += int((np.abs(signs @ sums) >= observed - tolerance).sum())
     return (1 + reached) / (1 + flips)
-
-
-def paired_difference(
-    a: npt.ArrayLike, b: npt.ArrayLike, clusters: npt.ArrayLike, *, seed: int, level: float = 0.95
-) -> PairedDifference:
-    """Mean of ``a - b`` over the same requests, its interval, and the sign-flip p-value.
-
-    Raises:
-        DataError: the two are not given on the same requests, or hold NaN.
-    """
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if x.shape != y.shape:
-        raise DataError(
-            f"a paired difference needs the same requests on both sides; got {x.shape} and {y.shape}"
-        )
-    interval = cluster_mean(x - y, clusters, seed=seed, level=level)
-    sums, _ = cluster_sums(x - y, clusters)
-    improved = float((sums > 0).mean() + (sums == 0).mean() / 2)
-    p = sign_flip_p(sums, seed=seed)
-    return PairedDifference(interval.value, interval.low, interval.high, p, improved, interval.clusters)
 
 
 def unpaired_difference(

@@ -16,7 +16,7 @@
   toggle.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; remember(root.dataset.theme); name(); });
   name();
 
-  // Sorting: a header is a button; rows without a figure stay last either way; groups never mix.
+  // Sorting: a header is a button; rows without a value stay last either way; groups never mix.
   const compare = (a, b) => {
     const x = Number(a), y = Number(b);
     return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b) : x - y;

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fesbench.reports.site import build
 
+from fesbench.reports.site import build
 from tests.reports.synthetic_records import EVIL, PRIVATE, ROWS, Row, requests_table, write_cell, write_runs
 
 

@@ -3,10 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from fesbench.records.record import load_record
 from fesbench.reports.boards import make_boards, read_runs
 from fesbench.reports.cost import CostTable, cost_table
-
-from fesbench.records.record import load_record
 from tests.reports.synthetic_records import ROWS, requests_table, write_cell
 
 

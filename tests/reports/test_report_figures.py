@@ -4,6 +4,9 @@ import math
 import xml.etree.ElementTree as ET
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fesbench.reports.colors import contrast, shade
 from fesbench.reports.figures import (
     Change,
@@ -15,8 +18,6 @@ from fesbench.reports.figures import (
     ticks,
 )
 from fesbench.reports.label_layout import Box, place_labels
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 FRAME = Box(0, 0, 800, 500)
 

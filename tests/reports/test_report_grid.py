@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fesbench.reports.boards import Board, make_boards, read_runs
-from fesbench.reports.image_grid import PEOPLE, build_gallery
 from PIL import Image
 
 from fesbench.errors import RecordError
+from fesbench.reports.boards import Board, make_boards, read_runs
+from fesbench.reports.image_grid import PEOPLE, build_gallery
 from tests.reports.synthetic_records import LABELS, ROWS, draw_face, requests_table, write_cell
 
 

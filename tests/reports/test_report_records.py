@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fesbench.reports.boards import make_boards, read_runs, scores
 
 from fesbench.errors import RecordError
+from fesbench.reports.boards import make_boards, read_runs, scores
 from tests.reports.synthetic_records import ROWS, requests_table, write_cell
 
 REAL, COPY, MR = ROWS[0], ROWS[1], ROWS[4]

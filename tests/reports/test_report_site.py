@@ -9,15 +9,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fesbench.reports.boards import make_boards, read_runs
-from fesbench.reports.confusion import confusions
-from fesbench.reports.site import build
-from fesbench.reports.tables import build_table
 from PIL import Image
 
 from fesbench.errors import DataError
 from fesbench.records.confusion import ConfusionMatrix, load_confusion, write_confusion
 from fesbench.records.record import load_record
+from fesbench.reports.boards import make_boards, read_runs
+from fesbench.reports.confusion import confusions
+from fesbench.reports.site import build
+from fesbench.reports.tables import build_table
 from tests.reports.synthetic_records import EVIL, PRIVATE, ROWS, requests_table, write_cell, write_runs
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
+from fesbench.records.record import load_record
 from fesbench.reports.boards import Board, make_boards, read_runs
 from fesbench.reports.metric_display import STYLES, Style, ordered, style_of
 from fesbench.reports.ranking import drop
-from fesbench.reports.table_model import Cell, Column, Table
+from fesbench.reports.table_model import Column, ScoreCell, Table
 from fesbench.reports.table_model import Row as TableRow
 from fesbench.reports.tables import build_table, domains_of
-
-from fesbench.records.record import load_record
 from tests.reports.synthetic_records import ROWS, Row, requests_table, write_cell, write_runs
 
 
@@ -174,8 +174,8 @@ def test_the_drop_is_taken_on_matched_requests(tmp_path: Path) -> None:
     samples.to_parquet(cell / "samples.parquet")
     found = drop(board_of(tmp_path), "mr", "FSS", "statue")
     assert found is not None
-    assert found.inside == pytest.approx((0.6 + 0.9 + 0.9) / 3)
-    assert found.outside == pytest.approx(0.5)
+    assert found.in_distribution == pytest.approx((0.6 + 0.9 + 0.9) / 3)
+    assert found.in_domain == pytest.approx(0.5)
     assert found.change == pytest.approx(0.5 - 0.8)
     assert found.n == 6
     assert drop(board_of(tmp_path), "mr", "FSS", "moon") is None
@@ -222,5 +222,5 @@ def test_figures_as_text(style: Style, value: float, text: str) -> None:
 
 
 def test_an_empty_cell_is_not_partly_valid() -> None:
-    assert not Cell(reason="weights: x", n_requested=5).partly_valid
+    assert not ScoreCell(reason="weights: x", n_requested=5).partly_valid
     assert Row("x", "X", 1, 0, 0, 0, None, 0).given == "label"

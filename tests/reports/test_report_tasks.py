@@ -219,8 +219,8 @@ def test_a_domain_of_other_people_is_compared_unpaired(tmp_path: Path) -> None:
     values = board.values("mr", "FSS", "expression", "in")
     assert values is not None
     asked = requests.loc[values.index, "target_expression"] != "contempt"
-    assert other.inside == pytest.approx(values[asked].mean())
-    assert other.change == pytest.approx(other.outside - other.inside)
+    assert other.in_distribution == pytest.approx(values[asked].mean())
+    assert other.change == pytest.approx(other.in_domain - other.in_distribution)
     assert other.low < other.change < other.high
     table = build_table(board, "expression", "in")
     views = drops(board, table, ["statue", "oulu-casia"])

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 import pytest
+
 from fesbench.reports.boards import make_boards, read_runs
 from fesbench.reports.table_model import Table
 from fesbench.reports.tables import build_table

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fesbench.errors import DataError
-from fesbench.statistics.intervals import cluster_sums
+from fesbench.statistics.intervals import cluster_mean, cluster_sums
 from fesbench.statistics.paired import difference_of_deleted, difference_of_draws, difference_of_means
-from fesbench.statistics.significance import paired_difference
+from fesbench.statistics.significance import sign_flip_p
 
 
 def sums(values, who):
@@ -30,14 +30,36 @@ def test_three_people_by_hand():
 def test_equal_counts_give_the_plain_paired_test():
     rng, who = np.random.default_rng(0), np.repeat(np.arange(30), 7)
     a, b = rng.normal(size=210), rng.normal(size=210) + 0.1
-    mine, plain = (
-        difference_of_means(*sums(a, who), *sums(b, who), seed=3),
-        paired_difference(a, b, who, seed=3),
-    )
+    mine = difference_of_means(*sums(a, who), *sums(b, who), seed=3)
+    plain, gaps = cluster_mean(a - b, who, seed=3), sums(a - b, who)[0]
     assert mine.value == pytest.approx(plain.value)
-    assert mine.p == pytest.approx(plain.p)
+    assert mine.p == pytest.approx(sign_flip_p(gaps, seed=3))
     assert mine.high - mine.low == pytest.approx(plain.high - plain.low, rel=0.1)  # other draws
-    assert mine.higher / 30 == plain.improved
+    assert mine.higher == (gaps > 0).sum()
+
+
+def test_pairs_show_what_separate_intervals_hide():
+    rng = np.random.default_rng(0)
+    level, who = np.repeat(rng.normal(size=30), 5), np.repeat(np.arange(30), 5)
+    a, b = level + 0.1 + 0.02 * rng.normal(size=150), level
+    assert cluster_mean(a, who, seed=0).low < cluster_mean(b, who, seed=0).high
+    found = difference_of_means(*sums(a, who), *sums(b, who), seed=0)
+    assert 0.09 < found.low < found.value < found.high < 0.11
+    assert found.p < 0.001
+    assert (found.higher, found.people) == (30, 30)
+
+
+def test_a_difference_is_antisymmetric_and_zero_on_itself():
+    rng = np.random.default_rng(2)
+    a, b, who = rng.normal(size=90), rng.normal(size=90), np.repeat(np.arange(30), 3)
+    x, y = sums(a, who), sums(b, who)
+    forth, back = difference_of_means(*x, *y, seed=1), difference_of_means(*y, *x, seed=1)
+    assert forth.value == pytest.approx(-back.value)
+    assert forth.low == pytest.approx(-back.high, abs=1e-3)
+    assert forth.p == back.p
+    assert (forth.higher, forth.lower) == (back.lower, back.higher)
+    same = difference_of_means(*x, *x, seed=1)
+    assert (same.value, same.low, same.high, same.p, same.higher, same.lower) == (0, 0, 0, 1.0, 0, 0)
 
 
 def test_what_people_share_cancels():

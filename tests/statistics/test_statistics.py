@@ -18,7 +18,6 @@ from fesbench.statistics.intervals import (
 )
 from fesbench.statistics.significance import (
     holm,
-    paired_difference,
     rank_groups,
     sign_flip_p,
     unpaired_difference,
@@ -215,36 +214,6 @@ def test_monte_carlo_sign_flip_is_close_to_exact(monkeypatch):
 def test_false_positive_rate_of_the_sign_flip():
     found = [sign_flip_p(np.random.default_rng(s).standard_t(3, size=12), seed=0) for s in range(400)]
     assert 0.02 <= np.mean(np.array(found) < 0.05) <= 0.085
-
-
-def test_paired_difference_sees_what_separate_intervals_hide():
-    rng = np.random.default_rng(0)
-    people = np.repeat(rng.normal(size=30), 5)
-    clusters = np.repeat(np.arange(30), 5)
-    a, b = people + 0.1 + 0.02 * rng.normal(size=150), people
-    apart_a, apart_b = cluster_mean(a, clusters, seed=0), cluster_mean(b, clusters, seed=0)
-    assert apart_a.low < apart_b.high
-    found = paired_difference(a, b, clusters, seed=0)
-    assert 0.09 < found.low < found.value < found.high < 0.11
-    assert found.p < 0.001
-    assert (found.improved, found.clusters) == (1.0, 30)
-
-
-def test_paired_difference_is_antisymmetric_and_zero_on_itself():
-    rng = np.random.default_rng(2)
-    a, b, clusters = rng.normal(size=90), rng.normal(size=90), np.repeat(np.arange(30), 3)
-    forth, back = (paired_difference(x, y, clusters, seed=1) for x, y in ((a, b), (b, a)))
-    assert forth.value == pytest.approx(-back.value)
-    assert forth.low == pytest.approx(-back.high, abs=1e-3)
-    assert forth.p == back.p
-    assert forth.improved == pytest.approx(1 - back.improved)
-    same = paired_difference(a, a, clusters, seed=1)
-    assert (same.value, same.low, same.high, same.p, same.improved) == (0, 0, 0, 1.0, 0.5)
-
-
-def test_paired_difference_needs_the_same_requests():
-    with pytest.raises(DataError, match="same requests"):
-        paired_difference([1.0, 2], [1.0, 2, 3], [0, 1], seed=0)
 
 
 def test_holm_by_hand():
