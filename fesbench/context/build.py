@@ -94,7 +94,7 @@ def build_context(
     from fesbench.data.splits.leakage import check_leakage
     from fesbench.extractors.cache import FeatureCache
     from fesbench.files import fesbench_home
-    from fesbench.judges.build_regressor import build_regressor, regressor_wanted
+    from fesbench.judges.build import build_regressor, regressor_wanted
     from fesbench.protocol.requests import build_requests
 
     reporter = reporter or Reporter()

@@ -65,7 +65,6 @@ def scoring_inputs(context: RunContext) -> str:
             "fesbench.judges.expression",
             "fesbench.judges.training",
             "fesbench.judges.action_units",
-            "fesbench.judges.regressor_training",
         )
     )
     for name, metric in protocol_metrics(context.protocol).items():
@@ -186,7 +185,7 @@ def unbound_reasons(
 ) -> dict[str, str]:
     """Metrics whose extractor this protocol, or this method, does not have, with the reason."""
     from fesbench.evaluation.class_head import NO_CLASS_HEAD
-    from fesbench.judges.build_regressor import NOTHING_CODED
+    from fesbench.judges.build import NOTHING_CODED
 
     missing = {}
     if context.judge is None:

@@ -6,59 +6,60 @@ gives another file of the same recipe. Its accuracy on real held-out images stan
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import resources
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fesbench.errors import DataError, WeightsError
-from fesbench.judges.network import (
-    FrozenNetwork,
-    JudgeNetwork,
-    filled_network,
-    read_safetensors,
-    write_network,
-)
+from fesbench.errors import DataError
+from fesbench.judges.network import Facts, JudgeNetwork, TrainedNetwork
 
 RECIPE_VERSION = "cnn64-1"
 
 
 @dataclass(frozen=True)
-class JudgeFacts:
+class JudgeFacts(Facts):
     """What a judge's file says about it.
 
     Attributes:
-        recipe: version of network, input and training recipe.
         classes: expression names in the order of its outputs.
         accuracy: on real held-out images of subjects it never saw, in [0, 1]; None when none were given.
-        held_out: how many those were.
-        data_fingerprint: of the store that it was trained on, or "".
-        trained_on: number of training images.
-        seed: of the training.
     """
 
-    recipe: str
     classes: tuple[str, ...]
     accuracy: float | None
-    held_out: int
-    data_fingerprint: str
-    trained_on: int
-    seed: int
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Expression names in the order of its outputs."""
+        return self.classes
+
+    @property
+    def possible(self) -> bool:
+        """Two or more names, and an accuracy in [0, 1] if any."""
+        return (
+            isinstance(self.classes, tuple)
+            and len(self.classes) >= 2
+            and all(isinstance(name, str) and name for name in self.classes)
+            and (
+                self.accuracy is None
+                or (isinstance(self.accuracy, float | int) and 0.0 <= self.accuracy <= 1.0)
+            )
+        )
 
 
-class Judge(FrozenNetwork):
+class Judge(TrainedNetwork[JudgeFacts]):
     """An expression classifier; its features are the probabilities of its classes."""
 
-    name = "judge"
+    name = title = "judge"
+    recipe = RECIPE_VERSION
+    facts_type = JudgeFacts
 
     def __init__(self, network: JudgeNetwork, facts: JudgeFacts) -> None:
-        super().__init__(network, facts.classes)
-        self.facts = facts
+        super().__init__(network, facts)
+        self.classes = facts.classes
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -69,11 +70,6 @@ class Judge(FrozenNetwork):
     def accuracy(self) -> float | None:
         """Share of real held-out images that it names rightly."""
         return self.facts.accuracy
-
-    @property
-    def signature(self) -> str:
-        """Recipe and classes; not the weights."""
-        return f"judge:{self.facts.recipe}:{','.join(self.facts.classes)}"
 
     @staticmethod
     def answers(logits: Tensor) -> Tensor:
@@ -98,24 +94,6 @@ class Judge(FrozenNetwork):
         accuracy = float((self.predict(images) == np.asarray(labels)).mean())
         return Judge(self.network, replace(self.facts, accuracy=accuracy, held_out=len(images)))
 
-    def save(self, path: Path) -> None:
-        """One safetensors file with the facts in its header, written atomically."""
-        write_network(path, self.network, {"judge": json.dumps(asdict(self.facts), sort_keys=True)})
-
-    @classmethod
-    def load(cls, path: Path) -> Judge:
-        """Read and check a judge's file.
-
-        Raises:
-            WeightsError: absent, not safetensors (pickles are never opened), incomplete, of another recipe.
-        """
-        path = Path(path)
-        try:
-            raw = path.read_bytes()
-        except OSError as error:
-            raise WeightsError(f"judge {path} cannot be read ({error.strerror}); train it again") from None
-        return _parse(raw, str(path))
-
 
 def shipped_judge(protocol_id: str) -> Judge | None:
     """The judge that comes inside the package for a protocol, or None.
@@ -128,29 +106,4 @@ def shipped_judge(protocol_id: str) -> Judge | None:
     """
     name = f"judge-{protocol_id.partition('@')[0]}.safetensors"
     found = resources.files("fesbench.judges").joinpath(name)
-    return _parse(found.read_bytes(), name) if found.is_file() else None
-
-
-def _parse(raw: bytes, origin: str) -> Judge:
-    state, metadata = read_safetensors(raw, f"judge {origin}")
-    facts = _facts(metadata, origin)
-    return Judge(filled_network(state, len(facts.classes), f"judge {origin}", RECIPE_VERSION), facts)
-
-
-def _facts(metadata: Mapping[str, str], origin: str) -> JudgeFacts:
-    try:
-        read = json.loads(metadata["judge"])
-        facts = JudgeFacts(**{**read, "classes": tuple(read["classes"])})
-    except (KeyError, TypeError, ValueError):
-        raise WeightsError(f"judge {origin} lacks its facts; train it again") from None
-    if facts.recipe != RECIPE_VERSION:
-        raise WeightsError(
-            f"judge {origin} is of recipe {facts.recipe}, this version uses {RECIPE_VERSION}; train it again"
-        )
-    classes_ok = len(facts.classes) >= 2 and all(isinstance(name, str) and name for name in facts.classes)
-    accuracy_ok = facts.accuracy is None or (
-        isinstance(facts.accuracy, float | int) and 0.0 <= facts.accuracy <= 1.0
-    )
-    if not (classes_ok and accuracy_ok):
-        raise WeightsError(f"judge {origin} states impossible facts; train it again")
-    return facts
+    return Judge.parse(found.read_bytes(), name) if found.is_file() else None

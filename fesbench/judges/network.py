@@ -1,4 +1,4 @@
-"""The small network of fesbench's own judges, and its way to a safetensors file and back."""
+"""The small network of fesbench's own judges, what they have in common, and their way to a file and back."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -18,11 +19,7 @@ from fesbench.errors import WeightsError
 from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
 
 INPUT = 64
-
-
 _BATCH = 64
-
-
 _WIDTHS = (32, 64, 128, 128)
 
 
@@ -75,14 +72,60 @@ def standardize(gray: Tensor) -> Tensor:
     return centered / (centered.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() + 1e-3)
 
 
-class FrozenNetwork(Extractor):
-    """A `JudgeNetwork` that reads a face once and its mirror image once; every image is valid."""
+@dataclass(frozen=True)
+class Facts:
+    """What the file of a trained network says about it.
+
+    Attributes:
+        recipe: version of network, input and training recipe.
+        held_out: how many real images of subjects it never saw it was measured on.
+        data_fingerprint: of the store that it was trained on, or "".
+        trained_on: number of training images.
+        seed: of the training.
+    """
+
+    recipe: str
+    held_out: int
+    data_fingerprint: str
+    trained_on: int
+    seed: int
+
+    @property
+    def outputs(self) -> tuple[object, ...]:
+        """What its outputs stand for, in their order."""
+        raise NotImplementedError
+
+    @property
+    def possible(self) -> bool:
+        """Whether its values can be true, whatever the file they come from."""
+        raise NotImplementedError
+
+
+FactsType = TypeVar("FactsType", bound=Facts)
+
+
+class TrainedNetwork(Extractor, Generic[FactsType]):
+    """A `JudgeNetwork` with its facts; it reads a face once and its mirror image once. Every image is valid.
+
+    Attributes:
+        title: what it is called in messages.
+        recipe: the version of the recipe that its files must state.
+        facts_type: of its facts.
+    """
 
     needs_landmarks = False
+    title: ClassVar[str]
+    recipe: ClassVar[str]
+    facts_type: ClassVar[type[Facts]]
 
-    def __init__(self, network: JudgeNetwork, classes: tuple[str, ...]) -> None:
+    def __init__(self, network: JudgeNetwork, facts: FactsType) -> None:
         self.network = network.eval()
-        self.classes = classes
+        self.facts = facts
+
+    @property
+    def signature(self) -> str:
+        """Recipe and outputs; not the weights."""
+        return f"{self.name}:{self.facts.recipe}:{','.join(str(output) for output in self.facts.outputs)}"
 
     @property
     def weights_sha256(self) -> str:
@@ -113,21 +156,65 @@ class FrozenNetwork(Extractor):
                 values[rows] = both.view(2, len(chunk), -1).mean(dim=0).numpy()[: rows.stop - rows.start]
         return values, np.ones(len(images), dtype=bool)
 
+    def save(self, path: Path) -> None:
+        """One safetensors file with the facts in its header, written atomically."""
+        from safetensors.torch import save
 
-def filled_network(state: Mapping[str, Tensor], classes: int, what: str, recipe: str) -> JudgeNetwork:
-    """A network with the tensors of a file.
+        path = Path(path)
+        state = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        metadata = {self.name: json.dumps(asdict(self.facts), sort_keys=True)}
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            temporary.write_bytes(save(state, metadata=metadata))
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
-    Raises:
-        WeightsError: other tensors than the recipe's, or values that are not finite; ``what`` names the file.
-    """
-    network = JudgeNetwork(classes)
-    expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
-    if {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()} != expected:
-        raise WeightsError(f"{what} holds other tensors than recipe {recipe}; train it again")
-    if not all(torch.isfinite(tensor).all() for tensor in state.values()):
-        raise WeightsError(f"{what} holds values that are not finite; train it again")
-    network.load_state_dict(state)
-    return network
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and check a file.
+
+        Raises:
+            WeightsError: absent, not safetensors (pickles are never opened), incomplete, of another recipe.
+        """
+        try:
+            raw = Path(path).read_bytes()
+        except OSError as error:
+            raise WeightsError(
+                f"{cls.title} {path} cannot be read ({error.strerror}); train it again"
+            ) from None
+        return cls.parse(raw, str(path))
+
+    @classmethod
+    def parse(cls, raw: bytes, origin: str) -> Self:
+        """The network of a file's bytes; ``origin`` names the file in errors.
+
+        Raises:
+            WeightsError: as `load`.
+        """
+        what = f"{cls.title} {origin}"
+        state, metadata = _read_safetensors(raw, what)
+        try:
+            read = json.loads(metadata[cls.name])
+            facts: Any = cls.facts_type(
+                **{k: tuple(v) if isinstance(v, list) else v for k, v in read.items()}
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise WeightsError(f"{what} lacks its facts; train it again") from None
+        if facts.recipe != cls.recipe:
+            raise WeightsError(
+                f"{what} is of recipe {facts.recipe}, this version uses {cls.recipe}; train it again"
+            )
+        if not facts.possible:
+            raise WeightsError(f"{what} states impossible facts; train it again")
+        network = JudgeNetwork(len(facts.outputs))
+        expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
+        if {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()} != expected:
+            raise WeightsError(f"{what} holds other tensors than recipe {cls.recipe}; train it again")
+        if not all(torch.isfinite(tensor).all() for tensor in state.values()):
+            raise WeightsError(f"{what} holds values that are not finite; train it again")
+        network.load_state_dict(state)
+        return cls(network, facts)
 
 
 def weights_digest(network: nn.Module) -> str:
@@ -139,21 +226,7 @@ def weights_digest(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def write_network(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
-    """A network as one safetensors file with its facts in the header, written atomically."""
-    from safetensors.torch import save
-
-    path = Path(path)
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(save(state, metadata=metadata))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_safetensors(raw: bytes, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read_safetensors(raw: bytes, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file.
 
     Args:

@@ -25,7 +25,7 @@ TRAINING, HELD_OUT = range(200), range(200, 260)
 SEEDS = (0, 1, 2)
 
 
-def pictures(people: Iterable[int], sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def real_images(identities: Iterable[int], sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Real images of subjects, both takes: uint8 (N, 64, 64, 3) and labels int64 (N,).
 
     Images of another size are brought to 64 px by a box filter.
@@ -33,7 +33,10 @@ def pictures(people: Iterable[int], sizes: tuple[int, ...]) -> tuple[np.ndarray,
     from PIL import Image
 
     specs = [
-        AvatarSpec(who, expression=e, take=take) for who in people for take in (0, 1) for e in EXPRESSIONS
+        AvatarSpec(identity, expression=e, take=take)
+        for identity in identities
+        for take in (0, 1)
+        for e in EXPRESSIONS
     ]
     labels = np.array([EXPRESSIONS.index(spec.expression) for spec in specs] * len(sizes))
     stacks = []
@@ -41,7 +44,10 @@ def pictures(people: Iterable[int], sizes: tuple[int, ...]) -> tuple[np.ndarray,
         images = render(specs, size).images
         if size != 64:
             images = np.stack(
-                [np.asarray(Image.fromarray(i).resize((64, 64), Image.Resampling.BOX)) for i in images]
+                [
+                    np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BOX))
+                    for image in images
+                ]
             )
         stacks.append(images)
     return np.concatenate(stacks), labels
@@ -62,8 +68,8 @@ def linear_probe(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, n
 
 
 def main(path: Path) -> Judge:
-    """Train with every seed, tell the figures, write the first seed's judge."""
-    train, held_out = pictures(TRAINING, (64, 128)), pictures(HELD_OUT, (64,))
+    """Train with every seed, print the accuracies, write the first seed's judge."""
+    train, held_out = real_images(TRAINING, (64, 128)), real_images(HELD_OUT, (64,))
     typer.echo(
         f"avatars {source_sha256()[:12]}: {len(train[0])} training, {len(held_out[0])} held-out images"
     )

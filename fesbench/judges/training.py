@@ -1,10 +1,12 @@
-"""Training the judge: one fixed recipe, seeded, the same on one machine for one number of threads."""
+"""Training the judge and the action-unit regressor: fixed recipes, seeded, the same on one machine for one
+number of threads.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,7 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fesbench.errors import DataError
-from fesbench.judges.expression import RECIPE_VERSION, Judge, JudgeFacts
+from fesbench.judges import action_units, expression
+from fesbench.judges.action_units import ActionUnitRegressor, RegressorFacts
+from fesbench.judges.expression import Judge, JudgeFacts
 from fesbench.judges.network import INPUT, JudgeNetwork, standardize, to_input
 
 
@@ -35,7 +39,7 @@ class JudgeRecipe:
         noise: largest deviation of added noise, in units of the image's own.
     """
 
-    version: str = RECIPE_VERSION
+    version: str = expression.RECIPE_VERSION
     epochs: int = 20
     batch_size: int = 64
     learning_rate: float = 6e-3
@@ -49,10 +53,32 @@ class JudgeRecipe:
     noise: float = 0.1
 
 
+@dataclass(frozen=True)
+class RegressorRecipe:
+    """Everything that the training depends on beside data and seed; a change is a new version.
+
+    Attributes:
+        version: of the recipe, in the regressor's signature.
+        steps: how many; the same for every amount of data, so that little data is seen more often.
+        batch_size: images a step.
+        learning_rate: the peak of the one-cycle schedule.
+        weight_decay: AdamW's.
+        augmentation: strengths of the random changes, the judge's.
+    """
+
+    version: str = action_units.RECIPE_VERSION
+    steps: int = 600
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 2e-2
+    augmentation: JudgeRecipe = field(default_factory=JudgeRecipe)
+
+
 JUDGE_RECIPE = JudgeRecipe()
+REGRESSOR_RECIPE = RegressorRecipe()
 
 TrainingProgress = Callable[[int, int], None]
-"""Called after each epoch with (epochs done, epochs in all)."""
+"""Called after each epoch: a judge's with (epochs done, epochs in all), a regressor's with steps."""
 
 
 def train_judge(
@@ -82,13 +108,19 @@ def train_judge(
         DataError: labels that do not fit, or a class without an image.
     """
     labels = np.asarray(labels, dtype=np.int64)
-    _check(images, labels, label_names)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        # Initial weights and dropout draw from torch's global generator.
-        torch.manual_seed(seed)
-        network = JudgeNetwork(len(label_names)).train()
-        _fit(network, _inputs(images), torch.from_numpy(labels), recipe, generator, progress)
+    _check_labels(images, labels, label_names)
+    wanted = torch.from_numpy(labels)
+    epoch = _batches(images, recipe.batch_size)
+
+    def loss(logits: Tensor, rows: Tensor) -> Tensor:
+        return F.cross_entropy(logits, wanted[rows], label_smoothing=recipe.label_smoothing)
+
+    def after_epoch(done: int, _: int) -> None:
+        if progress is not None:
+            progress(done // epoch, recipe.epochs)
+
+    steps = epoch * recipe.epochs
+    network = _trained(len(label_names), images, loss, recipe, recipe, steps, seed, after_epoch)
     facts = JudgeFacts(
         recipe=recipe.version,
         classes=tuple(label_names),
@@ -102,7 +134,60 @@ def train_judge(
     return judge if validation is None else judge.measured_on(*validation)
 
 
-def _check(images: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
+def train_regressor(
+    images: np.ndarray,
+    coded: np.ndarray,
+    *,
+    units: Sequence[int],
+    seed: int,
+    held_out: tuple[np.ndarray, np.ndarray] | None = None,
+    fingerprint: str = "",
+    progress: TrainingProgress | None = None,
+    recipe: RegressorRecipe = REGRESSOR_RECIPE,
+) -> ActionUnitRegressor:
+    """Train a regressor on real images of training subjects, by the cross entropy to the coded levels.
+
+    Args:
+        images: uint8 (N, H, W, 3) RGB of any size.
+        coded: float (N, units) in [0, 1]; NaN = not coded.
+        units: FACS numbers of the columns.
+        seed: of initial weights, order and augmentation; global random state is left alone.
+        held_out: (images, coded) of subjects that are not in ``images``: the correlations that are reported.
+        fingerprint: of the store, kept in the regressor's facts.
+        progress: called after each pass over the images with (steps done, steps in all).
+        recipe: replaced in tests only.
+
+    Raises:
+        DataError: codes that do not fit, or a unit that no image codes.
+    """
+    coded = np.asarray(coded, dtype=np.float32)
+    _check_codes(images, coded, units)
+    levels = torch.from_numpy(coded)
+    known, wanted = torch.isfinite(levels), torch.nan_to_num(levels)
+
+    def loss(logits: Tensor, rows: Tensor) -> Tensor:
+        # Against levels, not only 0 and 1: its minimum is the level, as the squared error's is, and weak
+        # levels weigh more.
+        errors = F.binary_cross_entropy_with_logits(logits, wanted[rows], reduction="none")
+        coded_ones = known[rows]
+        # A batch may hold no coded unit at all.
+        return (errors * coded_ones).sum() / coded_ones.sum().clamp(min=1)
+
+    network = _trained(len(units), images, loss, recipe, recipe.augmentation, recipe.steps, seed, progress)
+    facts = RegressorFacts(
+        recipe=recipe.version,
+        units=tuple(units),
+        correlations=(),
+        held_out=0,
+        data_fingerprint=fingerprint,
+        trained_on=len(images),
+        seed=seed,
+    )
+    made = ActionUnitRegressor(network, facts)
+    return made if held_out is None else made.measured_on(*held_out)
+
+
+def _check_labels(images: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
     if len(images) != len(labels):
         raise DataError(f"a judge is trained on labelled images; got {len(images)} and {len(labels)} labels")
     if len(names) < 2 or len(set(names)) != len(names):
@@ -115,38 +200,73 @@ def _check(images: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None
         raise DataError(f"no training image shows {', '.join(empty)}; leave such classes out of the judge")
 
 
-def _inputs(images: np.ndarray) -> Tensor:
-    """All training inputs, made in parts: float32 (N, 1, 64, 64), 16 kB an image."""
-    return torch.cat([to_input(images[start : start + 256]) for start in range(0, len(images), 256)])
+def _check_codes(images: np.ndarray, coded: np.ndarray, units: Sequence[int]) -> None:
+    if not units or len(set(units)) != len(units):
+        raise DataError(f"a regressor measures one or more different action units, not {list(units)}")
+    if coded.shape != (len(images), len(units)):
+        raise DataError(
+            f"a regressor for {len(units)} units is trained on as many codes an image; got {len(images)} "
+            f"images and codes {coded.shape}"
+        )
+    known = np.isfinite(coded)
+    if ((coded < 0) | (coded > 1)).any():
+        raise DataError("action-unit intensities must lie in [0, 1], NaN where not coded")
+    empty = [f"AU{unit}" for unit, some in zip(units, known.any(axis=0), strict=True) if not some]
+    if empty:
+        raise DataError(f"no training image codes {', '.join(empty)}; leave such units out")
 
 
-def _fit(
-    network: JudgeNetwork,
-    inputs: Tensor,
-    labels: Tensor,
-    recipe: JudgeRecipe,
-    generator: torch.Generator,
+def _batches(images: np.ndarray, size: int) -> int:
+    """Steps of one pass over the images."""
+    return max(1, math.ceil(len(images) / size))
+
+
+def _trained(
+    outputs: int,
+    images: np.ndarray,
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+    recipe: JudgeRecipe | RegressorRecipe,
+    augmentation: JudgeRecipe,
+    steps: int,
+    seed: int,
     progress: TrainingProgress | None,
-) -> None:
-    steps = max(1, math.ceil(len(inputs) / recipe.batch_size))
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=steps * recipe.epochs
-    )
-    for epoch in range(recipe.epochs):
-        order = torch.randperm(len(inputs), generator=generator)
-        # Batches of nearly equal size: BatchNorm cannot train on a remainder of one.
-        for rows in order.tensor_split(steps):
-            batch = augment(inputs[rows], recipe, generator)
-            loss = F.cross_entropy(network(batch), labels[rows], label_smoothing=recipe.label_smoothing)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-        if progress is not None:
-            progress(epoch + 1, recipe.epochs)
+) -> JudgeNetwork:
+    """A network after ``steps`` steps.
+
+    Args:
+        outputs: how many it has.
+        images: uint8 (N, H, W, 3) RGB of any size.
+        loss_of: (logits (B, outputs), rows (B,) of the images) -> the loss of a batch.
+        recipe: gives batch size, learning rate and weight decay.
+        augmentation: strengths of the random changes.
+        steps: in all; the last pass over the images may be a part of one.
+        seed: of initial weights, order and augmentation; global random state is left alone.
+        progress: called after each pass over the images with (steps done, steps in all).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        # Initial weights and dropout draw from torch's global generator.
+        torch.manual_seed(seed)
+        network = JudgeNetwork(outputs).train()
+        # Made in parts: float32 (N, 1, 64, 64), 16 kB an image.
+        inputs = torch.cat([to_input(images[start : start + 256]) for start in range(0, len(images), 256)])
+        batches = _batches(images, recipe.batch_size)
+        optimizer = torch.optim.AdamW(
+            network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
+        for start in range(0, steps, batches):
+            order = torch.randperm(len(inputs), generator=generator)
+            # Batches of nearly equal size: BatchNorm cannot train on a remainder of one.
+            for rows in order.tensor_split(batches)[: steps - start]:
+                loss = loss_of(network(augment(inputs[rows], augmentation, generator)), rows)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+            if progress is not None:
+                progress(min(start + batches, steps), steps)
+    return network
 
 
 def augment(batch: Tensor, recipe: JudgeRecipe, generator: torch.Generator) -> Tensor:

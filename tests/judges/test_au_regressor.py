@@ -12,7 +12,7 @@ import torch
 from fesbench.errors import DataError, UsageError, WeightsError
 from fesbench.extractors.registry import extractor
 from fesbench.judges.action_units import ActionUnitRegressor, correlations
-from fesbench.judges.regressor_training import REGRESSOR_RECIPE, train_regressor
+from fesbench.judges.training import REGRESSOR_RECIPE, train_regressor
 
 UNITS = (12, 26)
 QUICK = dataclasses.replace(REGRESSOR_RECIPE, steps=80, batch_size=16, learning_rate=6e-3)
@@ -150,7 +150,7 @@ def test_pickles_and_damaged_files_are_refused(regressor: ActionUnitRegressor, t
         ActionUnitRegressor.load(tmp_path / "absent")
 
 
-def test_bad_material_is_refused(regressor: ActionUnitRegressor) -> None:
+def test_bad_training_rows_is_refused(regressor: ActionUnitRegressor) -> None:
     images, coded = mouths(6, seed=0)
     with pytest.raises(DataError, match="no training image codes AU26"):
         train_regressor(images, np.where([True, False], coded, np.nan), units=UNITS, seed=0)

@@ -202,7 +202,7 @@ def test_pickles_and_damaged_files_are_refused(judge: Judge, tmp_path: Path) -> 
         Judge.load(tmp_path / "absent")
 
 
-def test_bad_material_is_refused() -> None:
+def test_bad_training_rows_is_refused() -> None:
     images, labels = mouths(6, 64, seed=0)
     with pytest.raises(DataError, match="no training image shows fear"):
         train_judge(images, labels, label_names=(*NAMES, "fear"), seed=0)
@@ -214,12 +214,12 @@ def test_bad_material_is_refused() -> None:
         train_judge(images, labels * 0, label_names=("neutral",), seed=0)
 
 
-def test_measured_on_needs_pictures(judge: Judge) -> None:
+def test_measured_on_needs_images(judge: Judge) -> None:
     with pytest.raises(DataError, match="measured on labelled images"):
         judge.measured_on(np.zeros((0, 64, 64, 3), np.uint8), np.zeros(0, int))
 
 
-def test_augmentation_is_seeded_standardized_and_differs_by_picture() -> None:
+def test_augmentation_is_seeded_standardized_and_differs_by_image() -> None:
     batch = to_input(np.repeat(mouths(1, 64, seed=0)[0], 8, axis=0))
     first = augment(batch, JUDGE_RECIPE, torch.Generator().manual_seed(3))
     second = augment(batch, JUDGE_RECIPE, torch.Generator().manual_seed(3))
@@ -227,7 +227,7 @@ def test_augmentation_is_seeded_standardized_and_differs_by_picture() -> None:
     assert first.shape == (8, 1, INPUT, INPUT)
     assert torch.allclose(first.mean(dim=(1, 2, 3)), torch.zeros(8), atol=1e-5)
     assert torch.allclose(first.std(dim=(1, 2, 3)), torch.ones(8), atol=1e-2)
-    assert len({tuple(picture.flatten()[:50].tolist()) for picture in first}) == 8
+    assert len({tuple(image.flatten()[:50].tolist()) for image in first}) == 8
 
 
 def test_augmentation_flips_about_half() -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from fesbench.data.splits.assign import Split
 from fesbench.data.store.aligned import AlignedStore
-from fesbench.judges import regressor_training as au_training
+from fesbench.judges import training as au_training
 from fesbench.judges.action_units import ActionUnitRegressor
-from fesbench.judges.build_regressor import FILE, build_regressor, regressor_wanted, shown_units
+from fesbench.judges.build import REGRESSOR_FILE, build_regressor, regressor_wanted, shown_units
 from fesbench.progress import Reporter
 from fesbench.protocol.references import neutral_rows
 from fesbench.protocol.split import build_split
@@ -43,14 +43,14 @@ def build(coded: tuple[AlignedStore, Split], folder: Path, notes: list[str] | No
     return build_regressor(protocol(), *coded, folder, reporter)
 
 
-def test_it_learns_from_training_people_alone(coded: tuple[AlignedStore, Split], tmp_path: Path) -> None:
+def test_it_learns_from_training_subjects_alone(coded: tuple[AlignedStore, Split], tmp_path: Path) -> None:
     store, split = coded
     found, card = build(coded, tmp_path / "judge")
-    people = {
-        side: set(store.manifest.table["identity"].iloc[coded_rows(store, split, side)])
-        for side in ("train", "test")
+    identities = {
+        subset: set(store.manifest.table["identity"].iloc[coded_rows(store, split, subset)])
+        for subset in ("train", "test")
     }
-    assert people == {"train": {"a", "d"}, "test": {"c"}}
+    assert identities == {"train": {"a", "d"}, "test": {"c"}}
     assert found.facts.trained_on == card["trained_on"] == 32
     assert found.facts.units == (12,)  # AU25 is coded and never shown
     assert (card["n"], list(card["correlations_on_real_test_images"])) == (16, ["AU12"])
@@ -62,16 +62,16 @@ def test_it_is_trained_once_a_data_set(coded: tuple[AlignedStore, Split], tmp_pa
     again, _ = build(coded, tmp_path / "judge", notes)
     assert again.weights_sha256 == first.weights_sha256
     assert not any("trained in" in note for note in notes)
-    kept = ActionUnitRegressor.load(tmp_path / "judge" / FILE)
+    kept = ActionUnitRegressor.load(tmp_path / "judge" / REGRESSOR_FILE)
     other = ActionUnitRegressor(kept.network, dataclasses.replace(kept.facts, data_fingerprint="other"))
-    other.save(tmp_path / "judge" / FILE)
+    other.save(tmp_path / "judge" / REGRESSOR_FILE)
     build(coded, tmp_path / "judge", notes)
     assert any("trained in" in note for note in notes)
 
 
 def test_a_damaged_file_is_trained_again(coded: tuple[AlignedStore, Split], tmp_path: Path) -> None:
     build(coded, tmp_path / "judge")
-    (tmp_path / "judge" / FILE).write_bytes(b"cut")
+    (tmp_path / "judge" / REGRESSOR_FILE).write_bytes(b"cut")
     notes: list[str] = []
     found, _ = build(coded, tmp_path / "judge", notes)
     assert found is not None
@@ -87,7 +87,7 @@ def test_data_without_codes_has_none(tmp_path: Path) -> None:
     assert any("code no action units" in note for note in notes)
 
 
-def test_units_that_hardly_anybody_shows_are_left_out() -> None:
+def test_units_that_few_images_show_are_left_out() -> None:
     codes = np.full((40, len(ACTION_UNITS)), np.nan)
     codes[:, :4] = 0
     codes[:12, 0], codes[:9, 1], codes[:, 3] = 0.7, 0.7, 1.0
@@ -115,7 +115,7 @@ def test_it_is_trained_where_something_asks_for_it(
     assert regressor_wanted(rules, pd.DataFrame({"task": tasks})) is wanted
 
 
-def test_neutral_pictures_of_the_same_occasion() -> None:
+def test_neutral_images_of_the_same_occasion() -> None:
     table = pd.DataFrame(
         [
             ("a", "in", "", 0, 0, "neutral"),

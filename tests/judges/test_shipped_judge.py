@@ -32,8 +32,8 @@ def store() -> AlignedStore:
 
 
 def rows_of(store: AlignedStore, first: int, last: int) -> np.ndarray:
-    people = sorted(set(store.manifest.table["identity"]))[first:last]
-    return np.flatnonzero(store.manifest.table["identity"].isin(people).to_numpy())
+    identities = sorted(set(store.manifest.table["identity"]))[first:last]
+    return np.flatnonzero(store.manifest.table["identity"].isin(identities).to_numpy())
 
 
 def test_it_was_trained_on_the_avatars_of_this_version() -> None:
@@ -50,7 +50,7 @@ def test_it_is_small() -> None:
     assert len((files("fesbench.judges") / "judge-avatars.safetensors").read_bytes()) < 3_000_000
 
 
-def test_it_knows_real_faces_of_unseen_people(store: AlignedStore) -> None:
+def test_it_knows_real_faces_of_unseen_identities(store: AlignedStore) -> None:
     judge = shipped_judge("avatars")
     assert judge is not None
     rows = rows_of(store, 0, TRAIN + TEST)
