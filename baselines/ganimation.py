@@ -104,6 +104,7 @@ class GANimation(Method):
                 self.hyper.batch_size,
                 paper_steps=self.hyper.steps,
                 smoke_steps=self.hyper.smoke_steps,
+                calls_per_update=self.hyper.n_critic,
                 learning_rate=decay_after(2 / 3),
             ),
         )

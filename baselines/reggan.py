@@ -121,6 +121,7 @@ class RegGAN(Method):
                 self.hyper.batch_size,
                 paper_steps=self.hyper.steps,
                 smoke_steps=self.hyper.smoke_steps,
+                calls_per_update=self.hyper.n_critic,
                 learning_rate=decay_after(0.5),
             ),
         )

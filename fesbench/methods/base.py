@@ -92,34 +92,37 @@ class Method(nn.Module, ABC):
         return {}
 
     def import_state(
-        self, tensors: Mapping[str, Tensor], labels: Sequence[str], units: Sequence[int] = ()
+        self,
+        tensors: Mapping[str, Tensor],
+        labels: Sequence[str] | None = None,
+        units: Sequence[int] | None = None,
     ) -> None:
         """Take the weights of another training in place of one's own.
 
         Args:
             tensors: by the names of ``state_dict``: all of them, or at least those of ``synthesis_state``.
             labels: of that training, in its order; its places are permuted to those of the problem.
-            units: FACS numbers of that training, in its order.
+            units: FACS numbers of that training, in its order. None = not known, which is refused where the
+                method needs labels or action units.
 
         Raises:
             MethodError: an unknown or missing name, a label or action unit that the weights do not know,
                 another shape; nothing is taken then.
         """
         who, axes = f"method '{self.card.id}'", self.condition_axes()
-        pairs = {
-            "labels": (tuple(labels), tuple(self.problem.labels)),
-            "action_units": (tuple(units), tuple(self.problem.action_units)),
-        }
-        for need, (theirs, mine) in pairs.items():
-            declared = any(axis.of == need for axis in axes.values())
-            if need in self.card.needs and theirs != mine and not declared:
+        pairs = {"labels": (labels, self.problem.labels), "action_units": (units, self.problem.action_units)}
+        for need in sorted(self.card.needs & set(pairs)):
+            theirs, mine = pairs[need]
+            if theirs is None:
+                raise MethodError(f"{who}: the weights do not say for which {need} they were made")
+            if tuple(theirs) != tuple(mine) and not any(axis.of == need for axis in axes.values()):
                 raise MethodError(
                     f"{who} declares no condition_axes for {need}, so weights for {_list(theirs)} cannot be "
                     f"used for {_list(mine)}"
                 )
-        own = self.state_dict()
+        own, known = self.state_dict(), (labels or (), units or ())
         try:
-            fitted = fit_state(own, tensors, axes, self.synthesis_state, self.problem, labels, units)
+            fitted = fit_state(own, tensors, axes, self.synthesis_state, self.problem, *known)
         except MethodError as error:
             raise MethodError(f"{who}: {error}") from None
         self.load_state_dict({**own, **fitted})

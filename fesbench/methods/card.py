@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -73,37 +74,63 @@ class Problem:
         return self.labels.index("neutral") if "neutral" in self.labels else -1
 
 
-def constant(progress: float) -> float:
+Schedule = Callable[[int, float], float]
+"""Factor of the base rate by step (calls of ``training_step``, from 0) and progress in [0, 1) of a phase."""
+
+
+def constant(step: int, progress: float) -> float:
     """A learning rate that does not change."""
     return 1.0
 
 
-def decay_after(share: float) -> Callable[[float], float]:
+def decay_after(share: float) -> Schedule:
     """A rate that is constant for the first ``share`` of a phase and then falls linearly to zero."""
-    return lambda progress: min(1.0, (1.0 - progress) / (1.0 - share))
+    return lambda step, progress: min(1.0, (1.0 - progress) / (1.0 - share))
 
 
 @dataclass(frozen=True)
 class Phase:
     """One stage of training.
 
+    Lengths are counted in calls of ``training_step``, each on one batch; budgets that are the same for all
+    methods are counted in generator updates.
+
     Attributes:
         name: names the phase in losses and budgets.
         data: what a batch is.
-        batch_size: images (or pairs) a step.
-        paper_steps: steps of the paper, counted in ``training_step`` calls.
-        smoke_steps: steps that take about a minute with preset ``tiny`` at 64 px on two CPU cores.
-        learning_rate: factor of the base rate by progress in [0, 1].
+        batch_size: images (or pairs) a call.
+        smoke_steps: calls that take about a minute with preset ``tiny`` at 64 px on two CPU cores.
+        paper_steps: calls of the paper's training.
+        paper_epochs: the paper's length in passes over the training set, in place of ``paper_steps``.
+        calls_per_update: calls that make one generator update (a critic method's ``n_critic``).
+        learning_rate: factor of the base rate by step and progress.
         closed_form: fitted at once by ``fit``; counts one step.
+
+    Raises:
+        MethodError: no length, or two.
     """
 
     name: str
     data: Literal["image", "pair"]
     batch_size: int
-    paper_steps: int
     smoke_steps: int
-    learning_rate: Callable[[float], float] = constant
+    paper_steps: int | None = None
+    paper_epochs: float | None = None
+    calls_per_update: int = 1
+    learning_rate: Schedule = constant
     closed_form: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.paper_steps is None) == (self.paper_epochs is None):
+            raise MethodError(f"phase '{self.name}' must have either paper_steps or paper_epochs")
+        if self.calls_per_update < 1:
+            raise MethodError(f"phase '{self.name}': calls_per_update must be at least 1")
+
+    def paper_calls(self, examples: Callable[[Phase], int]) -> int:
+        """Calls of the paper's training; ``examples`` gives the images (or pairs) of the training set."""
+        if self.paper_steps is not None:
+            return self.paper_steps
+        return max(1, round((self.paper_epochs or 0) * math.ceil(examples(self) / self.batch_size)))
 
 
 def applicable(card: MethodCard, task_kind: str, given: str, problem: Problem | None = None) -> str | None:

@@ -156,6 +156,10 @@ class TrainingSet:
         mask = np.random.default_rng(derive_seed(seed, kind, "flip", step)).random(batch_size) < 0.5
         return found.flip(torch.from_numpy(mask))
 
+    def count(self, kind: Literal["image", "pair"], needs: Iterable[str] = ()) -> int:
+        """Number of images or pairs that ``batch`` draws from: the length of an epoch."""
+        return len(self._pool(kind, frozenset(needs) & {"action_units", "landmarks"}))
+
     def lacks(self, card: MethodCard) -> str | None:
         """Why a method cannot be trained on this set ("needs action_units"), or None."""
         missing = {

@@ -1,13 +1,13 @@
 """How long training goes and how much is scored.
 
-``smoke``: about a minute a method on two cores; ``standard``: the protocol's steps; ``paper``: the paper's;
-``steps=N``: N steps in all; ``minutes=M``: by the clock (the only one whose results are not repeatable to the
-bit). The budget stands in every record and every signature.
+``smoke``: about a minute a method on two cores; ``standard``: as many generator updates as the protocol says;
+``paper``: the paper's length; ``steps=N``: N generator updates in all; ``minutes=M``: by the clock (the only
+one whose results are not repeatable to the bit). The budget stands in every record and every signature.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,17 +27,28 @@ class Budget:
     steps: int | None = None
     minutes: float | None = None
 
-    def phase_steps(self, phases: Sequence[Phase], standard_steps: int) -> dict[str, int]:
-        """Training steps per phase, by name; a closed-form phase is fitted once and counts 1."""
+    def phase_steps(
+        self, phases: Sequence[Phase], standard_steps: int, examples: Callable[[Phase], int]
+    ) -> dict[str, int]:
+        """Calls of ``training_step`` by phase; a closed-form phase is fitted once and counts 1.
+
+        Args:
+            phases: of the method; generator updates are shared among them as in the paper.
+            standard_steps: generator updates of the protocol's standard.
+            examples: images (or pairs) of the training set that a phase sees; asked if it counts epochs.
+        """
         if self.text == "smoke":
             return {phase.name: phase.smoke_steps for phase in phases}
+        calls = {phase.name: phase.paper_calls(examples) for phase in phases}
         if self.text == "paper" or self.minutes is not None:
-            return {phase.name: phase.paper_steps for phase in phases}
-        iterative = [phase for phase in phases if not phase.closed_form]
-        total = sum(phase.paper_steps for phase in iterative)
+            return calls
+        updates = {p.name: calls[p.name] / p.calls_per_update for p in phases if not p.closed_form}
         wanted = standard_steps if self.steps is None else self.steps
+        shares = {name: number / sum(updates.values()) for name, number in updates.items()}
         return {
-            phase.name: 1 if phase.closed_form else max(1, round(wanted * phase.paper_steps / total))
+            phase.name: 1
+            if phase.closed_form
+            else max(1, round(wanted * shares[phase.name])) * phase.calls_per_update
             for phase in phases
         }
 

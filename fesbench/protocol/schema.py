@@ -188,6 +188,6 @@ class MetricRule(Strict):
 
 
 class BudgetRule(Strict):
-    """Training length under ``--budget standard``, in the method's own steps."""
+    """Training length under ``--budget standard``, in generator updates."""
 
     standard_steps: int = Field(gt=0)

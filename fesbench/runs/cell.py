@@ -160,7 +160,11 @@ class _Work:
 
         budget = parse_budget(self.plan.budget)
         phases = self.method.phases()
-        steps = budget.phase_steps(phases, self.context.protocol.budget.standard_steps)
+        steps = budget.phase_steps(
+            phases,
+            self.context.protocol.budget.standard_steps,
+            lambda phase: self.training.count(phase.data, self.method.card.needs),
+        )
         self.train_inputs = hash_parts(
             fesbench.__version__,
             self.cell.model_dump_json(),

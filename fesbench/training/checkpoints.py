@@ -92,35 +92,6 @@ def load_checkpoint(method: Method, path: Path) -> None:
     put_state(method, tensors, Path(path))
 
 
-def import_weights(method: Method, path: Path) -> dict[str, Any]:
-    """Give a method the weights of a safetensors file, whose header names the labels that they were made for.
-
-    Args:
-        method: freshly built.
-        path: a checkpoint of ours, or one converted to our tensor names with a header of ours: JSON with
-            ``labels``, ``action_units`` (where the method needs them) and, if known, ``method``.
-
-    Returns:
-        The header.
-
-    Raises:
-        RecordError: missing, damaged or a pickle.
-        MethodError: weights of another method, without labels, or such as do not fit.
-    """
-    tensors, note = load_tensors(Path(path))
-    made_for = note.get("method", method.card.id)
-    if made_for != method.card.id:
-        raise MethodError(f"{path} holds weights of '{made_for}', not of '{method.card.id}'")
-    absent = [key for key in ("labels", "action_units") if key in method.card.needs and key not in note]
-    if absent:
-        raise MethodError(f"the header of {path} does not say for which {absent[0]} its weights were made")
-    try:
-        method.import_state(tensors, note.get("labels", ()), note.get("action_units", ()))
-    except MethodError as error:
-        raise MethodError(f"{path}: {error}") from None
-    return note
-
-
 def put_state(method: Method, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Copy tensors into a method.
 

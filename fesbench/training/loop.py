@@ -184,7 +184,7 @@ class _Training(TrainingState):
         self.good = {k: v.detach().clone() for k, v in self.method.state_dict().items()}
 
     def _one_step(self, phase: Phase) -> None:
-        factor = phase.learning_rate(self._progress(phase))
+        factor = phase.learning_rate(self.step, self._progress(phase))
         for name, optimizer in self.optimizers.items():
             for group, rate in zip(optimizer.param_groups, self.base_rates[name], strict=True):
                 group["lr"] = rate * factor

@@ -77,7 +77,7 @@ def test_a_generator_step_leaves_the_critic_trainable(name, build, view) -> None
 def test_a_phase_says_how_long_it_goes(name, build) -> None:
     for phase in build(name).phases():
         assert phase.paper_steps >= phase.smoke_steps >= 1
-        assert phase.learning_rate(0.0) == 1.0
+        assert phase.learning_rate(0, 0.0) == 1.0
 
 
 @pytest.mark.parametrize("name", ["stargan", "usgan", "reggan", "mr", "mean-shift"])

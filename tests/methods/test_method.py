@@ -195,7 +195,7 @@ def test_initial_weights_follow_the_seed_and_leave_the_global_generator_alone() 
 
 def test_decay_is_constant_then_linear_to_zero() -> None:
     rate = decay_after(0.5)
-    assert [rate(p) for p in (0.0, 0.5, 0.75, 1.0)] == [1.0, 1.0, 0.5, 0.0]
+    assert [rate(7, p) for p in (0.0, 0.5, 0.75, 1.0)] == [1.0, 1.0, 0.5, 0.0]
 
 
 def test_a_mirrored_batch_has_mirrored_landmarks() -> None:
