@@ -127,14 +127,14 @@ def compare_snapshots(a: Snapshot, b: Snapshot, *, expressions: bool = True) -> 
         NotComparableError: the rows have other presets.
     """
     _check_presets(a, b)
-    people = sorted({*a.people, *b.people})
+    subjects = sorted({*a.people, *b.people})
     left, right = a.by_key(), b.by_key()
     rows = []
     for key in {**left, **right}:
         if expressions or key[2] == "all":
             mine, yours = left.get(key), right.get(key)
             if (mine is not None and mine.values) or (yours is not None and yours.values):
-                rows.append(_compare(key, mine, yours, (a.people, b.people, people)))
+                rows.append(_compare(key, mine, yours, (a.people, b.people, subjects)))
     return Comparison(a, b, _with_holm(rows))
 
 
@@ -150,7 +150,7 @@ def _check_presets(a: Snapshot, b: Snapshot) -> None:
 
 
 def _compare(
-    key: ScoreKey, a: RowScore | None, b: RowScore | None, people: tuple[list[str], list[str], list[str]]
+    key: ScoreKey, a: RowScore | None, b: RowScore | None, subjects: tuple[list[str], list[str], list[str]]
 ) -> Compared:
     task, domain, expression, metric = key
     row = Compared(
@@ -174,24 +174,24 @@ def _compare(
         refused.append(f"what the task grants (given): '{a.given}' against '{b.given}'")
     if refused:
         return replace(row, status="not comparable", reason="; ".join(refused))
-    difference, reason = _difference(row.a - row.b, a, b, people)
+    difference, reason = _difference(row.a - row.b, a, b, subjects)
     status: Status = "no interval" if reason else "compared"
     return replace(row, difference=difference, status=status, reason=reason)
 
 
 def _difference(
-    value: float, a: RowScore, b: RowScore, people: tuple[list[str], list[str], list[str]]
+    value: float, a: RowScore, b: RowScore, subjects: tuple[list[str], list[str], list[str]]
 ) -> tuple[Difference, str]:
     """The paired difference, and why it has no interval."""
     nan = float("nan")
     bare = Difference(value, nan, nan, nan, 0, 0, 0, "none")
     if a.sums is not None and a.counts is not None and b.sums is not None and b.counts is not None:
-        mine, yours, everybody = people
+        mine, yours, both = subjects
         found = difference_of_means(
-            _aligned(a.sums, mine, everybody),
-            _aligned(a.counts, mine, everybody),
-            _aligned(b.sums, yours, everybody),
-            _aligned(b.counts, yours, everybody),
+            _aligned(a.sums, mine, both),
+            _aligned(a.counts, mine, both),
+            _aligned(b.sums, yours, both),
+            _aligned(b.counts, yours, both),
             seed=SEED,
         )
         return found, "" if np.isfinite(found.low) else "no paired interval: one subject allows none"
@@ -206,10 +206,10 @@ def _difference(
     return found, "" if np.isfinite(found.low + found.high) else _GAPS
 
 
-def _aligned(column: Sequence[float], own: Sequence[str], everybody: Sequence[str]) -> np.ndarray:
+def _aligned(column: Sequence[float], own: Sequence[str], both: Sequence[str]) -> np.ndarray:
     """One subject's entry at that subject's place among the subjects of both rows; 0 for the others."""
-    found = np.zeros(len(everybody))
-    found[np.searchsorted(np.array(everybody), np.array(own))] = column
+    found = np.zeros(len(both))
+    found[np.searchsorted(np.array(both), np.array(own))] = column
     return found
 
 
