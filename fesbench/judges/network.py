@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -196,9 +197,8 @@ class TrainedNetwork(Extractor, Generic[FactsType]):
         state, metadata = _read_safetensors(raw, what)
         try:
             read = json.loads(metadata[cls.name])
-            facts: Any = cls.facts_type(
-                **{k: tuple(v) if isinstance(v, list) else v for k, v in read.items()}
-            )
+            make: Callable[..., Any] = cls.facts_type
+            facts = make(**{key: tuple(v) if isinstance(v, list) else v for key, v in read.items()})
         except (KeyError, TypeError, ValueError, AttributeError):
             raise WeightsError(f"{what} lacks its facts; train it again") from None
         if facts.recipe != cls.recipe:
