@@ -13,7 +13,6 @@ import numpy as np
 from fesbench.errors import DataError, UsageError
 from fesbench.external.adapter import LABEL_INPUTS, Adapter, What
 from fesbench.external.programs import Program
-from fesbench.vocabulary import ACTION_UNITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,17 +200,15 @@ def exported_answers(
     Yields:
         request, image uint8 (S, S, 3).
     """
-    from fesbench.methods.card import Problem
     from fesbench.methods.conditions import request_batch
     from fesbench.methods.training_set import TrainingSet
     from fesbench.metrics.selection import NOT_IMAGEWISE
     from fesbench.protocol.split import build_split
-    from fesbench.protocol.training_rows import labelled_rows
+    from fesbench.protocol.training_rows import labelled_rows, problem_of
 
-    rows = labelled_rows(protocol, store, build_split(protocol, store), "train")
-    coded = ~np.isnan(store.manifest.action_units[rows]).all(axis=0)
-    units = tuple(unit for unit, known in zip(ACTION_UNITS, coded, strict=True) if known)
-    problem = Problem(size=store.size, labels=tuple(protocol.labels), action_units=units, seed=0)
+    split = build_split(protocol, store)
+    problem = problem_of(protocol, store, split, seed=0)
+    rows = labelled_rows(protocol, store, split, "train")
     training = TrainingSet(store, rows, problem, 0)
     for (task, given, _), group in requests.groupby(["task", "given", "domain"], sort=False):
         with_source = bool((group["source"] >= 0).all())

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from fesbench.errors import DataError
 from fesbench.protocol.image_index import RequestIndex, safe_part
 from fesbench.records.record import NotRun
-from fesbench.vocabulary import ACTION_UNITS, COMPOUNDS
+from fesbench.vocabulary import COMPOUNDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +64,9 @@ def build_requests(
     """
     import pandas as pd
 
-    from fesbench.protocol.training_rows import labelled_rows
+    from fesbench.protocol.training_rows import coded_units
 
-    # what only the test subjects's images code is nothing that a method can have learned
-    units = store.manifest.action_units[labelled_rows(protocol, store, split, "train")]
-    coded = ~np.isnan(units).all(axis=0)
+    coded = coded_units(protocol, store, split)
     tested = RequestIndex(protocol, store, sorted(split.test))
     run, skipped = protocol.tasks_under(budget)
     rows: list[Row] = []
@@ -114,7 +110,7 @@ def _of_one_kind(task: Task, found: list[Row]) -> list[Row]:
     return [{**row, "target": -1} for row in found]
 
 
-def _ask(task: Task, domain: str, index: RequestIndex, coded: np.ndarray, budget: str) -> Iterator[Row]:
+def _ask(task: Task, domain: str, index: RequestIndex, coded: Collection[int], budget: str) -> Iterator[Row]:
     smoke = budget == "smoke"
     samples = min(task.samples or SMOKE_SAMPLES, SMOKE_SAMPLES) if smoke else task.samples
     if task.kind == "random":
@@ -191,10 +187,10 @@ def _random(task: Task, domain: str, index: RequestIndex, samples: int) -> Itera
 
 
 def _action_units(
-    task: Task, domain: str, index: RequestIndex, coded: np.ndarray, samples: int
+    task: Task, domain: str, index: RequestIndex, coded: Collection[int], samples: int
 ) -> Iterator[Row]:
     """One unit at a time, set to each level; the others stay as the source has them."""
-    units = [unit for unit in task.action_units if coded[ACTION_UNITS.index(unit)]]
+    units = [unit for unit in task.action_units if unit in coded]
     found = {who: index.source(who, domain, take=0) for who in index.people}
     sources = [row for row in found.values() if row >= 0]
     if samples and len(sources) > samples:

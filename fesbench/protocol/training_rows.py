@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fesbench.methods.card import Problem
+from fesbench.vocabulary import ACTION_UNITS
+
 if TYPE_CHECKING:
     from fesbench.data.splits.assign import Split
     from fesbench.data.store.aligned import AlignedStore
@@ -31,3 +34,24 @@ def coded_rows(store: AlignedStore, split: Split, subset: str) -> np.ndarray:
     coded = ~np.isnan(store.manifest.action_units).all(axis=1)
     found: np.ndarray = rows[((store.manifest.table["domain"] == "in").to_numpy() & coded)[rows]]
     return found
+
+
+def coded_units(protocol: Protocol, store: AlignedStore, split: Split) -> tuple[int, ...]:
+    """FACS numbers of the action units that the training rows code; one that is 0 in all of them teaches
+    nothing and counts as not coded, and so does one that the images of other subsets alone show.
+    """
+    codes = store.manifest.action_units[labelled_rows(protocol, store, split, "train")]
+    shown = (np.nan_to_num(codes) > 0).any(axis=0)
+    return tuple(unit for unit, some in zip(ACTION_UNITS, shown, strict=True) if some)
+
+
+def problem_of(protocol: Protocol, store: AlignedStore, split: Split, seed: int) -> Problem:
+    """What a method is built for under a protocol.
+
+    Args:
+        protocol: gives the labels.
+        store: gives the size, and the action units that its training rows code.
+        split: who trains.
+        seed: of the initial weights and everything else that is drawn.
+    """
+    return Problem(store.size, tuple(protocol.labels), coded_units(protocol, store, split), seed)

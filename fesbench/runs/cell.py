@@ -23,13 +23,12 @@ from fesbench.errors import RecordError
 from fesbench.files import writing
 from fesbench.progress import Reporter
 from fesbench.protocol.budget import parse_budget
-from fesbench.protocol.training_rows import labelled_rows
+from fesbench.protocol.training_rows import labelled_rows, problem_of
 from fesbench.records.confusion import CONFUSION
 from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.records.fingerprints import engine_hash, hash_parts, method_hash
 from fesbench.records.record import RECORD_NAME, REFERENCE, Cell, Health, NotRun, Record, load_record
 from fesbench.records.replicates import REPLICATES
-from fesbench.vocabulary import ACTION_UNITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +88,7 @@ class _Work:
         self.cell = plan.cell(context)
         self.folder = context.out / self.cell.folder
         self.label = self.cell.method
-        self.problem = self._problem()
+        self.problem = problem_of(context.protocol, context.store, context.split, plan.seed)
         self.training = self._view("train")
         self.requests, refused = _applicable(plan.method, self.problem, self.training, context.requests)
         self.record = self._open(refused)
@@ -114,18 +113,6 @@ class _Work:
         record.action_unit_regressor = self.context.regressor_card
         record.data = self.context.data_card
         return record
-
-    def _problem(self) -> Problem:
-        from fesbench.methods.card import Problem
-
-        rows = labelled_rows(self.context.protocol, self.context.store, self.context.split, "train")
-        coded = ~np.isnan(self.context.store.manifest.action_units[rows]).all(axis=0)
-        return Problem(
-            size=self.context.store.size,
-            labels=tuple(self.context.protocol.labels),
-            action_units=tuple(unit for unit, known in zip(ACTION_UNITS, coded, strict=True) if known),
-            seed=self.plan.seed,
-        )
 
     def _view(self, subset: str) -> TrainingSet:
         from fesbench.methods.training_set import TrainingSet

@@ -196,7 +196,7 @@ def test_without_an_unlabelled_sequence_a_labelled_one_is_kept_for_the_gallery(t
 
 
 def test_action_units_that_the_data_does_not_code_are_not_asked(tmp_path: Path) -> None:
-    store = stills(tmp_path, units={4: 0.0, 12: 1.0, 26: 0.0})
+    store = stills(tmp_path, units={4: 0.5, 12: 1.0, 26: 0.0})
     found = table(asking({"kind": "action-unit"}), store)
     # two subjects x AU4 and AU12 (AU26 is not among the nine) x four levels
     assert len(found) == 2 * 2 * 4
@@ -209,7 +209,7 @@ def test_action_units_that_the_data_does_not_code_are_not_asked(tmp_path: Path) 
 
 
 def test_action_units_that_no_training_picture_codes_are_not_asked(tmp_path: Path) -> None:
-    store = stills(tmp_path, units={4: 0.0, 12: 1.0})
+    store = stills(tmp_path, units={4: 0.5, 12: 1.0})
     known = store.manifest.action_units.copy()
     trained = (store.manifest.table["identity"] == "a").to_numpy()
     known[trained, ACTION_UNITS.index(12)] = np.nan
@@ -256,7 +256,7 @@ WEB = {
 def test_action_unit_sources_are_as_many_as_asked(
     tmp_path: Path, samples: int, budget: str, sources: int
 ) -> None:
-    store = anonymous(tmp_path, 60, {12: 0.0})
+    store = anonymous(tmp_path, 60, {12: 0.5})
     rules = protocol(tasks=[{"kind": "action-unit", "samples": samples, "levels": [1.0]}], **WEB)
     found = table(rules, store, budget)
     assert len(found) == sources
