@@ -11,6 +11,11 @@ from fesbench.records.markdown import markdown_table
 from .metric_display import Style
 from .table_model import ScoreCell, Table
 
+CSV_COLUMNS = (
+    "task", "domain", "given", "method", "reference", "metric", "value", "low", "high", "rank",
+    "n_requested", "n_valid", "identities", "split", "reason", "signature",
+)  # fmt: skip
+
 
 def cell_text(style: Style, cell: ScoreCell) -> str:
     """``71.4 [68.0, 74.8]``, or ``n/a (reason)``."""
@@ -29,26 +34,7 @@ def to_csv(tables: Sequence[Table]) -> str:
     """One line a score, unrounded, with its reason and signature."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        [
-            "task",
-            "domain",
-            "given",
-            "method",
-            "reference",
-            "metric",
-            "value",
-            "low",
-            "high",
-            "rank",
-            "n_requested",
-            "n_valid",
-            "identities",
-            "split",
-            "reason",
-            "signature",
-        ]
-    )
+    writer.writerow(CSV_COLUMNS)
     for table in tables:
         for row in table.rows:
             for metric, cell in row.cells.items():

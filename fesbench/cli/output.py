@@ -12,7 +12,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
 def show_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a plain table; outside text is never read as markup."""
+    """Print a plain table; foreign text is never read as markup."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

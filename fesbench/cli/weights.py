@@ -66,7 +66,7 @@ def _size(count: int | None) -> str:
 
 @weights_app.command("pull", epilog="Example:  fesbench weights pull inception-tf-2015")
 def weights_pull(name: NameArgument, accept_license: AcceptOption = False) -> None:
-    """Download one weights file and check it; a broken download goes on where it stopped."""
+    """Download one weights file and check it; an interrupted download resumes."""
     from fesbench.progress import LiveReporter
 
     manager = _manager()

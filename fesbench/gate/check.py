@@ -123,7 +123,7 @@ def _judge(row: Compared, tolerances: Tolerances, seeds: tuple[int, int]) -> Ver
         return replace(bare, status="missing") if row.status == "missing" else bare
     change = row.difference.value
     if row.status == "no interval":
-        # beyond the tolerance nobody knows whether it is noise; within it that does not matter
+        # beyond the tolerance whether it is noise is not known; within it that does not matter
         return replace(bare, change=change, status="same" if abs(change) <= allowed else "not comparable")
     margin = seed_margin((row.seed_sd_a, row.seed_sd_b), seeds)
     low = change - math.hypot(change - row.difference.low, margin)

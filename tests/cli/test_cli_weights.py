@@ -57,7 +57,7 @@ def test_pull_shows_a_restricted_license_and_asks_for_it(
     assert json.loads((home / "weights" / "licenses.json").read_text())["qualiclip"]["how"] == "prompt"
 
 
-def test_pull_with_the_flag_asks_nobody(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+def test_pull_with_the_flag_does_not_ask(capsys: pytest.CaptureFixture[str], home: Path) -> None:
     run(capsys, "pull", "vgg-face", "--accept-license")
     row = json.loads((home / "weights" / "licenses.json").read_text())["vgg-face"]
     assert row["how"] == "--accept-license"

@@ -69,7 +69,7 @@ def fid_replicates(place: Path, deleted: list[float], people: str = "p") -> None
     write_replicates(place, [ReplicateRow(*key, "delete-one-identity", people, 8, deleted)])
 
 
-def test_frechet_distances_are_paired_person_by_person(runs: Path, tmp_path: Path) -> None:
+def test_frechet_distances_are_paired_subject_by_subject(runs: Path, tmp_path: Path) -> None:
     requests = requests_table(8, styles=False)
     a, b = (write_cell(tmp_path, ROW[m], requests) for m in ("mr", "stargan"))
     shift = np.linspace(-1, 1, 8)

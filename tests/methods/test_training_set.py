@@ -19,7 +19,7 @@ def _view(store, rows=None, units=(6, 12), **options) -> TrainingSet:
     return TrainingSet(store, rows, problem, 0, **options)
 
 
-def test_pairs_join_neutral_and_expression_of_one_person_and_take() -> None:
+def test_pairs_join_neutral_and_expression_of_one_subject_and_take() -> None:
     store = fake_store(3, 64, takes=2)
     view = _view(store)
     assert (view.n_images, view.n_pairs) == (48, 42)
@@ -78,7 +78,7 @@ def test_a_pair_is_mirrored_as_one() -> None:
     assert 0 < left.sum() < 32
 
 
-def test_mean_displacement_is_the_mean_over_people() -> None:
+def test_mean_displacement_is_the_mean_over_subjects() -> None:
     store = fake_store(3, 64)
     view = _view(store)
     marks = store.manifest.landmarks.reshape(3, 8, 68, 2)

@@ -114,11 +114,11 @@ def write_tasks(
     return runs
 
 
-def write_other_people(runs: Path, *, rows: tuple[int, ...] = (0, 1, 4, 6), people: int = 8) -> Path:
+def write_other_subjects(runs: Path, *, rows: tuple[int, ...] = (0, 1, 4, 6), subjects: int = 8) -> Path:
     """A leaderboard with a style of the same subjects and a domain of other subjects."""
     mine = requests_table(6)
     mine = mine[mine["domain"].isin(["in", "statue"])]
-    others = requests_table(people, styles=False)
+    others = requests_table(subjects, styles=False)
     others = others[others["target_expression"] != "contempt"].assign(domain="oulu-casia")
     others["identity"] = "oulu-casia." + others["identity"]
     others["request"] = "expression-oulu-casia-" + others["identity"] + "-" + others["target_expression"]

@@ -111,7 +111,7 @@ def test_values_are_meaned_over_seeds_and_a_missing_seed_value_stays_missing(tmp
     assert values[requests.request[2]] == 1.0
 
 
-def test_a_person_is_shown_only_where_every_row_allows_it(tmp_path: Path) -> None:
+def test_a_subject_is_shown_only_where_every_row_allows_it(tmp_path: Path) -> None:
     write_cell(tmp_path, MR, requests_table(2, styles=False))
     write_cell(tmp_path, COPY, requests_table(2, styles=False, private=["a0221"]))
     table = make_boards(read_runs(tmp_path)[0])[0].requests

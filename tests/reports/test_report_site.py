@@ -98,8 +98,8 @@ def test_every_image_is_there_with_its_size_and_words(page: Page, site: Path) ->
     images = page.all("img")
     assert len(images) > 20
     for attrs in images:
-        with Image.open(site / str(attrs["src"])) as picture:
-            assert picture.size == (int(str(attrs["width"])), int(str(attrs["height"])))
+        with Image.open(site / str(attrs["src"])) as image:
+            assert image.size == (int(str(attrs["width"])), int(str(attrs["height"])))
         assert attrs["alt"]
 
 
@@ -145,7 +145,7 @@ def test_what_must_be_said_is_said(page: Page) -> None:
         assert words in text, words
 
 
-def test_a_private_person_is_in_no_picture(page: Page) -> None:
+def test_a_private_subject_is_in_no_image(page: Page) -> None:
     assert all(PRIVATE not in str(a["alt"]) for a in page.all("img"))
     assert PRIVATE not in " ".join(page.texts)
 

@@ -138,7 +138,7 @@ def test_equal_rows_share_a_rank_and_different_ones_do_not(tmp_path: Path) -> No
     assert {r.id: r.cells["ECS"].rank for r in apart.rows} == {"mr": 1, "stargan": 2}
 
 
-def test_a_row_above_the_real_pictures_is_suspicious(tmp_path: Path) -> None:
+def test_a_row_above_the_real_images_is_suspicious(tmp_path: Path) -> None:
     changes = {"real": {"ecs": 0.7}, "stargan": {"ecs": 1.0}}
     write_runs(tmp_path, identities=12, rows=[ROWS[0], ROWS[4], ROWS[6]], styles=False, changes=changes)
     table = build_table(board_of(tmp_path), "expression", "in")

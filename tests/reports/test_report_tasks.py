@@ -29,7 +29,7 @@ from tests.reports.synthetic_tasks import (
     UNITS,
     add_tasks,
     write_by_image,
-    write_other_people,
+    write_other_subjects,
     write_tasks,
 )
 
@@ -194,7 +194,7 @@ def test_the_data_block(tasks: Board) -> None:
     assert block.notes == DATA["notes"]
 
 
-def test_a_k_fold_form_says_how_often_people_are_tested(tmp_path: Path) -> None:
+def test_a_k_fold_form_says_how_often_subjects_are_tested(tmp_path: Path) -> None:
     split = {**DATA["split"], "folds": 10, "train": 0, "validation": 0, "test": 118}
     runs = write_tasks(tmp_path / "runs", rows=(0, 4), data={**DATA, "split": split})
     assert folds_note(board_of(runs)) == "every subject tested once, 10 trainings"
@@ -209,8 +209,8 @@ def test_records_of_before_there_was_a_data_card_still_render(tmp_path: Path) ->
     assert 'id="data"' not in build(tmp_path / "runs", tmp_path / "site").read_text(encoding="utf-8")
 
 
-def test_a_domain_of_other_people_is_compared_unpaired(tmp_path: Path) -> None:
-    board = board_of(write_other_people(tmp_path))
+def test_a_domain_of_other_subjects_is_compared_unpaired(tmp_path: Path) -> None:
+    board = board_of(write_other_subjects(tmp_path))
     same, other = (drop(board, "mr", "FSS", domain) for domain in ("statue", "oulu-casia"))
     assert same is not None
     assert other is not None
@@ -227,12 +227,12 @@ def test_a_domain_of_other_people_is_compared_unpaired(tmp_path: Path) -> None:
     assert {view.unpaired for view in views} == {("oulu-casia",)}
 
 
-def test_one_other_person_proves_nothing(tmp_path: Path) -> None:
-    assert drop(board_of(write_other_people(tmp_path, people=1)), "mr", "FSS", "oulu-casia") is None
+def test_one_other_subject_proves_nothing(tmp_path: Path) -> None:
+    assert drop(board_of(write_other_subjects(tmp_path, subjects=1)), "mr", "FSS", "oulu-casia") is None
 
 
 def test_the_page_tells_paired_from_unpaired(tmp_path: Path) -> None:
-    text = words(build(write_other_people(tmp_path / "runs"), tmp_path / "site"))
+    text = words(build(write_other_subjects(tmp_path / "runs"), tmp_path / "site"))
     assert re.search(r"statue\s+paired", text)
     assert re.search(r"oulu-casia\s+unpaired", text)
 
