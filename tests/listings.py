@@ -29,7 +29,7 @@ def plan(data: str, root: Path, **options: object) -> ListedPlan:
 
 def rows(found: ListedPlan) -> list[Mapping[str, Any]]:
     """What the manifest will say of each image."""
-    return [picture.row for picture in found.pictures]
+    return [image.row for image in found.images]
 
 
 def note(found: ListedPlan, words: str) -> str:

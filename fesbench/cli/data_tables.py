@@ -56,11 +56,11 @@ def print_counts(counts: dict[str, Any], twice: dict[str, Any]) -> None:
     show_table(
         ("expression", "images", *(("subjects",) if known else ())),
         (
-            (label, n["images"], *((n["people"],) if known else ()))
+            (label, n["images"], *((n["identities"],) if known else ()))
             for label, n in counts["expressions"].items()
         ),
     )
-    _show_people(counts)
+    _show_identities(counts)
     for column in ("part", "pose", "gaze", "lighting", "domain"):
         if column in counts:
             values = list(counts[column].items())
@@ -69,21 +69,21 @@ def print_counts(counts: dict[str, Any], twice: dict[str, Any]) -> None:
     _show_repeats(twice, known)
 
 
-def _show_people(counts: dict[str, Any]) -> None:
-    people = counts.get("identities")
-    if people is None:
+def _show_identities(counts: dict[str, Any]) -> None:
+    known = counts.get("identities")
+    if known is None:
         typer.echo(f"{counts['images']} images; identities unknown, so a split can only go by image")
         return
     typer.echo(
-        f"{counts['images']} images of {people['people']} subjects; images of one subject: "
-        f"{people['fewest']} to {people['most']}, median {people['median']:g}"
+        f"{counts['images']} images of {known['identities']} subjects; images of one subject: "
+        f"{known['fewest']} to {known['most']}, median {known['median']:g}"
     )
 
 
 def _show_repeats(twice: dict[str, Any], identities_known: bool) -> None:
     several = f", {twice['groups_of_several_identities']} of them with several identities"
     typer.echo(
-        f"duplicates: {twice['by_file']} images by file, {twice['by_picture']} by file or perceptual hash "
+        f"duplicates: {twice['by_file']} images by file, {twice['by_image']} by file or perceptual hash "
         f"({twice['groups']} groups{several if identities_known else ''})"
     )
     for names in twice["examples"]:

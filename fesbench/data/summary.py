@@ -15,13 +15,14 @@ def tally(store: AlignedStore) -> dict[str, Any]:
     """Counts of a store: by expression (images, subjects), by subject, by every column that tells apart."""
     table = store.manifest.table
     labels = [name or "(unlabelled)" for name in table["expression"]]
-    people: dict[str, set[str]] = {}
+    identities: dict[str, set[str]] = {}
     for label, who in zip(labels, table["identity"], strict=True):
-        people.setdefault(label, set()).add(who)
+        identities.setdefault(label, set()).add(who)
     found: dict[str, Any] = {
         "images": len(store),
         "expressions": {
-            label: {"images": count, "people": len(people[label])} for label, count in Counter(labels).items()
+            label: {"images": count, "identities": len(identities[label])}
+            for label, count in Counter(labels).items()
         },
         "identities_known": store.manifest.identities_known,
     }
@@ -29,7 +30,7 @@ def tally(store: AlignedStore) -> dict[str, Any]:
         each = Counter(table["identity"].tolist())
         numbers = sorted(each.values())
         found["identities"] = {
-            "people": len(each),
+            "identities": len(each),
             "fewest": numbers[0],
             "median": float(np.median(numbers)),
             "most": numbers[-1],
@@ -59,7 +60,7 @@ def repeats(store: AlignedStore, groups: np.ndarray, examples: int = 5) -> dict[
     across = [rows for rows in together if len({who[row] for row in rows}) > 1]
     return {
         "by_file": sum(count - 1 for count in files.values()),
-        "by_picture": sum(len(rows) - 1 for rows in together),
+        "by_image": sum(len(rows) - 1 for rows in together),
         "groups": len(together),
         "groups_of_several_identities": len(across),
         "examples": [[names[row] for row in rows[:4]] for rows in (across or together)[:examples]],

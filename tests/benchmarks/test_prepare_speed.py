@@ -24,7 +24,7 @@ from fesbench.data.alignment.recipes import similarity
 from fesbench.data.alignment.templates import DLIB
 from fesbench.data.datasets import DATASETS
 from fesbench.data.datasets.base import DatasetAdapter, Plan
-from fesbench.data.datasets.listing import ListedPlan, Picture
+from fesbench.data.datasets.listing import ListedImage, ListedPlan
 from fesbench.data.prepare import prepare
 
 SIZE, SOURCE, DIFFERENT = 128, 256, 16
@@ -45,7 +45,7 @@ class Listed(DatasetAdapter):
         files = sorted(source.glob("n*"))[: options["first"] or None]
         return ListedPlan(
             [
-                Picture(path, {"image": path.name, "identity": f"p{k % 9}"}, landmarks[k % DIFFERENT])
+                ListedImage(path, {"image": path.name, "identity": f"p{k % 9}"}, landmarks[k % DIFFERENT])
                 for k, path in enumerate(files)
             ],
             options,

@@ -113,7 +113,7 @@ def test_show_counts_and_names_duplicates_and_protocols(
     assert leave("data", "show", "ck+", "--size", "48", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert sum(n["images"] for n in found["expressions"].values()) == found["images"]
-    assert found["expressions"]["neutral"]["people"] == found["identities"]["people"] == 6
+    assert found["expressions"]["neutral"]["identities"] == found["identities"]["identities"] == 6
     assert sum(found["identities"]["images"].values()) == found["images"]
     assert found["duplicates"]["by_file"] == 0
     assert found["protocols"]["ck+@1"] == "data"
@@ -129,10 +129,10 @@ def test_show_counts_and_names_duplicates_and_protocols(
 def test_counts_without_identities_speak_of_no_people(capsys: pytest.CaptureFixture[str]) -> None:
     from fesbench.cli.data_tables import print_counts
 
-    counts = {"images": 3, "expressions": {"fear": {"images": 3, "people": 3}}, "identities_known": False}
+    counts = {"images": 3, "expressions": {"fear": {"images": 3, "identities": 3}}, "identities_known": False}
     twice = {
         "by_file": 1,
-        "by_picture": 1,
+        "by_image": 1,
         "groups": 1,
         "groups_of_several_identities": 1,
         "examples": [["a", "b"]],

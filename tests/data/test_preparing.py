@@ -21,7 +21,7 @@ from fesbench.data import preparing as workers
 from fesbench.data.datasets import DATASETS
 from fesbench.data.datasets.avatars import ADAPTER
 from fesbench.data.datasets.base import DatasetAdapter, Plan
-from fesbench.data.datasets.listing import ListedPlan, Picture
+from fesbench.data.datasets.listing import ListedImage, ListedPlan
 from fesbench.data.prepare import prepare
 from fesbench.data.preparing import Aligned, Job, LeftOut, aligned_chunks
 from fesbench.data.store.aligned import AlignedStore
@@ -39,7 +39,7 @@ def write_files(root: Path) -> None:
     (root / "005.png").write_bytes(b"torn")
 
 
-def pictures(root: Path) -> list[Picture]:
+def pictures(root: Path) -> list[ListedImage]:
     landmarks = FACE.copy()
     landmarks[[36, 39, 42, 45, 33]] = [(15, 25), (25, 25), (35, 25), (45, 25), (30, 40)]
     found = []
@@ -48,7 +48,7 @@ def pictures(root: Path) -> list[Picture]:
         if k % 50 == 7:
             points[:] = 900  # outside the image
         name = f"{k:03d}.png"
-        found.append(Picture(root / name, {"image": name, "identity": f"p{k % 9}"}, points))
+        found.append(ListedImage(root / name, {"image": name, "identity": f"p{k % 9}"}, points))
     return found
 
 
@@ -148,7 +148,7 @@ def test_detection_in_workers_gives_the_same_bytes(
     listed = []
     for k, image in enumerate(render([AvatarSpec(k) for k in range(3)], 192).images):
         Image.fromarray(image).save(tmp_path / f"{k}.png")
-        listed.append(Picture(tmp_path / f"{k}.png", {"image": f"{k}.png", "identity": "p"}))
+        listed.append(ListedImage(tmp_path / f"{k}.png", {"image": f"{k}.png", "identity": "p"}))
     job = Job(ListedPlan(listed, {}), recipe, 64)
     found = []
     for count in (1, 1, 2):

@@ -18,8 +18,8 @@ from fesbench.data.datasets.base import DatasetAdapter, Facts
 from fesbench.data.datasets.cfee_labels import Annotation, read_annotation
 from fesbench.data.datasets.listing import (
     Found,
+    ListedImage,
     ListedPlan,
-    Picture,
     counts,
     incomplete,
     partial,
@@ -30,11 +30,11 @@ from fesbench.errors import DataError
 from fesbench.vocabulary import COMPOUNDS, EXPRESSIONS, canonical_label
 
 CATEGORIES = (*(name for name in EXPRESSIONS if name != "contempt"), *COMPOUNDS)
-PEOPLE = 230
+IDENTITIES = 230
 WORKBOOK = "AU_annotation_all_subjects"
 
 _FILE = re.compile(
-    rf"(?P<code>\d\d)_(?P<person>\d{{3}})_(?P<number>\d+)\.jpe?g|{WORKBOOK}\.xlsx?", re.IGNORECASE
+    rf"(?P<code>\d\d)_(?P<identity>\d{{3}})_(?P<number>\d+)\.jpe?g|{WORKBOOK}\.xlsx?", re.IGNORECASE
 )
 _DOCUMENTS = re.compile(r"[^/]+\.(?:pdf|txt|zip|docx?|rtf|md|html?)", re.IGNORECASE)
 
@@ -58,9 +58,9 @@ DIR may be CFEE_Database_230 or the folder above it."""
     needs_source = True
     serves = "22 labels (15 compounds), action units where readable"
     expected = {  # noqa: RUF012 - read only
-        "subjects": PEOPLE,
-        "images": PEOPLE * len(CATEGORIES),
-        **dict.fromkeys(CATEGORIES, PEOPLE),
+        "subjects": IDENTITIES,
+        "images": IDENTITIES * len(CATEGORIES),
+        **dict.fromkeys(CATEGORIES, IDENTITIES),
     }
     defaults = {"codes": {}}  # noqa: RUF012 - read only
 
@@ -96,16 +96,14 @@ DIR may be CFEE_Database_230 or the folder above it."""
         if not files:
             raise DataError(f"{source} holds no image of CFEE.\n{self.help()}")
         annotation = self._annotation(source, books, options["codes"])
-        pictures = _pictures(
-            [found for found in files if found.match["code"] in annotation.names], annotation
-        )
-        if not pictures:
+        images = _images([found for found in files if found.match["code"] in annotation.names], annotation)
+        if not images:
             raise DataError(
                 f"{source} has images of codes {', '.join(sorted({f.match['code'] for f in files}))} and "
                 f"none of those that are named: {', '.join(sorted(annotation.names))}"
             )
-        facts = _facts(pictures, files, annotation, unknown(listing.odd))
-        return ListedPlan(pictures, options, facts, [found.path for found in books[:1]])
+        facts = _facts(images, files, annotation, unknown(listing.odd))
+        return ListedPlan(images, options, facts, [found.path for found in books[:1]])
 
     def _annotation(self, source: Path, books: list[Found], codes: Mapping[str, str]) -> Annotation:
         if not books and not codes:
@@ -130,10 +128,10 @@ DIR may be CFEE_Database_230 or the folder above it."""
 ADAPTER = CfeeAdapter()
 
 
-def _pictures(files: list[Found], annotation: Annotation) -> list[Picture]:
-    pictures, seen = [], Counter[tuple[str, str]]()
-    for found in sorted(files, key=lambda f: (f.match["person"], f.match["code"], int(f.match["number"]))):
-        key = found.match["person"], found.match["code"]
+def _images(files: list[Found], annotation: Annotation) -> list[ListedImage]:
+    images, seen = [], Counter[tuple[str, str]]()
+    for found in sorted(files, key=lambda f: (f.match["identity"], f.match["code"], int(f.match["number"]))):
+        key = found.match["identity"], found.match["code"]
         expression = annotation.names[key[1]]
         row = {
             "image": found.name,
@@ -145,27 +143,27 @@ def _pictures(files: list[Found], annotation: Annotation) -> list[Picture]:
             "publishable": False,
         }
         seen[key] += 1
-        pictures.append(Picture(found.path, row, action_units=annotation.action_units.get(key)))
-    return pictures
+        images.append(ListedImage(found.path, row, action_units=annotation.action_units.get(key)))
+    return images
 
 
-def _facts(pictures: list[Picture], files: list[Found], annotation: Annotation, odd: Any) -> Facts:
-    people = Counter(str(picture.row["identity"]) for picture in pictures)
-    shown = Counter(str(picture.row["expression"]) for picture in pictures)
-    found = counts({"subjects": len(people), "images": len(pictures), **shown}, ADAPTER.expected)
-    notes = partial("CFEE", found) + incomplete(people, len(CATEGORIES))
+def _facts(images: list[ListedImage], files: list[Found], annotation: Annotation, odd: Any) -> Facts:
+    identities = Counter(str(image.row["identity"]) for image in images)
+    shown = Counter(str(image.row["expression"]) for image in images)
+    found = counts({"subjects": len(identities), "images": len(images), **shown}, ADAPTER.expected)
+    notes = partial("CFEE", found) + incomplete(identities, len(CATEGORIES))
     unnamed = Counter(f.match["code"] for f in files if f.match["code"] not in annotation.names)
     if unnamed:
         notes.append(
             f"{unnamed.total()} images of {len(unnamed)} codes that are not named "
             f"({', '.join(sorted(unnamed))}) are left out"
         )
-    again = sum(picture.row["take"] > 0 for picture in pictures)
+    again = sum(image.row["take"] > 0 for image in images)
     if again:
         notes.append(
             f"{again} images are another one of the same subject and category; they are take 1 and on, by "
             "running number"
         )
-    coded = sum(picture.action_units is not None for picture in pictures)
-    notes.append(f"action units are known for {coded} of {len(pictures)} images")
+    coded = sum(image.action_units is not None for image in images)
+    notes.append(f"action units are known for {coded} of {len(images)} images")
     return Facts(found, (*notes, *annotation.notes), odd)

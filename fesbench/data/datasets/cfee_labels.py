@@ -112,13 +112,13 @@ def _read_summary(path: Path, rows: Sequence[Row], found: Annotation) -> None:
 
 def _read_units(name: str, rows: Sequence[Row], names: Mapping[str, str]) -> dict[Key, set[int]] | None:
     """The units present by subject and code, or None where the sheet does not explain itself."""
-    person, code = _person(name), _category(name, names)
-    if (person is None) == (code is None):
+    identity, code = _identity(name), _category(name, names)
+    if (identity is None) == (code is None):
         return None
     head: list[tuple[int, int]] = []
     coded: dict[Key, set[int]] = {}
     for row in rows:
-        key = (_person(row[0]), code) if code else (person, _category(row[0], names))
+        key = (_identity(row[0]), code) if code else (identity, _category(row[0], names))
         who, what = key
         if who is None or what is None:
             units = [(column, _unit(cell)) for column, cell in enumerate(row) if column and cell is not None]
@@ -173,7 +173,7 @@ def _category(cell: Cell, names: Mapping[str, str]) -> str | None:
     return code if code in names else None
 
 
-def _person(cell: Cell) -> str | None:
+def _identity(cell: Cell) -> str | None:
     text = _text(cell)
     return text if re.fullmatch(r"\d{3}", text) else None
 

@@ -52,7 +52,7 @@ LABELLED = {
     "sadness": 28,
     "surprise": 83,
 }
-PEOPLE, SEQUENCES, PEOPLE_WITH_A_LABEL = 123, 593, 118
+IDENTITIES, SEQUENCES, IDENTITIES_WITH_A_LABEL = 123, 593, 118
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,19 @@ class Frame:
     @property
     def name(self) -> str:
         """The manifest's name, whatever the outer folders are called."""
-        person, sequence = self.key
-        return f"{person}/{sequence}/{person}_{sequence}_{self.number:08d}.png"
+        identity, sequence = self.key
+        return f"{identity}/{sequence}/{identity}_{sequence}_{self.number:08d}.png"
 
     @property
     def row(self) -> dict[str, Any]:
         """The manifest's columns, but for the file's hash."""
-        person, sequence = self.key
+        identity, sequence = self.key
         return {
             "image": self.name,
-            "identity": person,
+            "identity": identity,
             "expression": self.expression,
             "intensity": 0.0 if self.expression == "neutral" else 1.0,
-            "sequence": f"{person}_{sequence}",
+            "sequence": f"{identity}_{sequence}",
             "frame": self.number,
             "take": self.take,
             "pose": "frontal",
@@ -158,9 +158,9 @@ The outer folders may have any names (Emotion_labels/Emotion, extended-cohn-kana
     needs_source = True
     serves = "sequences, seven labels, action units, landmarks"
     expected = {  # noqa: RUF012 - read only
-        "subjects": PEOPLE,
+        "subjects": IDENTITIES,
         "sequences": SEQUENCES,
-        "subjects with a label": PEOPLE_WITH_A_LABEL,
+        "subjects with a label": IDENTITIES_WITH_A_LABEL,
         "labelled sequences": sum(LABELLED.values()),
         **{f"labelled {name}": count for name, count in LABELLED.items()},
         "sequences with FACS codes": SEQUENCES,
@@ -263,7 +263,7 @@ def _counts(files: Files, labels: Labels) -> tuple[Count, ...]:
     images = files.kinds["image"]
     labelled = [labels.expression[key] for key in images if key in labels.expression]
     found = {
-        "subjects": len({person for person, _ in images}),
+        "subjects": len({identity for identity, _ in images}),
         "sequences": len(images),
         "subjects with a label": len({key[0] for key in images if key in labels.expression}),
         "labelled sequences": len(labelled),

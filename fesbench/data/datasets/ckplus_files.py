@@ -80,8 +80,8 @@ def scan(root: Path) -> Files:
             if not _expected_extra(path, root):
                 files.odd.append(path.relative_to(root).as_posix())
             continue
-        person, sequence, frame, kind = match.groups()
-        key = (person.upper(), sequence)
+        identity, sequence, frame, kind = match.groups()
+        key = (identity.upper(), sequence)
         if (path.parent.parent.name.upper(), path.parent.name) != key:
             files.odd.append(path.relative_to(root).as_posix())
             continue

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fesbench.data.datasets.listing import Found, Picture
+from fesbench.data.datasets.listing import Found, ListedImage
 
 _NAMED = 10
 
@@ -40,7 +40,7 @@ class Clip:
         numbers = self.numbers
         return numbers[-1] - numbers[0] + 1 != len(numbers)
 
-    def rows(self, neutral: Sequence[int], peak: Sequence[int]) -> list[Picture]:
+    def rows(self, neutral: Sequence[int], peak: Sequence[int]) -> list[ListedImage]:
         """Manifest rows: neutral frames with intensity 0, peak frames with 1; take = place in the group."""
         groups = (("neutral", 0.0, neutral), (self.expression, 1.0, peak))
         return [
@@ -49,7 +49,7 @@ class Clip:
             for take, number in enumerate(numbers)
         ]
 
-    def _row(self, number: int, take: int, expression: str, intensity: float) -> Picture:
+    def _row(self, number: int, take: int, expression: str, intensity: float) -> ListedImage:
         file = self.files[number]
         row = {
             "image": file.name,
@@ -63,7 +63,7 @@ class Clip:
             "publishable": False,
             **self.columns,
         }
-        return Picture(file.path, row)
+        return ListedImage(file.path, row)
 
 
 def ends(numbers: Sequence[int], frames: int) -> tuple[list[int], list[int]]:

@@ -20,12 +20,12 @@ from typing import Any
 
 from fesbench.data.datasets.base import Count, DatasetAdapter, Facts
 from fesbench.data.datasets.emotionet_lists import Lists
-from fesbench.data.datasets.listing import Found, ListedPlan, Picture, scan, unknown
+from fesbench.data.datasets.listing import Found, ListedImage, ListedPlan, scan, unknown
 from fesbench.errors import DataError
 from fesbench.vocabulary import UNKNOWN_IDENTITY
 
 _FILE = re.compile(
-    r"(?P<picture>N_\d+_\d+\.jpe?g)"
+    r"(?P<image>N_\d+_\d+\.jpe?g)"
     r"|[^/]+/(?P<list>dataFile_\d+\.txt|EmotioNet_FACS_aws[^/]*\.(?:xlsx|csv))"
     r"|(?P<pickle>aus_openface\.pkl)",
     re.IGNORECASE,
@@ -79,7 +79,7 @@ class EmotionNetAdapter(DatasetAdapter):
         if source is None:
             raise DataError(self.absent())
         listing = scan(source, _FILE, beside=_BESIDE)
-        here = {f.match["picture"].lower(): f for f in listing.found if f.match["picture"]}
+        here = {f.match["image"].lower(): f for f in listing.found if f.match["image"]}
         given = [f for f in listing.found if f.match["list"]]
         used = self._used(source, given, options)
         if not here:
@@ -92,7 +92,7 @@ class EmotionNetAdapter(DatasetAdapter):
             lists.read(found.path, here, by_hand=_by_hand(found))
         if not lists.coded:
             raise DataError(f"{source}: none of its {len(here)} images is in {used[0].match['list']}")
-        pictures = _pictures(lists, here, options)
+        images = _images(lists, here, options)
         notes = _notes(lists, here, given, used)
         if any(f.match["pickle"] for f in listing.found):
             notes.append(
@@ -100,11 +100,11 @@ class EmotionNetAdapter(DatasetAdapter):
                 "intensities are OpenFace's, not EmotioNet's codes"
             )
         facts = Facts(
-            (Count("listed images", len(pictures), len(lists.listed)),),
+            (Count("listed images", len(images), len(lists.listed)),),
             tuple(notes),
             unknown([*listing.odd, *lists.odd]),
         )
-        return ListedPlan(pictures, options, facts, [found.path for found in used])
+        return ListedPlan(images, options, facts, [found.path for found in used])
 
     def _used(self, source: Path, given: Sequence[Found], options: Mapping[str, Any]) -> list[Found]:
         """The lists to read, those that people coded first: the first line on an image counts."""
@@ -129,8 +129,8 @@ def _by_hand(found: Found) -> bool:
     return _HAND.fullmatch(found.match["list"]) is not None
 
 
-def _pictures(lists: Lists, here: Mapping[str, Found], options: Mapping[str, Any]) -> list[Picture]:
-    pictures = []
+def _images(lists: Lists, here: Mapping[str, Found], options: Mapping[str, Any]) -> list[ListedImage]:
+    images = []
     for name, coded in sorted(lists.coded.items(), key=lambda item: item[1].tail):
         part = "" if options["coded"] == "hand" else "validation" if coded.by_hand else "train"
         row = {
@@ -140,8 +140,8 @@ def _pictures(lists: Lists, here: Mapping[str, Found], options: Mapping[str, Any
             "part": part,
             "publishable": False,
         }
-        pictures.append(Picture(here[name].path, row, action_units=coded.action_units))
-    return pictures
+        images.append(ListedImage(here[name].path, row, action_units=coded.action_units))
+    return images
 
 
 def _notes(

@@ -139,8 +139,8 @@ def _folder_plan(files: WebFiles, trees: list[Tree], notes: list[str], options: 
         raise DataError(
             f"{trees[0].base} and {trees[1].base} both hold part/class folders; give the folder of one copy"
         )
-    pictures = listed(trees[0].rows())
-    found = found_by([picture.row for picture in pictures])
+    images = listed(trees[0].rows())
+    found = found_by([image.row for image in images])
     expected = dict(ADAPTER.expected)
     if found["validation"]:
         for part in PARTS:
@@ -156,7 +156,7 @@ def _folder_plan(files: WebFiles, trees: list[Tree], notes: list[str], options: 
             "the literature reports on PrivateTest"
         )
     notes.append("the files are JPEG or PNG copies; fer2013.csv alone has the exact pixels")
-    return WebPlan(pictures, options, _facts(files, counts(found, expected), notes))
+    return WebPlan(images, options, _facts(files, counts(found, expected), notes))
 
 
 def _votes_plan(files: WebFiles, notes: list[str], options: Mapping[str, Any]) -> Plan:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fesbench.data.datasets.base import DatasetAdapter, Facts, whole_number
-from fesbench.data.datasets.listing import Found, ListedPlan, Picture, counts, partial, scan, unknown
+from fesbench.data.datasets.listing import Found, ListedImage, ListedPlan, counts, partial, scan, unknown
 from fesbench.errors import DataError
 from fesbench.vocabulary import canonical_expression
 
@@ -88,16 +88,16 @@ DIR may be FERG_DB_256 or the folder above it; characters: aia, bonnie, jules, m
         empty = [found for found in listing.found if found.path.stat().st_size == 0]
         for found in sorted(set(listing.found) - set(empty), key=lambda f: int(f.match["number"])):
             cells.setdefault((found.match["who"].lower(), found.match["what"].lower()), []).append(found)
-        pictures: list[Picture] = []
+        images: list[ListedImage] = []
         for key, files in sorted(cells.items()):
             chosen = evenly(files, options["images"])
-            pictures += [_picture(found, *key, take) for take, found in enumerate(chosen)]
-        left = sum(map(len, cells.values())) - len(pictures)
+            images += [_listed(found, *key, take) for take, found in enumerate(chosen)]
+        left = sum(map(len, cells.values())) - len(images)
         # an empty file takes no place among the chosen; reading lists it among the skipped, with the reason
-        pictures += [
-            _picture(found, found.match["who"].lower(), found.match["what"].lower(), 0) for found in empty
+        images += [
+            _listed(found, found.match["who"].lower(), found.match["what"].lower(), 0) for found in empty
         ]
-        return ListedPlan(pictures, options, _facts(listing.found, len(empty), left, options, listing.odd))
+        return ListedPlan(images, options, _facts(listing.found, len(empty), left, options, listing.odd))
 
 
 ADAPTER = FergAdapter()
@@ -110,7 +110,7 @@ def evenly(files: list[Found], number: int) -> list[Found]:
     return [files[(2 * k + 1) * len(files) // (2 * number)] for k in range(number)]
 
 
-def _picture(found: Found, who: str, what: str, take: int) -> Picture:
+def _listed(found: Found, who: str, what: str, take: int) -> ListedImage:
     expression = canonical_expression(what)
     row = {
         "image": found.name,
@@ -121,16 +121,16 @@ def _picture(found: Found, who: str, what: str, take: int) -> Picture:
         "take": take,
         "publishable": False,
     }
-    return Picture(found.path, row)
+    return ListedImage(found.path, row)
 
 
 def _facts(
     files: tuple[Found, ...], empty: int, left: int, options: Mapping[str, Any], odd: tuple[str, ...]
 ) -> Facts:
-    people = Counter(found.match["who"].lower() for found in files)
+    identities = Counter(found.match["who"].lower() for found in files)
     shown = {found.match["what"].lower() for found in files}
     found = counts(
-        {"characters": len(people), "expressions": len(shown), "images": len(files), **people},
+        {"characters": len(identities), "expressions": len(shown), "images": len(files), **identities},
         ADAPTER.expected,
     )
     # whose count is whose is inferred, so only the sums say whether a copy is whole

@@ -22,7 +22,7 @@ from typing import Any
 
 from fesbench.data.datasets.base import DatasetAdapter, Facts, Item, Skipped
 from fesbench.data.datasets.folder_table import read_manifest
-from fesbench.data.datasets.listing import JUNK, ListedPlan, Picture, unknown, walk
+from fesbench.data.datasets.listing import JUNK, ListedImage, ListedPlan, unknown, walk
 from fesbench.data.datasets.user_files import is_image, label_of, number_takes, who
 from fesbench.data.splits.assign import SUBSETS
 from fesbench.errors import DataError
@@ -81,7 +81,7 @@ or
             raise DataError(f"{source} is not a folder; give the one that holds the images or {TABLE}")
         table = _table(source)
         plan = _tree_plan(source, options) if table is None else _table_plan(table, options)
-        if not plan.pictures:
+        if not plan.images:
             odd = plan.facts.not_understood
             found = f" ({odd.count} files, such as {', '.join(odd.first[:3])})" if odd.count else ""
             raise DataError(f"{source} holds no image that is understood{found}.\n{self.help()}")
@@ -105,7 +105,7 @@ def _table(root: Path) -> Path | None:
 
 def _table_plan(table: Path, options: Mapping[str, Any]) -> FolderPlan:
     listed = read_manifest(table)
-    named = {picture.path for picture in listed.pictures} | {table}
+    named = {image.path for image in listed.images} | {table}
     root = table.parent
     odd = [
         path.relative_to(root).as_posix()
@@ -115,9 +115,9 @@ def _table_plan(table: Path, options: Mapping[str, Any]) -> FolderPlan:
     notes = [f"{table.name} says what the images show; the folders' names play no part"]
     if not listed.has_identity:
         notes.append(f"{table.name} has no column 'identity'")
-    facts = Facts((), (*notes, *_notes(listed.pictures)), unknown(odd))
+    facts = Facts((), (*notes, *_notes(listed.images)), unknown(odd))
     declared = listed.declared if any(listed.declared) else ()
-    return FolderPlan(listed.pictures, options, facts, (table,), declared)
+    return FolderPlan(listed.images, options, facts, (table,), declared)
 
 
 def _tree_plan(root: Path, options: Mapping[str, Any]) -> FolderPlan:
@@ -144,13 +144,13 @@ def _tree_plan(root: Path, options: Mapping[str, Any]) -> FolderPlan:
         rows[-1]["intensity"] = 0.0 if expression == "neutral" else 1.0
     number_takes(rows)
     rows.sort(key=lambda row: str(row["image"]))
-    pictures = tuple(Picture(files[row["image"]], row) for row in rows)
-    return FolderPlan(pictures, options, Facts((), tuple(_notes(pictures)), unknown(odd)))
+    images = tuple(ListedImage(files[row["image"]], row) for row in rows)
+    return FolderPlan(images, options, Facts((), tuple(_notes(images)), unknown(odd)))
 
 
-def _notes(pictures: Sequence[Picture]) -> list[str]:
-    rows = [picture.row for picture in pictures]
-    people = {row["identity"] for row in rows}
+def _notes(images: Sequence[ListedImage]) -> list[str]:
+    rows = [image.row for image in images]
+    identities = {row["identity"] for row in rows}
     nameless = sum(row["identity"].startswith(UNKNOWN_IDENTITY) for row in rows)
     notes = []
     if nameless:
@@ -158,7 +158,7 @@ def _notes(pictures: Sequence[Picture]) -> list[str]:
             f"{nameless} of {len(rows)} images have no identity; each counts as somebody of its own, and "
             "nobody can say whether a subject stands in two subsets of a split"
         )
-    if len(people) == 1 and len(rows) > 1:
+    if len(identities) == 1 and len(rows) > 1:
         notes.append(
             f"all {len(rows)} images have one identity, '{rows[0]['identity']}'; name the files "
             f"person_number.png, or write {TABLE}"

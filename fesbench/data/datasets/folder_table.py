@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fesbench.data.datasets.listing import Picture
+from fesbench.data.datasets.listing import ListedImage
 from fesbench.data.datasets.tables import Line, read_table
 from fesbench.data.datasets.user_files import number_takes
 from fesbench.data.splits.assign import SUBSETS
@@ -36,7 +36,7 @@ class Listed:
         has_identity: whether the table has the column.
     """
 
-    pictures: tuple[Picture, ...]
+    images: tuple[ListedImage, ...]
     declared: tuple[str, ...]
     has_identity: bool
 
@@ -52,13 +52,13 @@ def read_manifest(path: Path) -> Listed:
             twice, half of the landmark columns; by file, line and column.
     """
     known = (*COLUMNS, *UNITS, *POINTS)
-    pictures: list[Picture] = []
+    images: list[ListedImage] = []
     declared: list[str] = []
     rows: list[dict[str, Any]] = []
     first_line: dict[Path, int] = {}
     has_identity = False
     for line in read_table(path, known, ("image", "expression")):
-        if not pictures:
+        if not images:
             _check_points(line)
             has_identity = "identity" in line.cells
         file, row = _find(line), _row(line)
@@ -66,11 +66,11 @@ def read_manifest(path: Path) -> Listed:
             raise line.bad("image", f"the image that line {first_line[file]} names; keep one of the two")
         first_line[file] = line.number
         rows.append(row)
-        pictures.append(Picture(file, row, _points(line), _units(line)))
+        images.append(ListedImage(file, row, _points(line), _units(line)))
         declared.append(_sha256(line))
     number_takes(rows)
     return Listed(
-        tuple(replace(picture, row=row) for picture, row in zip(pictures, rows, strict=True)),
+        tuple(replace(image, row=row) for image, row in zip(images, rows, strict=True)),
         tuple(declared),
         has_identity,
     )

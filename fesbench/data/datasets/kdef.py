@@ -23,8 +23,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fesbench.data.datasets.listing import Found, Picture, incomplete
-from fesbench.data.datasets.named import Chosen, NamedPictures, left_out, some_of
+from fesbench.data.datasets.listing import Found, ListedImage, incomplete
+from fesbench.data.datasets.named import Chosen, NamedImages, left_out, some_of
 from fesbench.errors import DataError
 from fesbench.vocabulary import canonical_label
 
@@ -36,13 +36,13 @@ MISNAMED = {"AF31V": "AF31SAHL", "AM31H": "AM31SUHR"}
 """File names of the distribution that follow no pattern, and what they are read as."""
 
 _EACH = len(SESSIONS) * len(LABELS) * len(POSES)
-_PEOPLE = 70
+_IDENTITIES = 70
 _CODE = re.compile(
     rf"([{''.join(SESSIONS)}])([{''.join(SEXES)}])(0[1-9]|[12]\d|3[0-5])({'|'.join(LABELS)})({'|'.join(POSES)})"
 )
 
 
-class KdefAdapter(NamedPictures):
+class KdefAdapter(NamedImages):
     """See the module's text. Option: ``poses`` (some of "S", "HL", "HR", "FL", "FR")."""
 
     name = "kdef"
@@ -58,11 +58,11 @@ class KdefAdapter(NamedPictures):
 The files may lie in folders of any names, or in none."""
     serves = "seven labels, five sides, two sessions"
     expected = {  # noqa: RUF012 - read only
-        "subjects": _PEOPLE,
-        "images": _PEOPLE * _EACH,
-        **{canonical_label(code): _PEOPLE * _EACH // len(LABELS) for code in LABELS},
-        **{f"pose {pose}": _PEOPLE * _EACH // len(POSES) for pose in POSES},
-        **{f"session {session}": _PEOPLE * _EACH // len(SESSIONS) for session in SESSIONS},
+        "subjects": _IDENTITIES,
+        "images": _IDENTITIES * _EACH,
+        **{canonical_label(code): _IDENTITIES * _EACH // len(LABELS) for code in LABELS},
+        **{f"pose {pose}": _IDENTITIES * _EACH // len(POSES) for pose in POSES},
+        **{f"session {session}": _IDENTITIES * _EACH // len(SESSIONS) for session in SESSIONS},
     }
     defaults = {"poses": list(POSES)}  # noqa: RUF012 - read only
     pattern = re.compile(rf"(?P<stem>{_CODE.pattern}|{'|'.join(MISNAMED)})\.jpg", re.IGNORECASE)
@@ -83,23 +83,21 @@ The files may lie in folders of any names, or in none."""
         named = _by_stem(found)
         notes = _put_right(named)
         tally: Counter[str] = Counter(images=len(named))
-        people: Counter[str] = Counter()
+        identities: Counter[str] = Counter()
         poses: Counter[str] = Counter()
-        pictures: list[Picture] = []
+        images: list[ListedImage] = []
         for stem, file in named.items():
-            picture = _picture(stem, file)
-            people[picture.row["identity"]] += 1
-            tally.update([picture.row["expression"], f"pose {picture.row['pose']}", f"session {stem[0]}"])
-            if picture.row["pose"] in options["poses"]:
-                pictures.append(picture)
+            image = _listed(stem, file)
+            identities[image.row["identity"]] += 1
+            tally.update([image.row["expression"], f"pose {image.row['pose']}", f"session {stem[0]}"])
+            if image.row["pose"] in options["poses"]:
+                images.append(image)
             else:
-                poses[picture.row["pose"]] += 1
-        tally["subjects"] = len(people)
-        pictures.sort(
-            key=lambda picture: (picture.row["identity"], picture.row["take"], picture.row["image"])
-        )
+                poses[image.row["pose"]] += 1
+        tally["subjects"] = len(identities)
+        images.sort(key=lambda image: (image.row["identity"], image.row["take"], image.row["image"]))
         return Chosen(
-            pictures, tally, self.expected, [*notes, *incomplete(people, _EACH), *left_out("poses", poses)]
+            images, tally, self.expected, [*notes, *incomplete(identities, _EACH), *left_out("poses", poses)]
         )
 
 
@@ -135,7 +133,7 @@ def _put_right(named: dict[str, Found]) -> list[str]:
     return notes
 
 
-def _picture(stem: str, file: Found) -> Picture:
+def _listed(stem: str, file: Found) -> ListedImage:
     match = _CODE.fullmatch(stem)
     assert match is not None, "the file's pattern holds this one"
     session, sex, number, code, pose = match.groups()
@@ -150,4 +148,4 @@ def _picture(stem: str, file: Found) -> Picture:
         "sex": SEXES[sex],
         "publishable": False,
     }
-    return Picture(file.path, row)
+    return ListedImage(file.path, row)

@@ -55,7 +55,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ListedImage:
     """One image file and what is known of it without opening it.
 
     Attributes:
@@ -82,7 +82,7 @@ class ListedPlan(Plan):
         tables: label files whose content enters the fingerprint.
     """
 
-    pictures: Sequence[Picture]
+    images: Sequence[ListedImage]
     options: Mapping[str, Any]
     facts: Facts = field(default_factory=Facts)
     tables: Sequence[Path] = ()
@@ -93,26 +93,26 @@ class ListedPlan(Plan):
         digest = hashlib.sha256(json.dumps(dict(self.options), sort_keys=True).encode())
         for table in self.tables:
             digest.update(hashlib.sha256(table.read_bytes()).digest())
-        for picture in self.pictures:
-            stat = picture.path.stat()
-            digest.update(json.dumps(dict(picture.row), sort_keys=True).encode())
+        for image in self.images:
+            stat = image.path.stat()
+            digest.update(json.dumps(dict(image.row), sort_keys=True).encode())
             digest.update(f"{stat.st_size}:{stat.st_mtime_ns}".encode())
         return digest.hexdigest()
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def read(self, start: int, stop: int) -> list[Item | Skipped]:
         """Read a range of images."""
         found: list[Item | Skipped] = []
-        for picture in self.pictures[start:stop]:
+        for listed in self.images[start:stop]:
             try:
-                image, sha256 = load_image(picture.path)
+                image, sha256 = load_image(listed.path)
             except DataError as error:
-                found.append(Skipped(str(picture.row["image"]), str(error)))
+                found.append(Skipped(str(listed.row["image"]), str(error)))
                 continue
-            row = {**picture.row, "sha256": sha256}
-            found.append(Item(image, row, picture.landmarks, picture.action_units))
+            row = {**listed.row, "sha256": sha256}
+            found.append(Item(image, row, listed.landmarks, listed.action_units))
         return found
 
 
@@ -216,11 +216,11 @@ def partial(title: str, found: tuple[Count, ...]) -> list[str]:
     ]
 
 
-def incomplete(people: Mapping[str, int], expected: int, what: str = "images") -> list[str]:
+def incomplete(identities: Mapping[str, int], expected: int, what: str = "images") -> list[str]:
     """One sentence that names the subjects who have fewer images than every subject should have, or none."""
-    short = {who: number for who, number in sorted(people.items()) if number < expected}
+    short = {who: number for who, number in sorted(identities.items()) if number < expected}
     if not short:
         return []
     listed = ", ".join(f"{who} ({number})" for who, number in list(short.items())[:_NAMED])
     more = f" and {len(short) - _NAMED} more" if len(short) > _NAMED else ""
-    return [f"{len(short)} of {len(people)} subjects have fewer than {expected} {what}: {listed}{more}"]
+    return [f"{len(short)} of {len(identities)} subjects have fewer than {expected} {what}: {listed}{more}"]

@@ -19,7 +19,7 @@ from fesbench.data.datasets.listing import counts, partial, unknown
 from fesbench.data.datasets.web_faces import WebFiles, WebPlan, found_by, listed, web_files
 from fesbench.errors import DataError
 
-PICTURES = {
+IMAGES = {
     "train": {
         "neutral": 29_384,
         "happiness": 28_592,
@@ -72,11 +72,9 @@ class MmafedbAdapter(DatasetAdapter):
     identities_known = False
     alignment = "none@1"
     expected = {  # noqa: RUF012 - read only
-        "images": sum(sum(part.values()) for part in PICTURES.values()),
-        **{part: sum(numbers.values()) for part, numbers in PICTURES.items()},
-        **{
-            f"{part} {label}": count for part, numbers in PICTURES.items() for label, count in numbers.items()
-        },
+        "images": sum(sum(part.values()) for part in IMAGES.values()),
+        **{part: sum(numbers.values()) for part, numbers in IMAGES.items()},
+        **{f"{part} {label}": count for part, numbers in IMAGES.items() for label, count in numbers.items()},
     }
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> WebPlan:
@@ -109,7 +107,7 @@ def plan_of(files: WebFiles, options: Mapping[str, Any]) -> WebPlan:
         raise DataError(f"{files.root} holds nothing of MMAFEDB{other}.\n{ADAPTER.help()}")
     if len(trees) > 1:
         raise DataError(f"{trees[0].base} and {trees[1].base} both are MMAFEDB; give the folder of one copy")
-    pictures = listed(trees[0].rows())
-    found = counts(found_by([picture.row for picture in pictures]), ADAPTER.expected)
-    notes = (*partial("MMAFEDB", found[: 1 + len(PICTURES)]), CONTAINS_FER2013)
-    return WebPlan(pictures, options, Facts(found, notes, unknown(files.odd)))
+    images = listed(trees[0].rows())
+    found = counts(found_by([image.row for image in images]), ADAPTER.expected)
+    notes = (*partial("MMAFEDB", found[: 1 + len(IMAGES)]), CONTAINS_FER2013)
+    return WebPlan(images, options, Facts(found, notes, unknown(files.odd)))

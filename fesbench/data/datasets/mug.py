@@ -29,8 +29,8 @@ from typing import Any
 
 from fesbench.data.datasets.base import Count, whole_number
 from fesbench.data.datasets.clips import Clip, naming, start_and_middle
-from fesbench.data.datasets.listing import Found, Picture, incomplete
-from fesbench.data.datasets.named import Chosen, NamedPictures
+from fesbench.data.datasets.listing import Found, ListedImage, incomplete
+from fesbench.data.datasets.named import Chosen, NamedImages
 from fesbench.vocabulary import canonical_label
 
 POSED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -40,7 +40,7 @@ RECORDED, DISTRIBUTED = 86, 52
 _LEFT_OUT = re.compile(r".*end|.*nsg.*")
 
 
-class MugAdapter(NamedPictures):
+class MugAdapter(NamedImages):
     """See the module's text. Option: ``frames`` (of each group, 3)."""
 
     name = "mug"
@@ -64,7 +64,7 @@ The outer folders may have any names."""
     defaults = {"frames": 3}  # noqa: RUF012 - read only
     # a session is often named like a subject: the number below another number is no subject
     pattern = re.compile(
-        rf"(?<!/\d{{3}}/)(?P<person>\d{{3}})/(?:(?P<session>[^/]+)/)?(?P<label>{'|'.join(FOLDERS)})/"
+        rf"(?<!/\d{{3}}/)(?P<identity>\d{{3}})/(?:(?P<session>[^/]+)/)?(?P<label>{'|'.join(FOLDERS)})/"
         r"(?P<take>[^/]+)/img_(?P<frame>\d{4})\.jpg"
     )
 
@@ -84,18 +84,18 @@ The outer folders may have any names."""
         frames = options["frames"]
         clips: dict[str, Clip] = {}
         refused: set[str] = set()
-        refused_pictures = 0
+        refused_images = 0
         for file in found:
-            name = "_".join(filter(None, file.match.group("person", "session", "label", "take")))
+            name = "_".join(filter(None, file.match.group("identity", "session", "label", "take")))
             if _LEFT_OUT.fullmatch(file.match["take"]):
                 refused.add(name)
-                refused_pictures += 1
+                refused_images += 1
                 continue
             clip = clips.setdefault(
-                name, Clip(name, file.match["person"], canonical_label(file.match["label"]))
+                name, Clip(name, file.match["identity"], canonical_label(file.match["label"]))
             )
             clip.files[int(file.match["frame"])] = file
-        pictures: list[Picture] = []
+        images: list[ListedImage] = []
         shown: dict[str, set[str]] = {}
         takes: Counter[str] = Counter()
         for clip in clips.values():
@@ -104,7 +104,7 @@ The outer folders may have any names."""
             neutral, peak = start_and_middle(clip.numbers, frames)
             if clip.expression == "neutral":
                 neutral, peak = clip.numbers[:frames], []
-            pictures += clip.rows(neutral, peak)
+            images += clip.rows(neutral, peak)
         notes = [
             "takes: " + ", ".join(f"{label} {takes[label]}" for label in FOLDERS),
             *incomplete(
@@ -119,10 +119,10 @@ The outer folders may have any names."""
         if refused:
             listed = ", ".join(sorted(refused)[:10])
             notes.append(
-                f"{refused_pictures} images of {len(refused)} takes are left out because of the folder's "
+                f"{refused_images} images of {len(refused)} takes are left out because of the folder's "
                 f"name: {listed}"
             )
-        return Chosen(pictures, {"subjects": len(shown)}, self.expected, notes)
+        return Chosen(images, {"subjects": len(shown)}, self.expected, notes)
 
     def judge(self, tally: tuple[Count, ...]) -> list[str]:
         """A sentence on the number of subjects, which nobody knows of a whole copy."""

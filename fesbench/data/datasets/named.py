@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fesbench.data.datasets.base import Count, DatasetAdapter, Facts
-from fesbench.data.datasets.listing import Found, ListedPlan, Picture, counts, partial, scan, unknown
+from fesbench.data.datasets.listing import Found, ListedImage, ListedPlan, counts, partial, scan, unknown
 from fesbench.errors import DataError
 
 DOCUMENTS = re.compile(r"[^/]*\.(?:pdf|docx?|txt|rtf|md|html?|zip)", re.IGNORECASE)
@@ -29,13 +29,13 @@ class Chosen:
         notes: one sentence each.
     """
 
-    pictures: Sequence[Picture]
+    images: Sequence[ListedImage]
     found: Mapping[str, int]
     expected: Mapping[str, int]
     notes: Sequence[str]
 
 
-class NamedPictures(DatasetAdapter):
+class NamedImages(DatasetAdapter):
     """A data set of image files whose names, and those of their folders, hold all labels."""
 
     needs_source = True
@@ -58,7 +58,7 @@ class NamedPictures(DatasetAdapter):
             odd = f" (found instead, for example: {', '.join(listing.odd[:3])})" if listing.odd else ""
             raise DataError(f"{source} holds no image of {self.name}{odd}.\n{self.help()}")
         chosen = self.choose(listing.found, options)
-        if not chosen.pictures:
+        if not chosen.images:
             asked = ", ".join(f"{key} = {value!r}" for key, value in options.items())
             raise DataError(
                 f"{source} holds {len(listing.found)} images of {self.name} and none that the options ask "
@@ -70,7 +70,7 @@ class NamedPictures(DatasetAdapter):
             f"{number} files in folder {name} are left out: other versions of the same images"
             for name, number in listing.left_out.items()
         ]
-        return ListedPlan(chosen.pictures, options, Facts(tally, tuple(notes), unknown(listing.odd)))
+        return ListedPlan(chosen.images, options, Facts(tally, tuple(notes), unknown(listing.odd)))
 
     @abstractmethod
     def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fesbench.data.datasets.base import DatasetAdapter, Facts
-from fesbench.data.datasets.listing import Found, ListedPlan, Picture, counts, scan, unknown
+from fesbench.data.datasets.listing import Found, ListedImage, ListedPlan, counts, scan, unknown
 from fesbench.data.datasets.tables import Line, read_table
 from fesbench.data.datasets.user_files import is_image, label_of, who
 from fesbench.errors import DataError
@@ -72,9 +72,9 @@ class OodAdapter(DatasetAdapter):
         if not rows:
             raise DataError(f"{source} holds no image in one of the four domains' folders.\n{self.help()}")
         _number(rows.values())
-        pictures = tuple(Picture(path, row) for path, row in rows.items())
-        facts = _facts(pictures, sorted(lines), bool(tables))
-        return ListedPlan(pictures, options, Facts(*facts, unknown(odd)), tables)
+        images = tuple(ListedImage(path, row) for path, row in rows.items())
+        facts = _facts(images, sorted(lines), bool(tables))
+        return ListedPlan(images, options, Facts(*facts, unknown(odd)), tables)
 
 
 ADAPTER = OodAdapter()
@@ -136,9 +136,11 @@ def _expression(line: Line) -> str:
     return label
 
 
-def _facts(pictures: tuple[Picture, ...], absent: list[str], has_table: bool) -> tuple[Any, tuple[str, ...]]:
+def _facts(
+    images: tuple[ListedImage, ...], absent: list[str], has_table: bool
+) -> tuple[Any, tuple[str, ...]]:
     """Counts by domain, and the notes."""
-    rows = [picture.row for picture in pictures]
+    rows = [image.row for image in images]
     found = Counter(row["domain"] for row in rows)
     notes = []
     missing = [domain for domain in DOMAINS if not found[domain]]

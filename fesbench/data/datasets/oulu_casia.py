@@ -24,18 +24,18 @@ from typing import Any
 
 from fesbench.data.datasets.base import whole_number
 from fesbench.data.datasets.clips import Clip, ends, naming
-from fesbench.data.datasets.listing import Found, Picture, incomplete
-from fesbench.data.datasets.named import Chosen, NamedPictures, left_out, some_of
+from fesbench.data.datasets.listing import Found, ListedImage, incomplete
+from fesbench.data.datasets.named import Chosen, NamedImages, left_out, some_of
 from fesbench.errors import DataError
 from fesbench.vocabulary import canonical_label
 
 MODALITIES = ("VL", "NI")
 LIGHTS = ("Strong", "Weak", "Dark")
 EXPRESSIONS = ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
-PEOPLE = 80
+IDENTITIES = 80
 
 
-class OuluCasiaAdapter(NamedPictures):
+class OuluCasiaAdapter(NamedImages):
     """See the module's text. Options: ``modality`` ("VL" or "NI"); ``lighting`` (some of "Strong", "Weak" and
     "Dark"); ``frames`` (of each group, 3).
     """
@@ -57,13 +57,13 @@ class OuluCasiaAdapter(NamedPictures):
 The outer folders may have any names (B_OriginalImg/B_OriginalImg/OriginalImg, Oulu_CASIA_NIR_VIS)."""
     serves = "sequences, six labels, two cameras, three kinds of light"
     expected = {  # noqa: RUF012 - read only
-        "subjects": PEOPLE,
-        "VL Strong sequences": PEOPLE * len(EXPRESSIONS),
-        **{f"VL Strong {canonical_label(name)}": PEOPLE for name in EXPRESSIONS},
+        "subjects": IDENTITIES,
+        "VL Strong sequences": IDENTITIES * len(EXPRESSIONS),
+        **{f"VL Strong {canonical_label(name)}": IDENTITIES for name in EXPRESSIONS},
     }
     defaults = {"modality": "VL", "lighting": ["Strong"], "frames": 3}  # noqa: RUF012 - read only
     pattern = re.compile(
-        rf"(?P<modality>{'|'.join(MODALITIES)})/(?P<light>{'|'.join(LIGHTS)})/(?P<person>P\d{{3}})/"
+        rf"(?P<modality>{'|'.join(MODALITIES)})/(?P<light>{'|'.join(LIGHTS)})/(?P<identity>P\d{{3}})/"
         rf"(?P<label>{'|'.join(EXPRESSIONS)})/(?P<frame>\d{{3}})(?i:\.jpeg)"
     )
     without = re.compile(r".*pre[-_ ]?process.*", re.IGNORECASE)
@@ -93,25 +93,25 @@ The outer folders may have any names (B_OriginalImg/B_OriginalImg/OriginalImg, O
             elif file.match["light"] not in lights:
                 unlit[file.match["light"]] += 1
             else:
-                name = "_".join(file.match.group("modality", "light", "person", "label"))
+                name = "_".join(file.match.group("modality", "light", "identity", "label"))
                 clip = clips.setdefault(name, _clip(name, file.match))
                 clip.files[int(file.match["frame"])] = file
         tally: Counter[str] = Counter()
-        people: Counter[str] = Counter()
-        pictures: list[Picture] = []
+        identities: Counter[str] = Counter()
+        images: list[ListedImage] = []
         for clip in clips.values():
             camera_and_light = clip.sequence.rsplit("_", 2)[0].replace("_", " ")
             tally.update([f"{camera_and_light} sequences", f"{camera_and_light} {clip.expression}"])
-            people[clip.identity] += 1
+            identities[clip.identity] += 1
             neutral, peak = ends(clip.numbers, frames)
-            pictures += clip.rows(neutral if 0 in clip.files else [], peak)
-        tally["subjects"] = len(people)
+            images += clip.rows(neutral if 0 in clip.files else [], peak)
+        tally["subjects"] = len(identities)
         return Chosen(
-            pictures,
+            images,
             tally,
             _expected(modality, lights),
             [
-                *incomplete(people, len(EXPRESSIONS) * len(lights), "sequences"),
+                *incomplete(identities, len(EXPRESSIONS) * len(lights), "sequences"),
                 *left_out("modality", others),
                 *left_out("lighting", unlit),
                 *_oddities(clips.values(), frames),
@@ -124,15 +124,15 @@ ADAPTER = OuluCasiaAdapter()
 
 def _clip(name: str, match: re.Match[str]) -> Clip:
     light = {"lighting": match["light"].lower()}
-    return Clip(name, match["person"], canonical_label(match["label"]), columns=light)
+    return Clip(name, match["identity"], canonical_label(match["label"]), columns=light)
 
 
 def _expected(modality: str, lights: Sequence[str]) -> dict[str, int]:
-    expected = {"subjects": PEOPLE}
+    expected = {"subjects": IDENTITIES}
     for light in lights:
-        expected[f"{modality} {light} sequences"] = PEOPLE * len(EXPRESSIONS)
+        expected[f"{modality} {light} sequences"] = IDENTITIES * len(EXPRESSIONS)
         for name in EXPRESSIONS:
-            expected[f"{modality} {light} {canonical_label(name)}"] = PEOPLE
+            expected[f"{modality} {light} {canonical_label(name)}"] = IDENTITIES
     return expected
 
 

@@ -27,8 +27,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fesbench.data.datasets.listing import Found, Picture, incomplete
-from fesbench.data.datasets.named import Chosen, NamedPictures, left_out, some_of
+from fesbench.data.datasets.listing import Found, ListedImage, incomplete
+from fesbench.data.datasets.named import Chosen, NamedImages, left_out, some_of
 from fesbench.vocabulary import EXPRESSIONS, canonical_label
 
 ANGLES = ("090", "045", "135", "000", "180")
@@ -43,7 +43,7 @@ _GROUPS = {"Caucasian": 39 * _EACH, "Moroccan": 18 * _EACH, "Kid": 10 * _EACH}
 _SEXES = {"male": 42 * _EACH, "female": 25 * _EACH}
 
 
-class RafdAdapter(NamedPictures):
+class RafdAdapter(NamedImages):
     """See the module's text. Options: ``angles`` (some of "000", "045", "090", "135", "180"); ``gazes`` (some
     of "frontal", "left", "right").
     """
@@ -95,41 +95,39 @@ The files may lie in folders of any names."""
     def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
         """The images of the angles and gazes that are asked for; the counts are of all that is there."""
         tally: Counter[str] = Counter(images=len(found))
-        people: Counter[str] = Counter()
+        identities: Counter[str] = Counter()
         angles: Counter[str] = Counter()
         gazes: Counter[str] = Counter()
-        pictures: list[Picture] = []
+        images: list[ListedImage] = []
         for file in found:
             angle, model, group, sex, label, gaze = file.match.group(
                 "angle", "model", "group", "sex", "label", "gaze"
             )
             tally.update([f"angle {angle}", f"gaze {gaze}", canonical_label(label), group, sex])
-            people[model] += 1
+            identities[model] += 1
             if angle not in options["angles"]:
                 angles[angle] += 1
             elif gaze not in options["gazes"]:
                 gazes[gaze] += 1
             else:
-                pictures.append(_picture(file))
-        tally["subjects"] = len(people)
-        pictures.sort(
-            key=lambda picture: (picture.row["identity"], picture.row["take"], picture.row["image"])
-        )
+                images.append(_listed(file))
+        tally["subjects"] = len(identities)
+        images.sort(key=lambda image: (image.row["identity"], image.row["take"], image.row["image"]))
         notes = [
-            *incomplete(people, _EACH),
+            *incomplete(identities, _EACH),
             *left_out("angles", angles),
             *left_out("gazes", gazes),
         ]
-        strangers = sorted(set(people) - set(MODELS))
+        strangers = sorted(set(identities) - set(MODELS))
         if strangers:
             notes.append(f"model numbers that RaFD does not have: {', '.join(strangers)}; they are kept")
-        return Chosen(pictures, tally, self.expected, notes)
+        return Chosen(images, tally, self.expected, notes)
 
 
 ADAPTER = RafdAdapter()
 
 
-def _picture(file: Found) -> Picture:
+def _listed(file: Found) -> ListedImage:
     match = file.match
     expression = canonical_label(match["label"])
     row = {
@@ -144,4 +142,4 @@ def _picture(file: Found) -> Picture:
         "skin": "" if match["group"] == "Kid" else match["group"],
         "publishable": False,
     }
-    return Picture(file.path, row)
+    return ListedImage(file.path, row)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fesbench.data.datasets.base import Item, Skipped
-from fesbench.data.datasets.listing import Found, ListedPlan, Picture, scan
+from fesbench.data.datasets.listing import Found, ListedImage, ListedPlan, scan
 from fesbench.vocabulary import UNKNOWN_IDENTITY
 
 CLASSES = {
@@ -133,9 +133,9 @@ def found_by(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
     return found
 
 
-def listed(rows: Sequence[tuple[Path, dict[str, Any]]]) -> tuple[Picture, ...]:
+def listed(rows: Sequence[tuple[Path, dict[str, Any]]]) -> tuple[ListedImage, ...]:
     """Images in the order of their names."""
-    return tuple(Picture(path, row) for path, row in sorted(rows, key=lambda entry: entry[1]["image"]))
+    return tuple(ListedImage(path, row) for path, row in sorted(rows, key=lambda entry: entry[1]["image"]))
 
 
 def without_flat(entry: Item | Skipped) -> Item | Skipped:

@@ -1,7 +1,7 @@
 """Writing the embedded faces as their owners would lay real data sets out, traps included.
 
 One module a layout. Each has ``GENERATIONS`` (the forms in which copies are found, the usual one first),
-``PEOPLE`` (how many subjects a folder gets where nobody says) and
+``IDENTITIES`` (how many subjects a folder gets where nobody says) and
 
 ``write(out, *, identities, size, seed=0, generation=None, progress=None) -> Path``
 
@@ -43,7 +43,7 @@ class Layout:
 
     name: str
     generations: tuple[str, ...]
-    people: int
+    identities: int
     write: Callable[..., Path]
 
 
@@ -61,4 +61,4 @@ def layout(name: str) -> Layout:
     if name not in _MODULES:
         raise UnknownNameError("layout", name, _MODULES)
     module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
-    return Layout(name, module.GENERATIONS, module.PEOPLE, module.write)
+    return Layout(name, module.GENERATIONS, module.IDENTITIES, module.write)

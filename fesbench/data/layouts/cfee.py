@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from fesbench.data.datasets.cfee import CATEGORIES, WORKBOOK
+from fesbench.data.layouts.images import check, write_junk
 from fesbench.data.layouts.jpeg import write_jpeg
-from fesbench.data.layouts.pictures import check, write_junk
 from fesbench.data.layouts.plain import empty_folder
 from fesbench.data.layouts.workbooks import xls_bytes, xlsx_bytes
 from fesbench.errors import DataError
@@ -25,7 +25,7 @@ from fesbench.vocabulary import ACTION_UNITS
 
 GENERATIONS = ("xls", "xlsx")
 """The workbook as its owner gives it, and as some subjects save it again."""
-PEOPLE = 24
+IDENTITIES = 24
 
 ROOT = "CFEE_Database_230"
 UNNAMED = ("08", "13", "18", "24")
@@ -48,7 +48,7 @@ _WEAK = 0.5
 _Table = list[list[str | float | None]]
 
 
-def person_names(count: int) -> tuple[str, ...]:
+def identity_names(count: int) -> tuple[str, ...]:
     """Names for subjects, with gaps: "113", "115", "118", "116", ...
 
     Raises:
@@ -67,7 +67,7 @@ def person_names(count: int) -> tuple[str, ...]:
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     size: int = 256,
     seed: int = 0,
     generation: str | None = None,
@@ -89,12 +89,12 @@ def write(
     Raises:
         DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
     """
-    names, generation = person_names(identities), check(size, 64, 1024, generation, GENERATIONS)
+    names, generation = identity_names(identities), check(size, 64, 1024, generation, GENERATIONS)
     root = empty_folder(out) / ROOT
     units: dict[str, list[tuple[str, np.ndarray]]] = {code: [] for code in CODES}
     for k, name in enumerate(names):
         lacking = "26" if k and k == len(names) - 1 else None
-        for code, vector in _write_person(root, k, name, size, seed, lacking):
+        for code, vector in _write_identity(root, k, name, size, seed, lacking):
             units[code].append((name, vector))
         if progress is not None:
             progress(k + 1, len(names), "writing CFEE images")
@@ -103,7 +103,7 @@ def write(
     return out
 
 
-def _write_person(
+def _write_identity(
     root: Path, identity: int, name: str, size: int, seed: int, lacking: str | None
 ) -> list[tuple[str, np.ndarray]]:
     """Write one subject's images; the action units (see AvatarBatch) by named code."""
@@ -122,9 +122,9 @@ def _write_person(
         # the camera's running number grows with time, so it tells neither the code nor the subject
         number = 2000 + (37 * identity + 11 * k) % 7919
         ending = "JPG" if identity % 3 == 2 else "jpg"
-        picture = np.pad(batch.images[k], ((0, 0), (side, side), (0, 0)), mode="edge")
+        image = np.pad(batch.images[k], ((0, 0), (side, side), (0, 0)), mode="edge")
         path = root / _BLOCKS[block][1] / f"Images{block + 1}" / f"{code}_{name}_{number}.{ending}"
-        write_jpeg(path, picture)
+        write_jpeg(path, image)
     return [(code, batch.action_units[k]) for k, code in enumerate(chosen) if code in named]
 
 

@@ -37,7 +37,7 @@ FOLDERS: dict[str, dict[str, str]] = {
 """How the archives come to lie, depending on how they were unpacked."""
 
 GENERATIONS = tuple(FOLDERS)
-PEOPLE = 123
+IDENTITIES = 123
 
 GRAY_FRAME, COLOR_FRAME = (640, 490), (640, 480)
 """Width and height."""
@@ -48,7 +48,7 @@ _SHARE_WITHOUT_INTENSITY = 4
 _PRESENT = 0.1
 
 
-def person_names(count: int) -> tuple[str, ...]:
+def identity_names(count: int) -> tuple[str, ...]:
     """Names for subjects, with the gaps and jumps of CK+'s numbering: "S005", ... "S160", "S501", ... "S999".
 
     Raises:
@@ -65,7 +65,7 @@ def person_names(count: int) -> tuple[str, ...]:
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     first_identity: int = 0,
     frames: int = 10,
     size: int = 256,
@@ -93,7 +93,7 @@ def write(
     Raises:
         DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
     """
-    names = person_names(identities)
+    names = identity_names(identities)
     if frames < len(ONSET) + len(PEAK):
         raise DataError(f"a sequence needs {len(ONSET) + len(PEAK)} frames or more, not {frames}")
     if not 64 <= size <= COLOR_FRAME[1]:
@@ -120,9 +120,9 @@ def write(
 class _SequenceWriter:
     """Writes one sequence: frames, landmarks, and the two label files."""
 
-    def __init__(self, roots: dict[str, Path], person: str, sequence: Sequence, *, color: bool) -> None:
-        self.person, self.sequence, self.color = person, sequence, color
-        self.folders = {kind: root / person / f"{sequence.number:03d}" for kind, root in roots.items()}
+    def __init__(self, roots: dict[str, Path], identity: str, sequence: Sequence, *, color: bool) -> None:
+        self.identity, self.sequence, self.color = identity, sequence, color
+        self.folders = {kind: root / identity / f"{sequence.number:03d}" for kind, root in roots.items()}
 
     def write(self, identity: int, frames: int, face: int, seed: int, landmarks: bool) -> None:
         from fesbench.data.avatars.rendering import AvatarSpec, render
@@ -150,7 +150,7 @@ class _SequenceWriter:
             self._text("emotion", frames, [(float(CODES.index(self.sequence.expression)),)])
 
     def _path(self, kind: str, frame: int, ending: str) -> Path:
-        return self.folders[kind] / f"{self.person}_{self.sequence.number:03d}_{frame:08d}{ending}"
+        return self.folders[kind] / f"{self.identity}_{self.sequence.number:03d}_{frame:08d}{ending}"
 
     def _text(self, kind: str, frame: int, lines: list[tuple[float, ...]]) -> None:
         text = "".join("".join(f"   {value:.7e}" for value in line) + "\n" for line in lines)

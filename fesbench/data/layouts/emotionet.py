@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fesbench.data.layouts.images import check
 from fesbench.data.layouts.jpeg import write_jpeg
-from fesbench.data.layouts.pictures import check
 from fesbench.data.layouts.plain import empty_folder
 from fesbench.data.layouts.workbooks import xlsx_bytes
 from fesbench.errors import DataError
@@ -22,7 +22,7 @@ from fesbench.vocabulary import ACTION_UNITS
 
 GENERATIONS = ("aws", "server", "workbook")
 """Links to the Amazon bucket, older links to the laboratory's server, workbooks beside flat images."""
-PEOPLE = 48
+IDENTITIES = 48
 
 DEAD = 3
 """Listed images that are not there."""
@@ -47,7 +47,7 @@ _Line = list[str | float | None]
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     size: int = 256,
     seed: int = 0,
     generation: str | None = None,
@@ -95,30 +95,30 @@ def write(
     return out
 
 
-def tail(picture: int) -> str:
+def tail(image: int) -> str:
     """The end of an image's link: "N_0000000356/N_0000000356_00190.jpg" and the like."""
-    folder = f"N_{356 + picture // 7:010d}"
-    return f"{folder}/{folder}_{190 + _STEP * picture:05d}.jpg"
+    folder = f"N_{356 + image // 7:010d}"
+    return f"{folder}/{folder}_{190 + _STEP * image:05d}.jpg"
 
 
-def _place(picture: int, generation: str) -> Path:
-    whole = Path(tail(picture))
+def _place(image: int, generation: str) -> Path:
+    whole = Path(tail(image))
     return Path("imgs") / whole.name if generation == "workbook" else Path("Images") / whole
 
 
-def _codes(picture: int, units: np.ndarray) -> list[int]:
+def _codes(image: int, units: np.ndarray) -> list[int]:
     """AU1 to AU60: 1 present, 0 absent, 999 not labeled (what avatars do not have, and every seventh)."""
     codes = [999] * 60
     for unit, value in zip(ACTION_UNITS, units, strict=True):
-        codes[unit - 1] = 999 if (unit + picture) % 7 == 0 else int(value >= _PRESENT)
-    if picture == 0:
+        codes[unit - 1] = 999 if (unit + image) % 7 == 0 else int(value >= _PRESENT)
+    if image == 0:
         codes[51 - 1] = 1  # head turned left: outside the vocabulary
     return codes
 
 
-def _line(picture: int, codes: list[int], generation: str) -> _Line:
+def _line(image: int, codes: list[int], generation: str) -> _Line:
     quote = "'" if generation == "workbook" else ""
-    link, original = f"{_LINKS[generation]}/{tail(picture)}", f"http://example.org/{picture}.jpg"
+    link, original = f"{_LINKS[generation]}/{tail(image)}", f"http://example.org/{image}.jpg"
     return [f"{quote}{link}{quote}", f"{quote}{original}{quote}", *map(float, codes)]
 
 

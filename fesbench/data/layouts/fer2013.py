@@ -24,7 +24,7 @@ from fesbench.data.layouts.web_faces import SIZE, WebFace, check_request, faces,
 from fesbench.files import atomic_write_bytes
 
 GENERATIONS = ("csv", "folder", "images", "fer+")
-PEOPLE = 40
+IDENTITIES = 40
 
 _USAGE = {part: usage for usage, part in USAGES.items()}
 _VOTES = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt", "unknown", "NF")
@@ -34,7 +34,7 @@ _VOTES = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "co
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     size: int = SIZE,
     seed: int = 0,
     generation: str | None = None,
@@ -59,70 +59,70 @@ def write(
     generation = generation or GENERATIONS[0]
     check_request(identities, size, 5, generation, GENERATIONS)
     out = empty_folder(out)
-    pictures = list(faces(range(identities), SIZE if generation == "csv" else size, seed, progress))
-    pictures.sort(key=lambda face: list(_USAGE).index(face.part))
-    pictures += _planted(pictures)
+    images = list(faces(range(identities), SIZE if generation == "csv" else size, seed, progress))
+    images.sort(key=lambda face: list(_USAGE).index(face.part))
+    images += _planted(images)
     if generation == "csv":
-        _write_csv(out / "fer2013.csv", pictures)
+        _write_csv(out / "fer2013.csv", images)
     elif generation == "fer+":
-        _write_votes(out, pictures)
+        _write_votes(out, images)
     else:
-        _write_folders(out if generation == "folder" else out / "images", generation, pictures)
+        _write_folders(out if generation == "folder" else out / "images", generation, images)
     return out
 
 
-def _planted(pictures: list[WebFace]) -> list[WebFace]:
+def _planted(images: list[WebFace]) -> list[WebFace]:
     """A copy to the byte, a copy saved again, and a black image, all in the test part."""
-    first, second = pictures[0], pictures[1]
+    first, second = images[0], images[1]
     return [
-        WebFace(first.person, "test", first.label, first.picture),
-        WebFace(second.person, "test", second.label, through_jpeg(second.picture)),
-        WebFace(first.person, "test", "surprise", np.zeros_like(first.picture)),
+        WebFace(first.identity, "test", first.label, first.image),
+        WebFace(second.identity, "test", second.label, through_jpeg(second.image)),
+        WebFace(first.identity, "test", "surprise", np.zeros_like(first.image)),
     ]
 
 
-def _write_csv(path: Path, pictures: list[WebFace]) -> None:
+def _write_csv(path: Path, images: list[WebFace]) -> None:
     lines = ["emotion,pixels,Usage"]
-    for face in pictures:
-        pixels = " ".join(str(value) for value in face.picture.reshape(-1))
+    for face in images:
+        pixels = " ".join(str(value) for value in face.image.reshape(-1))
         lines.append(f"{CODES.index(CLASSES[face.label])},{pixels},{_USAGE[face.part]}")
-    whole = pictures[0].picture.reshape(-1)
+    whole = images[0].image.reshape(-1)
     few, all_ = (" ".join(str(value) for value in values) for values in (whole[:-1], whole))
     lines += ["", f"0,{few},PrivateTest", f"7,{all_},PrivateTest"]
     atomic_write_bytes(path, ("\n".join(lines) + "\n").encode())
 
 
-def _write_folders(out: Path, generation: str, pictures: list[WebFace]) -> None:
+def _write_folders(out: Path, generation: str, images: list[WebFace]) -> None:
     second = {"folder": "test", "images": "validation"}[generation]
-    for k, face in enumerate(pictures):
+    for k, face in enumerate(images):
         part = "train" if face.part == "train" else second
         # the copy to the byte has its own name, as copies have
         name = f"{_USAGE[face.part]}_{1000 + k}.jpg"
-        atomic_write_bytes(out / part / face.label / name, jpeg(face.picture))
-    whole = jpeg(pictures[0].picture)
+        atomic_write_bytes(out / part / face.label / name, jpeg(face.image))
+    whole = jpeg(images[0].image)
     for name, content in (
-        (f"train/{pictures[0].label}/Training_0.jpg", whole[: len(whole) // 2]),
-        ("train/happy/Copy of Training (1).jpg", jpeg(255 - pictures[2].picture)),
+        (f"train/{images[0].label}/Training_0.jpg", whole[: len(whole) // 2]),
+        ("train/happy/Copy of Training (1).jpg", jpeg(255 - images[2].image)),
         ("train/happy/Thumbs.db", b"\0"),
         ("train/happy/list.csv", b"name\n"),
     ):
         atomic_write_bytes(out / name, content)
 
 
-def _write_votes(out: Path, pictures: list[WebFace]) -> None:
+def _write_votes(out: Path, images: list[WebFace]) -> None:
     text = io.StringIO()
     text.write("Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n")
     folders = {"train": "FER2013Train", "validation": "FER2013Valid", "test": "FER2013Test"}
-    for k, face in enumerate(pictures):
+    for k, face in enumerate(images):
         name = f"fer{k:07d}.png"
-        write_png(out / folders[face.part] / name, face.picture)
+        write_png(out / folders[face.part] / name, face.image)
         votes = ",".join(str(count) for count in _votes(face.label, k))
         text.write(f"{_USAGE[face.part]},{name},{votes}\n")
     text.write("Training,,0,0,0,0,0,0,0,0,0,10\n")
     atomic_write_bytes(out / "fer2013new.csv", text.getvalue().encode())
     for folder in folders.values():
         atomic_write_bytes(out / folder / "label.csv", b'fer0000000.png,"(0, 0, 48, 48)",8\n')
-    write_png(out / folders["train"] / "fer0099999.png", pictures[2].picture)
+    write_png(out / folders["train"] / "fer0099999.png", images[2].image)
 
 
 def _votes(label: str, k: int) -> Iterator[int]:

@@ -13,13 +13,13 @@ import numpy as np
 
 from fesbench.data.datasets.ferg import CHARACTERS, EXPRESSIONS
 from fesbench.data.images import write_png
-from fesbench.data.layouts.pictures import check, write_junk
+from fesbench.data.layouts.images import check, write_junk
 from fesbench.data.layouts.plain import empty_folder
 from fesbench.errors import DataError
 from fesbench.vocabulary import canonical_expression
 
 GENERATIONS = ("plain",)
-PEOPLE = len(CHARACTERS)
+IDENTITIES = len(CHARACTERS)
 
 ROOT = "FERG_DB_256"
 HIDDEN = (255, 0, 255)
@@ -31,7 +31,7 @@ _FLAT = 40
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     images: int = 4,
     size: int = 256,
     seed: int = 0,
@@ -55,8 +55,8 @@ def write(
     Raises:
         DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
     """
-    if not 1 <= identities <= PEOPLE:
-        raise DataError(f"a folder like FERG-DB holds 1 to {PEOPLE} characters, not {identities}")
+    if not 1 <= identities <= IDENTITIES:
+        raise DataError(f"a folder like FERG-DB holds 1 to {IDENTITIES} characters, not {identities}")
     if images < 1:
         raise DataError(f"each character and expression needs an image or more, not {images}")
     check(size, 32, 1024, generation, GENERATIONS)
@@ -64,10 +64,8 @@ def write(
     cells = [(k, who, what) for k, who in enumerate(list(CHARACTERS)[:identities]) for what in EXPRESSIONS]
     for done, (identity, who, what) in enumerate(cells, 1):
         folder = root / who / f"{who}_{what}"
-        for number, picture in zip(
-            _numbers(images), _render(identity, what, images, size, seed), strict=True
-        ):
-            write_png(folder / f"{who}_{what}_{number}.png", picture)
+        for number, image in zip(_numbers(images), _render(identity, what, images, size, seed), strict=True):
+            write_png(folder / f"{who}_{what}_{number}.png", image)
         if progress is not None:
             progress(done, len(cells), "writing FERG-DB images")
     last = f"{cells[-1][1]}_{EXPRESSIONS[-1]}"

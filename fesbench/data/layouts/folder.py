@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fesbench.data.avatars.rendering import AvatarBatch, AvatarSpec
 
 GENERATIONS = ("tree", "csv")
-PEOPLE = 16
+IDENTITIES = 16
 
 SPELLINGS = ("Neutral", "angry", "Contempt", "disgusted", "afraid", "Happy", "sad", "surprised")
 """How subjects call `EXPRESSIONS`, in their order."""
@@ -37,7 +37,7 @@ _TAKES = 2
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     size: int = 256,
     seed: int = 0,
     generation: str | None = None,
@@ -87,7 +87,7 @@ def write(
     return out
 
 
-def person_name(who: int) -> str:
+def identity_name(who: int) -> str:
     """The name of a subject in file names: "p000"."""
     return f"p{who:03d}"
 
@@ -95,10 +95,10 @@ def person_name(who: int) -> str:
 def _write_tree(out: Path, who: int, batch: AvatarBatch) -> None:
     for k, image in enumerate(batch.images):
         take, label = divmod(k, len(EXPRESSIONS))
-        stem = f"{person_name(who)}_{take + 1:02d}"
+        stem = f"{identity_name(who)}_{take + 1:02d}"
         # one subject has one image each, named by nothing but the subject
         if who == 0 and take == 0:
-            stem = person_name(who)
+            stem = identity_name(who)
         folder = out / "train" / SPELLINGS[label] if who == 0 else out / SPELLINGS[label]
         if take == 1:
             write_jpeg(folder / f"{stem}.JPG", image)
@@ -120,7 +120,7 @@ def _plant(out: Path) -> None:
 def _write_images(out: Path, specs: list[AvatarSpec], batch: AvatarBatch) -> list[list[object]]:
     lines: list[list[object]] = []
     for k, spec in enumerate(specs):
-        name = f"{person_name(spec.identity)}/{spec.expression} {spec.take}.png"
+        name = f"{identity_name(spec.identity)}/{spec.expression} {spec.take}.png"
         write_png(out / "images" / name, batch.images[k])
         spelling = SPELLINGS[EXPRESSIONS.index(spec.expression)]
         points = [f"{value:.3f}" for value in batch.landmarks[k].reshape(-1)]
@@ -131,7 +131,7 @@ def _write_images(out: Path, specs: list[AvatarSpec], batch: AvatarBatch) -> lis
             [
                 name,
                 spelling,
-                person_name(spec.identity),
+                identity_name(spec.identity),
                 "yes" if known else "",
                 *(units if known else [""] * len(units)),
                 *(points if known else [""] * len(points)),

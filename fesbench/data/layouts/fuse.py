@@ -13,13 +13,13 @@ from fesbench.data.layouts import Progress, fer2013, mmafedb
 from fesbench.data.layouts.web_faces import SIZE, check_request
 
 GENERATIONS = ("csv", "folder")
-PEOPLE = 30
+IDENTITIES = 30
 
 
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     size: int = SIZE,
     seed: int = 0,
     generation: str | None = None,

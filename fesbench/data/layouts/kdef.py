@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from fesbench.data.datasets.kdef import LABELS, MISNAMED, POSES, SESSIONS
+from fesbench.data.layouts.images import cast, check, in_frame, seen_from, write_junk
 from fesbench.data.layouts.jpeg import write_jpeg
-from fesbench.data.layouts.pictures import cast, check, in_frame, seen_from, write_junk
 from fesbench.data.layouts.plain import empty_folder
 from fesbench.vocabulary import canonical_label
 
 FOLDERS = {"plain": "", "archive": "KDEF_and_AKDEF/KDEF", "flat": ""}
 AVERAGES = "KDEF_and_AKDEF/AKDEF"
 GENERATIONS = tuple(FOLDERS)
-PEOPLE = 12
+IDENTITIES = 12
 
 DEGREES = {"S": 0, "HL": -45, "HR": 45, "FL": -90, "FR": 90}
 BLACK = ("F01", "B", "ANFR")
@@ -31,7 +31,7 @@ _NUMBERS = (1, 31, *range(2, 31), *range(32, 36))
 """31 comes early, so that the misnamed files of its subjects are there in a small folder too."""
 
 
-def people(count: int, seed: int = 0) -> list[tuple[int, str]]:
+def cast_of(count: int, seed: int = 0) -> list[tuple[int, str]]:
     """(Avatar, "F01") of so many subjects.
 
     Raises:
@@ -47,7 +47,7 @@ def people(count: int, seed: int = 0) -> list[tuple[int, str]]:
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     size: int = 200,
     seed: int = 0,
     generation: str | None = None,
@@ -73,11 +73,11 @@ def write(
         DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
     """
     generation = check(size, 64, 562, generation, GENERATIONS)
-    cast_list = people(identities, seed)
+    cast_list = cast_of(identities, seed)
     out = empty_folder(out)
     root = out / FOLDERS[generation]
     for done, (identity, name) in enumerate(cast_list, 1):
-        _write_person(root, identity, name, size, seed, flat=generation == "flat")
+        _write_identity(root, identity, name, size, seed, flat=generation == "flat")
         if progress is not None:
             progress(done, identities, "writing KDEF subjects")
     if generation == "archive":
@@ -86,18 +86,18 @@ def write(
     return out
 
 
-def _write_person(root: Path, identity: int, name: str, size: int, seed: int, *, flat: bool) -> None:
+def _write_identity(root: Path, identity: int, name: str, size: int, seed: int, *, flat: bool) -> None:
     from fesbench.data.avatars.rendering import AvatarSpec, render
 
     height = round(size * 762 / 562)
     for take, session in enumerate(SESSIONS):
         person = f"{session}{name}"
         specs = [AvatarSpec(identity, expression=canonical_label(code), take=take) for code in LABELS]
-        for code, picture in zip(LABELS, render(specs, size, seed=seed).images, strict=True):
+        for code, image in zip(LABELS, render(specs, size, seed=seed).images, strict=True):
             for pose in POSES:
                 stem = f"{person}{code}{pose}"
                 wrong = {right: wrong for wrong, right in MISNAMED.items()}.get(stem, stem)
-                frame = in_frame(seen_from(picture, DEGREES[pose]), size, height)
+                frame = in_frame(seen_from(image, DEGREES[pose]), size, height)
                 if (name, session, code + pose) == BLACK:
                     frame = np.zeros_like(frame)
                 write_jpeg((root if flat else root / person) / f"{wrong}.JPG", frame)

@@ -18,7 +18,7 @@ from fesbench.data.layouts.web_faces import COPY_QUALITY, SIZE, check_request, f
 from fesbench.files import atomic_write_bytes
 
 GENERATIONS = ("plain", "bare")
-PEOPLE = 45
+IDENTITIES = 45
 
 FIRST_OWN = 1000
 """The avatars from here on are in MMAFEDB alone."""
@@ -29,7 +29,7 @@ _FOLDERS = {"train": "train", "validation": "valid", "test": "test"}
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     size: int = SIZE,
     seed: int = 0,
     generation: str | None = None,
@@ -55,18 +55,18 @@ def write(
     check_request(identities, size, 15, generation, GENERATIONS)
     root = empty_folder(out) / ("MMAFEDB" if generation == "plain" else ".")
     shared = identities // 3
-    people = [*range(shared), *range(FIRST_OWN, FIRST_OWN + identities - shared)]
-    pictures = list(faces(people, size, seed, progress))
-    for k, face in enumerate(pictures):
-        again = face.person < shared and k % 2 == 1
-        content = _saved_again(face.picture) if again else jpeg(face.picture)
+    avatars = [*range(shared), *range(FIRST_OWN, FIRST_OWN + identities - shared)]
+    images = list(faces(avatars, size, seed, progress))
+    for k, face in enumerate(images):
+        again = face.identity < shared and k % 2 == 1
+        content = _saved_again(face.image) if again else jpeg(face.image)
         atomic_write_bytes(root / _FOLDERS[face.part] / face.label / f"im{k}.jpg", content)
-    own = next(face for face in pictures if face.person >= FIRST_OWN)
-    whole = jpeg(own.picture)
+    own = next(face for face in images if face.identity >= FIRST_OWN)
+    whole = jpeg(own.image)
     for name, content in (
         (f"test/{own.label}/im90001.jpg", whole),
-        ("test/surprise/im90002.jpg", jpeg(np.zeros_like(own.picture))),
-        ("train/happy/Copy of im (1).jpg", jpeg(255 - own.picture)),
+        ("test/surprise/im90002.jpg", jpeg(np.zeros_like(own.image))),
+        ("train/happy/Copy of im (1).jpg", jpeg(255 - own.image)),
         ("train/sad/im90003.jpg", whole[: len(whole) // 2]),
         ("valid/fear/im90004.jpg", b""),
         ("valid/fear/Thumbs.db", b"\0"),
@@ -76,6 +76,6 @@ def write(
     return out
 
 
-def _saved_again(picture: np.ndarray) -> bytes:
+def _saved_again(image: np.ndarray) -> bytes:
     """In color, as the real set has FER-2013's images, and smaller."""
-    return jpeg(np.repeat(picture[..., None], 3, axis=2), COPY_QUALITY)
+    return jpeg(np.repeat(image[..., None], 3, axis=2), COPY_QUALITY)

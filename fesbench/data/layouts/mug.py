@@ -15,20 +15,20 @@ from pathlib import Path
 import numpy as np
 
 from fesbench.data.datasets.mug import POSED, RECORDED
+from fesbench.data.layouts.images import check, write_junk
 from fesbench.data.layouts.jpeg import write_jpeg
-from fesbench.data.layouts.pictures import check, write_junk
 from fesbench.data.layouts.plain import empty_folder
 from fesbench.errors import DataError
 
 ROOT = "subjects3"
 GENERATIONS = ("plain", "sessions")
-PEOPLE = 12
+IDENTITIES = 12
 
 _OFFSET = 12
 _LEAST = 9
 
 
-def takes_of(person: int) -> Iterator[tuple[str, str, int]]:
+def takes_of(identity: int) -> Iterator[tuple[str, str, int]]:
     """A subject's takes: folder "happiness/take000", what is shown, and the avatar's take.
 
     Args:
@@ -36,10 +36,10 @@ def takes_of(person: int) -> Iterator[tuple[str, str, int]]:
     """
     for k, label in enumerate(POSED):
         yield f"{label}/take000", label, k
-    yield f"{POSED[person % 6]}/take001", POSED[person % 6], 6
+    yield f"{POSED[identity % 6]}/take001", POSED[identity % 6], 6
     yield "neutral/take000", "neutral", 7
-    if person % 3 != 0:
-        yield f"{POSED[person % 6]}/take002{'end' if person % 3 == 1 else 'nsg'}", POSED[person % 6], 6
+    if identity % 3 != 0:
+        yield f"{POSED[identity % 6]}/take002{'end' if identity % 3 == 1 else 'nsg'}", POSED[identity % 6], 6
 
 
 def levels(frames: int) -> list[float]:
@@ -52,7 +52,7 @@ def levels(frames: int) -> list[float]:
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     frames: int = 12,
     size: int = 200,
     seed: int = 0,
@@ -87,8 +87,8 @@ def write(
         folder = out / ROOT / name / (name if generation == "sessions" else "")
         first = _OFFSET if k % 3 == 1 else 0
         for path, expression, take in takes_of(k):
-            for number, picture in enumerate(_take(k, expression, take, frames, size, seed)):
-                write_jpeg(folder / path / f"img_{first + number:04d}.jpg", picture)
+            for number, image in enumerate(_take(k, expression, take, frames, size, seed)):
+                write_jpeg(folder / path / f"img_{first + number:04d}.jpg", image)
         if progress is not None:
             progress(k + 1, identities, "writing MUG subjects")
     write_jpeg(out / "induced" / "001" / "img_0000.jpg", _take(0, "happiness", 8, _LEAST, size, seed)[4])

@@ -20,7 +20,7 @@ from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes
 
 GENERATIONS = ("plain",)
-PEOPLE = 8
+IDENTITIES = 8
 
 STYLES = dict(zip(DOMAINS, ("wild", "portrait", "statue", "cartoon"), strict=True))
 """Domain -> the embedded style that stands for it."""
@@ -34,7 +34,7 @@ _EXPRESSIVE = {"Happy": "happiness", "angry": "anger"}
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     size: int = 256,
     seed: int = 0,
     generation: str | None = None,

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from fesbench.data.datasets.oulu_casia import EXPRESSIONS, LIGHTS, MODALITIES
-from fesbench.data.datasets.oulu_casia import PEOPLE as MOST
+from fesbench.data.datasets.oulu_casia import IDENTITIES as MOST
 from fesbench.data.datasets.sequences import ONSET, PEAK, intensities
+from fesbench.data.layouts.images import check, in_frame, write_junk
 from fesbench.data.layouts.jpeg import write_jpeg
-from fesbench.data.layouts.pictures import check, in_frame, write_junk
 from fesbench.data.layouts.plain import empty_folder
 from fesbench.errors import DataError
 from fesbench.vocabulary import canonical_label
@@ -30,7 +30,7 @@ CROPPED = "B_PreprocessImg/PreprocessImg"
 """Where the cropped versions lie beside "archive"; the name is from memory."""
 
 GENERATIONS = tuple(FOLDERS)
-PEOPLE = 20
+IDENTITIES = 20
 
 FRAME = (320, 240)
 """Width and height."""
@@ -38,7 +38,7 @@ FRAME = (320, 240)
 _BRIGHTNESS = {"Strong": 1.0, "Weak": 0.25, "Dark": 0.04}
 
 
-def person_names(count: int) -> tuple[str, ...]:
+def identity_names(count: int) -> tuple[str, ...]:
     """Names for subjects, drawn from all three subsets of the usual split, so that a small folder serves it:
     "P001", "P073", "P065", "P002", ...
 
@@ -54,7 +54,7 @@ def person_names(count: int) -> tuple[str, ...]:
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     frames: int = 8,
     size: int = 200,
     seed: int = 0,
@@ -79,17 +79,17 @@ def write(
         DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
     """
     generation = check(size, 64, FRAME[1], generation, GENERATIONS)
-    names = person_names(identities)
+    names = identity_names(identities)
     if frames < len(ONSET) + len(PEAK):
         raise DataError(f"a sequence needs {len(ONSET) + len(PEAK)} frames or more, not {frames}")
     out = empty_folder(out)
     root = out / FOLDERS[generation]
     for k, who in enumerate(names):
         for take, label in enumerate(EXPRESSIONS):
-            pictures = _sequence(k, label, take, frames + (k + take) % 3, size, seed)
-            _write_sequence(root, f"{who}/{label}", pictures)
+            images = _sequence(k, label, take, frames + (k + take) % 3, size, seed)
+            _write_sequence(root, f"{who}/{label}", images)
             if generation == "archive" and k == 0:
-                _write_cropped(out / CROPPED / "VL" / "Strong" / who / label, pictures)
+                _write_cropped(out / CROPPED / "VL" / "Strong" / who / label, images)
             if progress is not None:
                 done = k * len(EXPRESSIONS) + take + 1
                 progress(done, identities * len(EXPRESSIONS), "writing Oulu-CASIA sequences")
@@ -108,9 +108,9 @@ def _sequence(identity: int, label: str, take: int, frames: int, size: int, seed
     return render(specs, size, seed=seed).images
 
 
-def _write_sequence(root: Path, folder: str, pictures: np.ndarray) -> None:
-    for number, picture in enumerate(pictures):
-        frame = in_frame(picture, *FRAME)
+def _write_sequence(root: Path, folder: str, images: np.ndarray) -> None:
+    for number, image in enumerate(images):
+        frame = in_frame(image, *FRAME)
         for camera in MODALITIES:
             for light in LIGHTS:
                 taken = _taken(frame, camera, light)
@@ -125,7 +125,7 @@ def _taken(frame: np.ndarray, camera: str, light: str) -> np.ndarray:
     return np.rint(frame * _BRIGHTNESS[light]).astype(np.uint8)
 
 
-def _write_cropped(folder: Path, pictures: np.ndarray) -> None:
-    margin = pictures.shape[1] // 8
-    for number, picture in enumerate(pictures):
-        write_jpeg(folder / f"{number:03d}.jpeg", picture[margin:-margin, margin:-margin])
+def _write_cropped(folder: Path, images: np.ndarray) -> None:
+    margin = images.shape[1] // 8
+    for number, image in enumerate(images):
+        write_jpeg(folder / f"{number:03d}.jpeg", image[margin:-margin, margin:-margin])

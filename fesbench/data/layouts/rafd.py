@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fesbench.data.datasets.rafd import ANGLES, GAZES, LABELS, MODELS
+from fesbench.data.layouts.images import cast, check, in_frame, seen_from, write_junk
 from fesbench.data.layouts.jpeg import write_jpeg
-from fesbench.data.layouts.pictures import cast, check, in_frame, seen_from, write_junk
 from fesbench.data.layouts.plain import empty_folder
 from fesbench.vocabulary import canonical_label
 
 GENERATIONS = ("flat", "by-expression")
-PEOPLE = 12
+IDENTITIES = 12
 
 GROUPS = {
     "female": (*("Caucasian", "Kid") * 6, *("Caucasian",) * 13),
@@ -26,7 +26,7 @@ GROUPS = {
 """The groups of RaFD's subjects by sex; who comes first is ours."""
 
 
-def people(count: int, seed: int = 0) -> list[tuple[int, str]]:
+def cast_of(count: int, seed: int = 0) -> list[tuple[int, str]]:
     """(Avatar, "28_Caucasian_male") of so many subjects, by ascending model number.
 
     Raises:
@@ -40,7 +40,7 @@ def people(count: int, seed: int = 0) -> list[tuple[int, str]]:
 def write(
     out: Path,
     *,
-    identities: int = PEOPLE,
+    identities: int = IDENTITIES,
     size: int = 200,
     seed: int = 0,
     generation: str | None = None,
@@ -67,24 +67,24 @@ def write(
         DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
     """
     generation = check(size, 64, 681, generation, GENERATIONS)
-    cast_list = people(identities, seed)
+    cast_list = cast_of(identities, seed)
     out = empty_folder(out)
     for done, (identity, name) in enumerate(cast_list, 1):
-        _write_person(out, identity, name, size, seed, sort=generation == "by-expression")
+        _write_identity(out, identity, name, size, seed, sort=generation == "by-expression")
         if progress is not None:
             progress(done, identities, "writing RaFD subjects")
     write_junk(out)
     return out
 
 
-def _write_person(out: Path, identity: int, name: str, size: int, seed: int, *, sort: bool) -> None:
+def _write_identity(out: Path, identity: int, name: str, size: int, seed: int, *, sort: bool) -> None:
     from fesbench.data.avatars.rendering import AvatarSpec, render
 
     moments = [(label, take) for take in range(len(GAZES)) for label in LABELS]
     specs = [AvatarSpec(identity, expression=canonical_label(label), take=take) for label, take in moments]
     height = round(size * 1024 / 681)
-    for (label, take), picture in zip(moments, render(specs, size, seed=seed).images, strict=True):
+    for (label, take), image in zip(moments, render(specs, size, seed=seed).images, strict=True):
         folder = out / label if sort else out
         for angle in ANGLES:
-            frame = in_frame(seen_from(picture, int(angle) - 90), size, height)
+            frame = in_frame(seen_from(image, int(angle) - 90), size, height)
             write_jpeg(folder / f"Rafd{angle}_{name}_{label}_{GAZES[take]}.jpg", frame)

@@ -31,10 +31,10 @@ class WebFace:
         image: uint8 (size, size), gray.
     """
 
-    person: int
+    identity: int
     part: str
     label: str
-    picture: np.ndarray
+    image: np.ndarray
 
 
 def check_request(identities: int, size: int, least: int, generation: str, known: tuple[str, ...]) -> None:
@@ -53,11 +53,13 @@ def check_request(identities: int, size: int, least: int, generation: str, known
         raise DataError(f"images must be 16 to 1024 pixels wide, not {size}")
 
 
-def faces(people: Sequence[int], size: int, seed: int, progress: Progress | None = None) -> Iterator[WebFace]:
+def faces(
+    identities: Sequence[int], size: int, seed: int, progress: Progress | None = None
+) -> Iterator[WebFace]:
     """Each subject in seven expressions, each of which was taken somewhere else, as web images are."""
     from fesbench.data.avatars.rendering import AvatarSpec, render
 
-    for done, who in enumerate(people, 1):
+    for done, who in enumerate(identities, 1):
         specs = [
             AvatarSpec(who, expression=expression, take=take)
             for take, expression in enumerate(CLASSES.values())
@@ -66,7 +68,7 @@ def faces(people: Sequence[int], size: int, seed: int, progress: Progress | None
         for label, image in zip(CLASSES, batch.images, strict=True):
             yield WebFace(who, PARTS[who % len(PARTS)], label, gray(image))
         if progress is not None:
-            progress(done * len(specs), len(people) * len(specs), "drawing small faces")
+            progress(done * len(specs), len(identities) * len(specs), "drawing small faces")
 
 
 def gray(image: np.ndarray) -> np.ndarray:
@@ -76,17 +78,17 @@ def gray(image: np.ndarray) -> np.ndarray:
     return np.array(Image.fromarray(image).convert("L"))
 
 
-def jpeg(picture: np.ndarray, quality: int = USUAL_QUALITY) -> bytes:
+def jpeg(image: np.ndarray, quality: int = USUAL_QUALITY) -> bytes:
     """A JPEG file of a uint8 image, (H, W) or (H, W, 3)."""
     from PIL import Image
 
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=quality)
+    Image.fromarray(image).save(stream, "JPEG", quality=quality)
     return stream.getvalue()
 
 
-def through_jpeg(picture: np.ndarray) -> np.ndarray:
+def through_jpeg(image: np.ndarray) -> np.ndarray:
     """A gray image after it was saved again with `COPY_QUALITY`."""
     from PIL import Image
 
-    return np.array(Image.open(io.BytesIO(jpeg(picture, COPY_QUALITY))))
+    return np.array(Image.open(io.BytesIO(jpeg(image, COPY_QUALITY))))

@@ -68,19 +68,19 @@ def test_real_names_give_every_column(tmp_path: Path) -> None:
     (root / "agreement.pdf").touch()
     (root / "01-04/Images1/02_339_3470_detectface.jpg").touch()
     found = plan(tmp_path)
-    assert [tuple(picture.row.values()) for picture in found.pictures] == [
+    assert [tuple(image.row.values()) for image in found.images] == [
         ("10_110_2559.JPG", "110", "awed", 1.0, 0, "frontal", False),
         ("06_111_2638.jpg", "111", "fearfully_surprised", 1.0, 0, "frontal", False),
         ("01_126_3963.jpg", "126", "neutral", 0.0, 0, "frontal", False),
         ("20_206_9936.jpg", "206", "sadly_angry", 1.0, 0, "frontal", False),
         ("02_339_3470.jpg", "339", "happiness", 1.0, 0, "frontal", False),
     ]
-    assert list(found.pictures[0].row) == [
+    assert list(found.images[0].row) == [
         *("image", "identity", "expression", "intensity", "take", "pose", "publishable")
     ]
-    assert all(picture.action_units is None for picture in found.pictures)
+    assert all(image.action_units is None for image in found.images)
     assert found.facts.not_understood.first == ("CFEE_Database_230/01-04/Images1/02_339_3470_detectface.jpg",)
-    assert [p.row for p in plan(root).pictures] == [p.row for p in found.pictures]
+    assert [p.row for p in plan(root).images] == [p.row for p in found.images]
 
 
 def test_codes_that_the_sheet_does_not_name_are_counted(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_codes_that_the_sheet_does_not_name_are_counted(tmp_path: Path) -> None:
 def test_the_order_of_codes_is_the_sheets(tmp_path: Path) -> None:
     swapped = xls_bytes({"summary": [["", ""], [1.0, "Neutral"], [2.0, "Disgust"], [6.0, "Happy"]]})
     found = plan(copy(tmp_path, book=swapped))
-    assert {p.row["image"][:2]: p.row["expression"] for p in found.pictures} == {
+    assert {p.row["image"][:2]: p.row["expression"] for p in found.images} == {
         "01": "neutral",
         "02": "disgust",
         "06": "happiness",
@@ -106,7 +106,7 @@ def test_without_the_workbook_codes_are_not_guessed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"without AU_annotation_all_subjects\.xls.*Codes are not guessed"):
         plan(tmp_path)
     found = plan(tmp_path, codes={"01": "Neutral", "02": "happy"})
-    assert [p.row["expression"] for p in found.pictures] == ["neutral", "happiness"]
+    assert [p.row["expression"] for p in found.images] == ["neutral", "happiness"]
     assert "no workbook" in note(found, "option codes")
     with pytest.raises(DataError, match="none of those that are named: 09"):
         plan(tmp_path, codes={"09": "fear"})
@@ -114,7 +114,7 @@ def test_without_the_workbook_codes_are_not_guessed(tmp_path: Path) -> None:
 
 def test_codes_given_come_before_the_sheet(tmp_path: Path) -> None:
     found = plan(copy(tmp_path), codes={"02": "sad"})
-    assert [p.row["expression"] for p in found.pictures] == ["sadness"]
+    assert [p.row["expression"] for p in found.images] == ["sadness"]
     assert note(found, "option codes, not by the workbook")
     assert found.fingerprint != plan(tmp_path).fingerprint
 
@@ -148,7 +148,7 @@ def test_counts_and_missing_people(tmp_path: Path) -> None:
 
 def test_a_second_picture_is_another_take_by_number(tmp_path: Path) -> None:
     found = plan(copy(tmp_path, ("01-04/Images1/02_339_3470.jpg", "01-04/Images1/02_339_999.jpg")))
-    assert [(p.row["image"], p.row["take"]) for p in found.pictures] == [
+    assert [(p.row["image"], p.row["take"]) for p in found.images] == [
         ("02_339_999.jpg", 0),
         ("02_339_3470.jpg", 1),
     ]
@@ -176,9 +176,9 @@ def test_action_units_of_sheets_that_explain_themselves(tmp_path: Path) -> None:
         ("110", "10"): units(1).tolist(),
     }
     assert found.notes == ["1 codes of action units outside the vocabulary are left out"]
-    pictures = {p.row["image"]: p.action_units for p in plan(tmp_path).pictures}
-    assert pictures["01_126_3963.jpg"] is None
-    happy = pictures["02_339_3470.jpg"]
+    images = {p.row["image"]: p.action_units for p in plan(tmp_path).images}
+    assert images["01_126_3963.jpg"] is None
+    happy = images["02_339_3470.jpg"]
     assert happy is not None
     assert happy.tolist() == units(6, 12).tolist()
     assert note(plan(tmp_path), "action units are known").startswith("action units are known for 3 of 5")
@@ -223,7 +223,7 @@ def test_an_xlsx_and_two_workbooks(tmp_path: Path) -> None:
     other.write_bytes(xlsx_bytes({"summary": [[2.0, "Sad"]]}))
     assert note(plan(tmp_path), "is not read") == f"{BOOK}x is not read, {BOOK} is"
     (tmp_path / "CFEE_Database_230" / BOOK).unlink()
-    assert [p.row["expression"] for p in plan(tmp_path).pictures] == ["sadness"]
+    assert [p.row["expression"] for p in plan(tmp_path).images] == ["sadness"]
 
 
 def test_a_changed_workbook_changes_the_fingerprint(tmp_path: Path) -> None:

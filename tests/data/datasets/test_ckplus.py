@@ -199,8 +199,8 @@ def test_options(tmp_path: Path) -> None:
 
 def test_unreadable_frames_are_skipped_by_name(tmp_path: Path) -> None:
     sequence(tmp_path, "S005_001", range(1, 9), emotion="3")
-    picture = tmp_path / "cohn-kanade-images/S005/001/S005_001_00000002.png"
-    Image.new("L", (640, 490)).save(picture)
+    image = tmp_path / "cohn-kanade-images/S005/001/S005_001_00000002.png"
+    Image.new("L", (640, 490)).save(image)
     points = tmp_path / "Landmarks/S005/001/S005_001_00000002_landmarks.txt"
     points.parent.mkdir(parents=True)
     points.write_text("1 2\n")

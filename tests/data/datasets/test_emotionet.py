@@ -29,8 +29,8 @@ def line(tail: str, codes: dict[int, int | str], *, site: str = AWS, absent: int
     return [f"{site}/{tail}", "http://farm5.example.com/1.jpg", *units]
 
 
-def put(root: Path, *pictures: str, **lists: list[list[str]]) -> Path:
-    for name in pictures:
+def put(root: Path, *images: str, **lists: list[list[str]]) -> Path:
+    for name in images:
         path = root / "Images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -48,11 +48,11 @@ def plan(root: Path, **options: object) -> ListedPlan:
 
 
 def images(found: ListedPlan) -> list[str]:
-    return [picture.row["image"] for picture in found.pictures]
+    return [image.row["image"] for image in found.images]
 
 
 def units(found: ListedPlan, image: str) -> dict[int, float]:
-    (vector,) = [p.action_units for p in found.pictures if p.row["image"] == image]
+    (vector,) = [p.action_units for p in found.images if p.row["image"] == image]
     assert vector is not None
     return dict(zip(ACTION_UNITS, vector.tolist(), strict=True))
 
@@ -69,7 +69,7 @@ def test_a_real_list_gives_every_column(tmp_path: Path) -> None:
         hand=[line(C, {12: 1, 25: 1}), line(A, {1: 1, 4: 1, 43: 999}), line(B, {6: 1})],
     )
     found = plan(root)
-    assert [dict(picture.row) for picture in found.pictures] == [
+    assert [dict(image.row) for image in found.images] == [
         {"image": name, "identity": f"?{name}", "expression": "", "part": "", "publishable": False}
         for name in (A, C)
     ]
@@ -116,7 +116,7 @@ def test_hand_coded_lines_come_first_and_sides_are_named(tmp_path: Path) -> None
     assert images(by_hand) == [A]
     assert f"1 lists are left out by option coded = 'hand': {MACHINE}" in notes(by_hand)
     assert "1 images have no line" in notes(by_hand)
-    assert [(p.row["image"], p.row["part"]) for p in every.pictures] == [(A, "validation"), (B, "train")]
+    assert [(p.row["image"], p.row["part"]) for p in every.images] == [(A, "validation"), (B, "train")]
     assert units(every, A)[4] == 1
     assert units(every, A)[12] == 0
     assert "1 of the repeated lines have other codes" in notes(every)

@@ -173,7 +173,7 @@ def test_folders_with_both_test_parts_in_one(tmp_path: Path, outer: str) -> None
     touch(root, f"{outer}train/happy/Thumbs.db", f"{outer}train/joy/x.jpg", "readme.txt")
     found = listed(root)
     columns = ("image", "identity", "expression", "part")
-    rows = {picture.row["image"]: tuple(picture.row[c] for c in columns[1:]) for picture in found.pictures}
+    rows = {image.row["image"]: tuple(image.row[c] for c in columns[1:]) for image in found.images}
     assert rows == {
         "train/angry/Training_0.jpg": ("?train/angry/Training_0.jpg", "anger", "train"),
         "train/disgust/Training_1.jpg": ("?train/disgust/Training_1.jpg", "disgust", "train"),
@@ -196,7 +196,7 @@ def test_folders_with_both_test_parts_in_one(tmp_path: Path, outer: str) -> None
 def test_the_other_kaggle_pack_has_parts_of_its_own(tmp_path: Path) -> None:
     touch(tmp_path, "images/train/angry/0.jpg", "images/validation/angry/10052.jpg")
     found = listed(tmp_path)
-    assert [(p.row["image"], p.row["part"]) for p in found.pictures] == [
+    assert [(p.row["image"], p.row["part"]) for p in found.images] == [
         ("train/angry/0.jpg", "train"),
         ("validation/angry/10052.jpg", "validation"),
     ]
@@ -229,7 +229,7 @@ def test_ferplus_votes(tmp_path: Path) -> None:
     touch(tmp_path, *(f"data/FER2013Test/fer000000{k}.png" for k in (4, 5, 6)))
     found = listed(tmp_path)
     assert [
-        (p.row["image"], p.row["expression"], p.row["part"], p.row["intensity"]) for p in found.pictures
+        (p.row["image"], p.row["expression"], p.row["part"], p.row["intensity"]) for p in found.images
     ] == [
         ("FER2013Test/fer0000006.png", "neutral", "test", 0.0),
         ("FER2013Train/fer0000001.png", "happiness", "train", 1.0),
@@ -263,7 +263,7 @@ def test_the_table_is_preferred_and_the_choice_noted(tmp_path: Path) -> None:
     found = plan(tmp_path)
     assert isinstance(found, CsvPlan)
     assert "the form 'csv' is used; folder is here too" in found.facts.notes
-    assert listed(tmp_path, form="folder").pictures[0].row["image"] == "train/happy/1.jpg"
+    assert listed(tmp_path, form="folder").images[0].row["image"] == "train/happy/1.jpg"
     with pytest.raises(DataError, match=r"in the form csv and folder, not in the form 'fer\+'"):
         plan(tmp_path, form="fer+")
     with pytest.raises(DataError, match="option 'form' must be auto, csv, folder, fer"):

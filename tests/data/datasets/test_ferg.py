@@ -57,7 +57,7 @@ def test_real_names_give_every_column(tmp_path: Path) -> None:
     (tmp_path / "FERG_DB_256/.DS_Store").touch()
     (tmp_path / "FERG_DB_256/readme.txt").touch()
     found = plan(tmp_path)
-    assert [tuple(picture.row.values()) for picture in found.pictures] == [
+    assert [tuple(image.row.values()) for image in found.images] == [
         ("aia/aia_anger/aia_anger_1.png", "aia", "anger", 1.0, 1, 0, False),
         ("aia/aia_joy/aia_joy_12.png", "aia", "happiness", 1.0, 12, 0, False),
         ("bonnie/bonnie_neutral/bonnie_neutral_3.png", "bonnie", "neutral", 0.0, 3, 0, False),
@@ -66,25 +66,25 @@ def test_real_names_give_every_column(tmp_path: Path) -> None:
         ("mery/mery_disgust/mery_disgust_7.png", "mery", "disgust", 1.0, 7, 0, False),
         ("ray/ray_surprise/ray_surprise_40.png", "ray", "surprise", 1.0, 40, 0, False),
     ]
-    assert list(found.pictures[0].row) == [
+    assert list(found.images[0].row) == [
         *("image", "identity", "expression", "intensity", "frame", "take", "publishable")
     ]
     assert found.facts.not_understood.count == 0
     root = tmp_path / "FERG_DB_256"
-    assert [p.row for p in plan(root).pictures] == [p.row for p in found.pictures]
-    assert [p.row["image"] for p in plan(root / "aia/aia_joy").pictures] == ["aia/aia_joy/aia_joy_12.png"]
+    assert [p.row for p in plan(root).images] == [p.row for p in found.images]
+    assert [p.row["image"] for p in plan(root / "aia/aia_joy").images] == ["aia/aia_joy/aia_joy_12.png"]
 
 
 def test_images_are_evenly_spaced_over_the_numbers(tmp_path: Path) -> None:
     # ten files whose names sort otherwise than their numbers: 1, 3, ... 19
     frames(tmp_path, range(1, 20, 2))
-    rows = [picture.row for picture in plan(tmp_path, images=3).pictures]
+    rows = [image.row for image in plan(tmp_path, images=3).images]
     # stretches of 10/3 files: the middles are files 1, 5 and 8
     assert [(row["frame"], row["take"]) for row in rows] == [(3, 0), (11, 1), (17, 2)]
-    assert [p.row["frame"] for p in plan(tmp_path, images=1).pictures] == [11]
+    assert [p.row["frame"] for p in plan(tmp_path, images=1).images] == [11]
     every = plan(tmp_path, images=0)
-    assert [p.row["frame"] for p in every.pictures] == list(range(1, 20, 2))
-    assert [p.row["take"] for p in every.pictures] == list(range(10))
+    assert [p.row["frame"] for p in every.images] == list(range(1, 20, 2))
+    assert [p.row["take"] for p in every.images] == list(range(10))
     assert len(plan(tmp_path, images=10)) == len(plan(tmp_path, images=99)) == 10
     assert note(plan(tmp_path, images=3), "left out") == "7 images are left out by option images = 3"
     assert plan(tmp_path, images=3).fingerprint == plan(tmp_path, images=3).fingerprint
@@ -118,7 +118,7 @@ def test_empty_files_are_skipped_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "FERG_DB_256/aia/aia_joy/aia_joy_2.png").write_bytes(b"")
     found = plan(tmp_path, images=2)
     # it takes no subject's place: of 1, 3 and 4, not of all four
-    assert [p.row["frame"] for p in found.pictures] == [1, 4, 2]
+    assert [p.row["frame"] for p in found.images] == [1, 4, 2]
     (last,) = found.read(2, 3)
     assert isinstance(last, Skipped)
     assert "is empty (0 bytes)" in last.reason

@@ -39,7 +39,7 @@ def table(root: Path, *lines: str) -> Path:
 
 
 def rows(found: FolderPlan, *columns: str) -> list[tuple[object, ...]]:
-    return [tuple(picture.row[name] for name in columns) for picture in found.pictures]
+    return [tuple(image.row[name] for name in columns) for image in found.images]
 
 
 def test_a_tree_of_real_looking_names(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_table_with_every_column(tmp_path: Path) -> None:
         f"images\\c.png,,bert,,,,,,,,,,,,,,,,0,1,{',' * 135}",
     )
     found = plan(tmp_path)
-    first, second, third = found.pictures
+    first, second, third = found.images
     assert first.path == tmp_path / "images" / "a 1.png"
     assert first.row == {
         "image": "a 1.png",

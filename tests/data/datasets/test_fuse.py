@@ -19,7 +19,7 @@ def plan(root: Path) -> Plan:
     return ADAPTER.plan(root, ADAPTER.check_options({}), 48)
 
 
-def picture(path: Path, value: int) -> None:
+def image(path: Path, value: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     face = np.full((48, 48), value, np.uint8)
     face[0] = 255
@@ -31,7 +31,7 @@ def both(tmp_path: Path) -> Path:
     """Two lines of FER-2013, the second damaged, and three images of MMAFEDB."""
     (tmp_path / "fer2013.csv").write_text(f"emotion,pixels,Usage\n0,{PIXELS},Training\n3,1 2,PublicTest\n")
     for k, name in enumerate(("test/sad/1.png", "train/happy/1.png", "valid/neutral/1.png")):
-        picture(tmp_path / "MMAFEDB" / name, k)
+        image(tmp_path / "MMAFEDB" / name, k)
     return tmp_path
 
 
@@ -82,7 +82,7 @@ def test_facts_of_both(both: Path) -> None:
 
 def test_folders_of_one_name_in_both_sets_are_told_apart(tmp_path: Path) -> None:
     for name in ("fer/train/sad/1.png", "fer/test/sad/1.png", "mma/train/sad/1.png", "mma/valid/sad/1.png"):
-        picture(tmp_path / name, 3)
+        image(tmp_path / name, 3)
     found = plan(tmp_path)
     assert [e.row["image"] for e in found.read(0, 4) if isinstance(e, Item)] == [
         "fer2013/test/sad/1.png",
@@ -95,7 +95,7 @@ def test_folders_of_one_name_in_both_sets_are_told_apart(tmp_path: Path) -> None
 def test_the_fingerprint_follows_both(both: Path) -> None:
     before = plan(both).fingerprint
     assert plan(both).fingerprint == before
-    picture(both / "MMAFEDB/test/sad/2.png", 7)
+    image(both / "MMAFEDB/test/sad/2.png", 7)
     after = plan(both).fingerprint
     assert after != before
     (both / "fer2013.csv").write_text(f"emotion,pixels,Usage\n1,{PIXELS},Training\n")

@@ -53,8 +53,8 @@ def test_every_take_is_a_side_and_a_session(tmp_path: Path) -> None:
 
 def test_a_whole_copy_has_the_counts_that_are_expected(tmp_path: Path) -> None:
     wrong = {right: wrong for wrong, right in MISNAMED.items()}
-    people = [f"{session}{sex}{k:02d}" for session, sex, k in product("AB", "FM", range(1, 36))]
-    stems = [f"{who}{label}{pose}" for who, label, pose in product(people, LABELS, POSES)]
+    identities = [f"{session}{sex}{k:02d}" for session, sex, k in product("AB", "FM", range(1, 36))]
+    stems = [f"{who}{label}{pose}" for who, label, pose in product(identities, LABELS, POSES)]
     lay(tmp_path, *(f"KDEF/{stem[:4]}/{wrong.get(stem, stem)}.JPG" for stem in stems))
     found = plan("kdef", tmp_path)
     assert {what: have for what, (have, _) in counted(found).items()} == dict(ADAPTER.expected)

@@ -32,7 +32,7 @@ def test_the_three_parts(tmp_path: Path, outer: str) -> None:
     touch(root, f"{outer}valid/sad/1.jpg", f"{outer}test/sad/1.jpg", f"{outer}test/sad/list.csv")
     found = plan(root)
     columns = ("image", "identity", "expression", "intensity", "part")
-    rows = [tuple(picture.row[name] for name in columns) for picture in found.pictures]
+    rows = [tuple(image.row[name] for name in columns) for image in found.images]
     assert rows == [
         ("test/sad/1.jpg", "?test/sad/1.jpg", "sadness", 1.0, "test"),
         ("train/angry/im 0 (1).png", "?train/angry/im 0 (1).png", "anger", 1.0, "train"),
@@ -95,7 +95,7 @@ def test_fer2013_does_not_pass_for_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds nothing of MMAFEDB .*FER-2013's form"):
         plan(tmp_path)
     touch(tmp_path, "other/train/sad/1.jpg", "other/valid/sad/2.jpg")
-    assert [picture.path.parts[-4] for picture in plan(tmp_path).pictures] == ["other", "other"]
+    assert [image.path.parts[-4] for image in plan(tmp_path).images] == ["other", "other"]
     touch(tmp_path, "MMAFEDB/train/sad/9.jpg")
     with pytest.raises(DataError, match="both are MMAFEDB; give the folder of one copy"):
         plan(tmp_path)

@@ -47,7 +47,7 @@ def test_a_folder_of_real_looking_names(tmp_path: Path) -> None:
     )
     found = plan(tmp_path)
     columns = ("image", "identity", "expression", "intensity", "domain", "take", "publishable")
-    assert [tuple(picture.row[name] for name in columns) for picture in found.pictures] == [
+    assert [tuple(image.row[name] for name in columns) for image in found.images] == [
         ("Statue/david.JPG", "statue-david", "", 1.0, "statue", 0, False),
         ("avatar/neutral/n1.png", "avatar-n1", "neutral", 0.0, "avatar", 0, False),
         ("celebrity/Grace Kelly_1955.jpg", "celebrity-Grace Kelly", "neutral", 0.0, "celebrity", 0, True),
@@ -81,14 +81,14 @@ def test_a_folder_of_real_looking_names(tmp_path: Path) -> None:
 def test_without_a_table_nothing_is_shown_and_that_is_said(tmp_path: Path) -> None:
     touch(tmp_path, "mine/portrait/a_1.jpg", "mine/portrait/a_2.jpg", "mine/portrait/b.jpg")
     found = plan(tmp_path)
-    assert [(p.row["identity"], p.row["take"], p.row["publishable"]) for p in found.pictures] == [
+    assert [(p.row["identity"], p.row["take"], p.row["publishable"]) for p in found.images] == [
         ("portrait-a", 0, False),
         ("portrait-a", 1, False),
         ("portrait-b", 0, False),
     ]
     assert any("there is no sources.csv" in note for note in found.facts.notes)
-    assert [p.row["image"] for p in plan(tmp_path / "mine" / "portrait").pictures] == [
-        p.row["image"] for p in found.pictures
+    assert [p.row["image"] for p in plan(tmp_path / "mine" / "portrait").images] == [
+        p.row["image"] for p in found.images
     ]
 
 

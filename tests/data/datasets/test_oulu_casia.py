@@ -115,7 +115,7 @@ def test_cropped_versions_are_left_out(tmp_path: Path) -> None:
     for folder in ("B_OriginalImg/OriginalImg", "B_PreprocessImg/PreprocessImg", "PreProcess_Img"):
         sequence(tmp_path, f"{folder}/VL/Strong/P001/Anger")
     found = plan("oulu-casia", tmp_path)
-    assert all("/B_OriginalImg/" in str(picture.path) for picture in found.pictures)
+    assert all("/B_OriginalImg/" in str(image.path) for image in found.images)
     assert note(found, "folder B_PreprocessImg").startswith("8 files")
     assert note(found, "folder PreProcess_Img").startswith("8 files")
 

@@ -7,7 +7,7 @@ import pytest
 
 from fesbench.data.datasets import DATASETS
 from fesbench.data.datasets.rafd import ANGLES, GAZES, LABELS, MODELS
-from fesbench.data.layouts.rafd import people
+from fesbench.data.layouts.rafd import cast_of
 from fesbench.errors import DataError, UnknownNameError
 from fesbench.vocabulary import EXPRESSIONS
 from tests.listings import counted, lay, note, plan, rows
@@ -56,7 +56,7 @@ def test_every_take_is_an_angle_and_a_gaze(tmp_path: Path) -> None:
 def test_a_whole_copy_has_the_counts_of_the_public_list(tmp_path: Path) -> None:
     names = [
         f"Rafd{angle}_{person}_{label}_{gaze}.jpg"
-        for (_, person), angle, label, gaze in product(people(67), ANGLES, LABELS, GAZES)
+        for (_, person), angle, label, gaze in product(cast_of(67), ANGLES, LABELS, GAZES)
     ]
     found = plan("rafd", lay(tmp_path, *names))
     assert counted(found) == {

@@ -11,7 +11,7 @@ from fesbench.data.datasets import DATASETS
 from fesbench.data.datasets.cfee import CATEGORIES
 from fesbench.data.datasets.listing import ListedPlan
 from fesbench.data.layouts import layout
-from fesbench.data.layouts.cfee import CODES, HELD_OUT, UNNAMED, person_names, write
+from fesbench.data.layouts.cfee import CODES, HELD_OUT, UNNAMED, identity_names, write
 from fesbench.data.prepare import prepare
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.errors import DataError
@@ -34,8 +34,8 @@ def store(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> AlignedStore:
 def test_the_adapter_reads_back_what_was_written(store: AlignedStore) -> None:
     table = store.manifest.table
     drawn = set(CATEGORIES) - NO_PICTURE
-    expected = {(name, label) for name in person_names(3) for label in drawn}
-    expected -= {(person_names(3)[2], CODES["26"])}
+    expected = {(name, label) for name in identity_names(3) for label in drawn}
+    expected -= {(identity_names(3)[2], CODES["26"])}
     assert set(zip(table["identity"], table["expression"], strict=True)) == expected
     assert len(store) == 3 * 18 - 1
     assert store.info["failures"] == []
@@ -60,23 +60,23 @@ def test_action_units_survive_as_present_or_absent(store: AlignedStore) -> None:
     table = store.manifest.table
     for label in ("neutral", "happiness", "sadly_fearful"):
         truth = render([AvatarSpec(1, expression=label)], 16).action_units[0]
-        (row,) = np.flatnonzero((table["identity"] == person_names(2)[1]) & (table["expression"] == label))
+        (row,) = np.flatnonzero((table["identity"] == identity_names(2)[1]) & (table["expression"] == label))
         assert (store.manifest.action_units[row] == (truth >= 0.1)).all()
 
 
 def test_the_traps_are_there(copy: Path) -> None:
     root = copy / "CFEE_Database_230"
-    pictures = [path for path in root.rglob("*") if path.suffix.lower() == ".jpg"]
-    assert {path.suffix for path in pictures} == {".jpg", ".JPG"}
-    assert {path.name[:2] for path in pictures} >= set(UNNAMED)
+    images = [path for path in root.rglob("*") if path.suffix.lower() == ".jpg"]
+    assert {path.suffix for path in images} == {".jpg", ".JPG"}
+    assert {path.name[:2] for path in images} >= set(UNNAMED)
     assert len(CODES) == 22
     assert CODES["01"] == "neutral"
     assert CODES["02"] != "happiness"
     assert (root / ".DS_Store").exists()
-    for path in pictures:
+    for path in images:
         first, last = map(int, path.parent.parent.name.split("-"))
         assert first <= int(path.name[:2]) <= last
-    with Image.open(pictures[0]) as image:
+    with Image.open(images[0]) as image:
         assert image.size == (192, 128)
 
 
@@ -87,15 +87,15 @@ def test_both_generations_give_the_same_labels(store: AlignedStore, tmp_path: Pa
     plan = adapter.plan(out / "CFEE_Database_230", adapter.check_options({}), 64)
     assert isinstance(plan, ListedPlan)
     table = store.manifest.table
-    first = table[table["identity"] == person_names(1)[0]]
-    assert [p.row["expression"] for p in plan.pictures] == list(first["expression"])
-    assert [p.row["image"] for p in plan.pictures] == list(first["image"])
-    units = np.stack([p.action_units for p in plan.pictures if p.action_units is not None])
+    first = table[table["identity"] == identity_names(1)[0]]
+    assert [p.row["expression"] for p in plan.images] == list(first["expression"])
+    assert [p.row["image"] for p in plan.images] == list(first["image"])
+    units = np.stack([p.action_units for p in plan.images if p.action_units is not None])
     assert (units == store.manifest.action_units[first.index]).all()
 
 
 def test_names_have_gaps() -> None:
-    names = person_names(230)
+    names = identity_names(230)
     assert len(set(names)) == 230
     assert names[:6] == ("113", "115", "118", "116", "117", "122")
     assert not {"102", "114"} & set(names)

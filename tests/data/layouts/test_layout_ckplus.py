@@ -11,18 +11,18 @@ from PIL import Image
 
 from fesbench.data.datasets.ckplus_files import read_facs, read_landmarks
 from fesbench.data.datasets.sequences import sequences_of
-from fesbench.data.layouts.ckplus import FOLDERS, person_names, write
+from fesbench.data.layouts.ckplus import FOLDERS, identity_names, write
 from fesbench.data.prepare import prepare
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.errors import DataError
 
-PEOPLE = 4
+IDENTITIES = 4
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "ck"
-    return write(out, identities=PEOPLE, frames=6, size=96, generation="nested")
+    return write(out, identities=IDENTITIES, frames=6, size=96, generation="nested")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def store(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> AlignedStore:
 
 
 def test_the_adapter_reads_back_what_was_written(store: AlignedStore) -> None:
-    names = person_names(PEOPLE)
+    names = identity_names(IDENTITIES)
     table = store.manifest.table
     expected = {
         (f"{name}_{s.number:03d}", s.expression if s.labelled else "")
@@ -45,7 +45,7 @@ def test_the_adapter_reads_back_what_was_written(store: AlignedStore) -> None:
     assert labelled == {item for item in expected if item[1]}
     assert set(table["sequence"]) == {item[0] for item in expected}
     assert set(table["identity"]) == set(names)
-    assert len(store) == PEOPLE * (5 * 3 + 4 * 3)
+    assert len(store) == IDENTITIES * (5 * 3 + 4 * 3)
     assert store.info["failures"] == []
     assert store.info["not_understood"]["count"] == 0
     counts = {count["what"]: count["found"] for count in store.info["counts"]}
@@ -65,7 +65,7 @@ def test_action_units_survive_in_fifths(store: AlignedStore) -> None:
     sequence = sequences_of(0)[0]
     truth = render([AvatarSpec(0, expression=sequence.expression)], 16).action_units[0]
     table = store.manifest.table
-    row = np.flatnonzero((table["sequence"] == f"{person_names(4)[0]}_001") & (table["intensity"] == 1))[-1]
+    row = np.flatnonzero((table["sequence"] == f"{identity_names(4)[0]}_001") & (table["intensity"] == 1))[-1]
     found = store.manifest.action_units[row]
     present = truth >= 0.1
     assert (found[~present] == 0).all()
@@ -76,7 +76,7 @@ def test_action_units_survive_in_fifths(store: AlignedStore) -> None:
 
 def test_the_traps_are_there(copy: Path) -> None:
     roots = {kind: copy / name for kind, name in FOLDERS["nested"].items()}
-    names = person_names(PEOPLE)
+    names = identity_names(IDENTITIES)
     assert (roots["image"] / ".DS_Store").exists()
     empty = roots["emotion"] / names[0] / "005"
     assert empty.is_dir()
@@ -89,7 +89,7 @@ def test_the_traps_are_there(copy: Path) -> None:
     text = (roots["emotion"] / names[0] / "001" / f"{names[0]}_001_00000006_emotion.txt").read_text()
     assert re.fullmatch(r"   \d\.0000000e\+00\n", text)
     facs = [read_facs(path) for path in roots["facs"].rglob("*_facs.txt")]
-    assert len(facs) == 5 * PEOPLE
+    assert len(facs) == 5 * IDENTITIES
     assert sum(one.without_intensity for one in facs) > 0
     points = read_landmarks(roots["landmarks"] / names[0] / "001" / f"{names[0]}_001_00000001_landmarks.txt")
     assert (points > 0).all()
@@ -107,11 +107,11 @@ def test_both_generations_give_the_same_data(copy: Path, store: AlignedStore, tm
 
 
 def test_names_have_ckplus_gaps_and_jumps() -> None:
-    names = person_names(123)
+    names = identity_names(123)
     assert len(set(names)) == 123
     assert names[0] == "S005"
     assert names[-9:] == ("S160", "S501", "S502", "S503", "S504", "S505", "S506", "S895", "S999")
-    assert person_names(1) == ("S005",)
+    assert identity_names(1) == ("S005",)
 
 
 @pytest.mark.parametrize(

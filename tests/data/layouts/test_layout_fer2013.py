@@ -16,11 +16,11 @@ from fesbench.data.splits.leakage import find_leakage
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.errors import DataError
 
-PEOPLE = 5
+IDENTITIES = 5
 
 
 def made(tmp_path: Path, generation: str) -> AlignedStore:
-    source = write(tmp_path / "made", identities=PEOPLE, generation=generation)
+    source = write(tmp_path / "made", identities=IDENTITIES, generation=generation)
     return prepare("fer2013", size=48, alignment="none@1", source=source)
 
 
@@ -39,10 +39,12 @@ def leaks(store: AlignedStore) -> set[tuple[str, str, str]]:
 
 def test_the_table_comes_back_pixel_by_pixel(tmp_path: Path) -> None:
     store = made(tmp_path, "csv")
-    drawn = sorted(faces(range(PEOPLE), 48, 0), key=lambda f: ("train", "validation", "test").index(f.part))
+    drawn = sorted(
+        faces(range(IDENTITIES), 48, 0), key=lambda f: ("train", "validation", "test").index(f.part)
+    )
     assert len(drawn) == 35
     for k, face in enumerate(drawn):
-        assert np.array_equal(store.images[k], np.repeat(face.picture[..., None], 3, axis=2))
+        assert np.array_equal(store.images[k], np.repeat(face.image[..., None], 3, axis=2))
         row = store.manifest.table.iloc[k]
         assert (row["expression"], row["part"]) == (CLASSES[face.label], face.part)
     assert by(store, "part") == {"train": 21, "validation": 7, "test": 7 + 2}
@@ -94,7 +96,9 @@ def test_ferplus_comes_back(tmp_path: Path) -> None:
     names = [name.split("/")[1] for name in store.manifest.table["image"]]
     assert sorted(names) == [f"fer{k:07d}.png" for k in left[:-1]]
     labels = dict(zip(names, store.manifest.table["expression"], strict=True))
-    drawn = sorted(faces(range(PEOPLE), 48, 0), key=lambda f: ("train", "validation", "test").index(f.part))
+    drawn = sorted(
+        faces(range(IDENTITIES), 48, 0), key=lambda f: ("train", "validation", "test").index(f.part)
+    )
     assert all(labels[f"fer{k:07d}.png"] == CLASSES[drawn[k].label] for k in left if k < 35)
     notes = " / ".join(store.info["notes"])
     assert "3 images have a vote for 'not a face'" in notes
@@ -107,7 +111,7 @@ def test_ferplus_comes_back(tmp_path: Path) -> None:
 def test_people_are_in_one_part_only() -> None:
     parts: dict[int, set[str]] = {}
     for face in faces(range(10), 16, 0):
-        parts.setdefault(face.person, set()).add(face.part)
+        parts.setdefault(face.identity, set()).add(face.part)
     assert [parts[who] for who in range(5)] == [{"train"}, {"train"}, {"train"}, {"validation"}, {"test"}]
     assert all(len(found) == 1 for found in parts.values())
 

@@ -78,4 +78,4 @@ def test_bad_requests(tmp_path: Path, options: dict[str, object], message: str) 
     with pytest.raises(DataError, match=message):
         write(tmp_path / "x", **{"identities": 1, **options})  # type: ignore[arg-type]
     assert not (tmp_path / "x").exists()
-    assert layout("ferg").people == 6
+    assert layout("ferg").identities == 6

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from fesbench.data.images import read_image
-from fesbench.data.layouts.kdef import people, write
+from fesbench.data.layouts.kdef import cast_of, write
 from fesbench.data.prepare import prepare
 from fesbench.errors import DataError
 from tests.listings import counted, note, plan, rows
@@ -28,7 +28,7 @@ def test_the_adapter_reads_back_what_was_written(copy: Path) -> None:
     assert (have["subjects"], have["happiness"], have["pose FL"], have["session B"]) == (2, 20, 28, 70)
     assert {row["identity"] for row in rows(found)} == {"F01", "F31"}
     assert len({(row["identity"], row["take"], row["expression"]) for row in rows(found)}) == 140
-    with Image.open(found.pictures[0].path) as image:
+    with Image.open(found.images[0].path) as image:
         assert (image.format, image.size) == ("JPEG", (200, 271))
 
 
@@ -57,10 +57,10 @@ def test_the_other_generations(tmp_path: Path, copy: Path) -> None:
 def test_everybody_has_a_number_and_the_avatars_sex() -> None:
     from fesbench.data.avatars import attributes
 
-    cast = people(70)
+    cast = cast_of(70)
     assert len({name for _, name in cast}) == 70
     assert all(str(attributes(who)["sex"])[0].upper() == name[0] for who, name in cast)
-    assert {"F31", "M31"} <= {name for _, name in people(12)}
+    assert {"F31", "M31"} <= {name for _, name in cast_of(12)}
 
 
 @pytest.mark.parametrize(

@@ -57,20 +57,20 @@ def test_every_camera_and_light_is_there(copy: Path) -> None:
 
 def test_the_traps_are_there(copy: Path) -> None:
     root = copy / FOLDERS["archive"]
-    pictures = {
+    images = {
         (camera, light): root / camera / light / "P001/Anger/000.jpeg"
         for camera in ("VL", "NI")
         for light in ("Strong", "Weak", "Dark")
     }
-    with Image.open(pictures["VL", "Strong"]) as image:
+    with Image.open(images["VL", "Strong"]) as image:
         assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (320, 240))
-    level = {key: read_image(path).mean() for key, path in pictures.items()}
+    level = {key: read_image(path).mean() for key, path in images.items()}
     assert level["VL", "Dark"] < 10 < level["VL", "Weak"] < level["VL", "Strong"] / 3
     assert level["NI", "Dark"] > 60
-    infrared = read_image(pictures["NI", "Dark"]).astype(int)
+    infrared = read_image(images["NI", "Dark"]).astype(int)
     assert np.ptp(infrared, axis=2).max() <= 2
     with pytest.raises(DataError, match="face"):
-        find_landmarks(read_image(pictures["VL", "Dark"]))
+        find_landmarks(read_image(images["VL", "Dark"]))
     assert (root / ".DS_Store").exists()
 
 

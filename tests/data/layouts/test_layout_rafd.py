@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fesbench.data.layouts.rafd import people, write
+from fesbench.data.layouts.rafd import cast_of, write
 from fesbench.data.prepare import prepare
 from fesbench.errors import DataError
 from tests.listings import counted, plan, rows
@@ -25,7 +25,7 @@ def test_the_adapter_reads_back_what_was_written(copy: Path) -> None:
     assert (have["subjects"], have["angle 180"], have["gaze left"], have["contempt"]) == (1, 24, 40, 15)
     assert (have["Caucasian"], have["female"]) == (120, 120)
     assert len({(row["take"], row["expression"]) for row in rows(found)}) == 15 * 8
-    with Image.open(found.pictures[0].path) as image:
+    with Image.open(found.images[0].path) as image:
         assert (image.format, image.size) == ("JPEG", (200, 301))
 
 
@@ -50,11 +50,11 @@ def test_sorted_by_expression(tmp_path: Path, copy: Path) -> None:
 def test_everybody_has_a_group_and_the_avatars_sex() -> None:
     from fesbench.data.avatars import attributes
 
-    cast = people(67)
+    cast = cast_of(67)
     assert cast[0][1].startswith("01_")
     assert cast[-1][1].startswith("73_")
     assert all(str(attributes(who)["sex"]) == name.split("_")[2] for who, name in cast)
-    groups = [name[3:] for _, name in people(12)]
+    groups = [name[3:] for _, name in cast_of(12)]
     assert {"Caucasian_female", "Kid_female", "Caucasian_male", "Moroccan_male", "Kid_male"} <= set(groups)
     assert "Moroccan_female" not in {name[3:] for _, name in cast}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fesbench.data.layouts.pictures import cast, check, in_frame, seen_from, write_junk
+from fesbench.data.layouts.images import cast, check, in_frame, seen_from, write_junk
 from fesbench.errors import DataError
 
 

@@ -61,9 +61,9 @@ def seen_from(face: np.ndarray, degrees: int) -> np.ndarray:
     size = face.shape[0]
     turn = min(1.0, abs(degrees) / 90)
     narrow = round(size * (1 - 0.75 * turn**2))
-    picture = Image.fromarray(face).resize((narrow, size), Image.Resampling.LANCZOS)
+    image = Image.fromarray(face).resize((narrow, size), Image.Resampling.LANCZOS)
     left = (size - narrow) // 2
-    squeezed = np.pad(np.asarray(picture), ((0, 0), (left, size - narrow - left), (0, 0)), mode="edge")
+    squeezed = np.pad(np.asarray(image), ((0, 0), (left, size - narrow - left), (0, 0)), mode="edge")
     light = np.linspace(1.0, 1.0 - (1.0 - _DARKEST) * turn, size)
     shade = light if degrees > 0 else light[::-1]
     return np.rint(squeezed * shade[None, :, None]).astype(np.uint8)
