@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.listing import ListedPlan
 
 
@@ -21,7 +21,7 @@ def lay(root: Path, *names: str) -> Path:
 
 def plan(data: str, root: Path, **options: object) -> ListedPlan:
     """The plan of a folder with these options."""
-    adapter = DATASETS[data]
+    adapter = dataset(data)
     found = adapter.plan(root, adapter.check_options(options), 128)
     assert isinstance(found, ListedPlan)
     return found

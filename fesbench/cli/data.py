@@ -48,19 +48,18 @@ def data_list(
     json_: JsonOption = False,
 ) -> None:
     """List the data sets: who grants access, under which terms, what each can serve."""
-    from fesbench.data.datasets import DATASETS
+    from fesbench.data.datasets import DESCRIBED, described
 
-    keys = ("name", "title", "access", "license", "citation", "homepage", "serves")
-    rows = [{key: getattr(DATASETS[name], key) for key in keys} for name in DATASETS]
+    rows = described()
     if json_:
         print_json(rows)
     elif long:
         for row in rows:
             typer.echo(f"{row['name']}: {row['title']}")
-            for key in keys[2:]:
+            for key in DESCRIBED[2:]:
                 typer.echo(f"  {key}: {row[key] or '-'}")
     else:
-        show_table(keys[:3], ([row[key] for key in keys[:3]] for row in rows))
+        show_table(DESCRIBED[:3], ([row[key] for key in DESCRIBED[:3]] for row in rows))
 
 
 @data_app.command(
@@ -97,7 +96,7 @@ def data_make(
         raise UsageError("--generation goes with the --layout of a data set")
     if chosen is not None and generation is not None and generation not in chosen.generations:
         raise UsageError(f"--generation of layout {layout} is one of {', '.join(chosen.generations)}")
-    identities = identities or (260 if chosen is None else chosen.people)
+    identities = identities or (260 if chosen is None else chosen.identities)
     with LiveReporter() as reporter, reporter.stage(f"make {identities} avatars ({layout})") as stage:
         how: dict[str, Any] = {
             "identities": identities,

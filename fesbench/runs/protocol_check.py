@@ -42,9 +42,9 @@ def _data(protocol: Protocol) -> Iterator[str]:
         yield from _refused(key, dataset, name)
         yield from _refused(f"{key}.alignment", alignment, recipe)
         if name in DATASETS:
-            yield from _refused(f"{key}.options", DATASETS[name].check_options, options)
+            yield from _refused(f"{key}.options", DATASETS.get(name).check_options, options)
     for extra in rule.test_sets:
-        own = DATASETS[extra.set].domains if extra.set in DATASETS else ()
+        own = DATASETS.get(extra.set).domains if extra.set in DATASETS else ()
         if not extra.domain and "in" in own:
             yield f"data.test_sets: '{extra.set}' does not tell its domains apart; give it a domain"
         if extra.domain == "in":
@@ -56,7 +56,7 @@ def _split(protocol: Protocol) -> Iterator[str]:
 
     rule = protocol.split
     for name in (protocol.data.set, *protocol.data.stand_ins):
-        known = DATASETS[name].identities_known if name in DATASETS else None
+        known = DATASETS.get(name).identities_known if name in DATASETS else None
         if known is False and rule.by == "identity":
             yield f"split.by: nobody knows who is shown in '{name}'; write by = \"image\""
         if known is True and rule.by == "image":
@@ -131,7 +131,7 @@ def _domains(protocol: Protocol) -> tuple[str, ...]:
     sets = [(protocol.data.set, ""), *((extra.set, extra.domain) for extra in protocol.data.test_sets)]
     found: list[str] = []
     for name, domain in sets:
-        own = (domain,) if domain else DATASETS[name].domains if name in DATASETS else ()
+        own = (domain,) if domain else DATASETS.get(name).domains if name in DATASETS else ()
         if not own:
             return ()
         found += own

@@ -104,7 +104,7 @@ def loop(root: Path, warp: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> tu
 def test_prepare_against_plain_loops(gray: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cv2")
     pytest.importorskip("skimage")
-    monkeypatch.setitem(DATASETS, "listed", Listed())
+    monkeypatch.setitem(DATASETS._made, "listed", Listed())
     root = fill(tmp_path / "pictures", COUNT, gray=gray)
     how: dict[str, Any] = {"size": SIZE, "alignment": "dlib68-128@1", "source": root, "workers": 2}
     start = time.perf_counter()
@@ -131,7 +131,7 @@ sys.path.insert(0, sys.argv[2])
 from fesbench.data.datasets import DATASETS
 from test_prepare_speed import Listed
 from fesbench.data.prepare import prepare
-DATASETS["listed"] = Listed()
+DATASETS._made["listed"] = Listed()
 store = prepare("listed", size=128, alignment="dlib68-128@1", source=Path(sys.argv[1]), workers=2,
                 options={"first": int(sys.argv[3])})
 # not ru_maxrss of this process: Linux lets it begin with that of the process it was started from

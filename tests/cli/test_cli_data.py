@@ -13,7 +13,7 @@ from PIL import Image
 
 from fesbench.cli.data import parse_options
 from fesbench.cli.main import main
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset, described
 from fesbench.data.layouts.ckplus import write
 from fesbench.errors import LeakageError, UnknownNameError, UsageError
 from fesbench.protocol.preparation import rules_for, uses
@@ -208,7 +208,7 @@ def test_without_a_protocol_of_its_name_the_adapter_decides(monkeypatch: pytest.
 
     monkeypatch.setattr(preparation, "protocol_files", lambda: {"avatars@1": None})
     found = rules_for("ck+")
-    assert (found.size, found.alignment, dict(found.options)) == (128, DATASETS["ck+"].alignment, {})
+    assert (found.size, found.alignment, dict(found.options)) == (128, dataset("ck+").alignment, {})
     assert found.protocol is None
 
 
@@ -258,7 +258,7 @@ def test_the_nearest_faces_are_shown_when_asked(
     assert np.asarray(Image.open(Path(found["path"]) / "leakage.png")).ndim == 3
 
 
-@pytest.mark.parametrize("name", [name for name, adapter in DATASETS.items() if adapter.needs_source])
+@pytest.mark.parametrize("name", [row["name"] for row in described() if dataset(row["name"]).needs_source])
 def test_every_data_set_has_a_page_with_its_one_command(name: str) -> None:
     page = Path(__file__).parents[2] / "docs" / "data" / f"{name}.md"
     assert f"fesbench data prepare {name} --from DIR" in page.read_text(encoding="utf-8")

@@ -61,7 +61,7 @@ class FolderAdapter(DatasetAdapter):
 @pytest.fixture
 def adapter(monkeypatch: pytest.MonkeyPatch) -> FolderAdapter:
     adapter = FolderAdapter()
-    monkeypatch.setitem(DATASETS, "folder", adapter)
+    monkeypatch.setitem(DATASETS._made, "folder", adapter)
     monkeypatch.setattr(module, "_CHUNK", 2)
     return adapter
 

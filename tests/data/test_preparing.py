@@ -63,7 +63,7 @@ class Many(DatasetAdapter):
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setitem(DATASETS, "many", Many())
+    monkeypatch.setitem(DATASETS._made, "many", Many())
     root = tmp_path / "many"
     write_files(root)
     return root
@@ -244,7 +244,7 @@ from fesbench.data.datasets import DATASETS
 import test_preparing
 from fesbench.data import preparing as workers
 
-DATASETS["many"] = test_preparing.Many()
+DATASETS._made["many"] = test_preparing.Many()
 module._CHUNK = 8
 real = workers._Worker.__init__
 def note(self):

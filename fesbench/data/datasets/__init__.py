@@ -1,63 +1,76 @@
 """The data sets that fesbench can prepare, by name.
 
-An external package adds one through the entry point group ``fesbench.datasets``; it names a `DatasetAdapter`
-instance.
+Each module here declares one: an instance of a `DatasetAdapter` class whose texts are literals, so that a
+list of them imports none. Other packages add theirs through the entry point group ``fesbench.datasets``.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import ast
 import warnings
-from importlib.metadata import entry_points
+from collections.abc import Iterator
+from typing import Any
 
-from fesbench.data.datasets.base import Count, DatasetAdapter, Facts, Item, Plan, Skipped, Unknown
-from fesbench.errors import UnknownNameError
+from fesbench.data.datasets.base import DatasetAdapter
+from fesbench.errors import FesbenchError
+from fesbench.registry import Declared, Registry, literals
 
-__all__ = [
-    "DATASETS",
-    "Count",
-    "DatasetAdapter",
-    "Facts",
-    "Item",
-    "Plan",
-    "Skipped",
-    "Unknown",
-    "dataset",
-]
+DESCRIBED = ("name", "title", "access", "license", "citation", "homepage", "serves")
 
 
-def _own() -> list[DatasetAdapter]:
-    """The ``ADAPTER`` of every module of this folder that has one."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return [module.ADAPTER for module in modules if hasattr(module, "ADAPTER")]
-
-
-def _registered() -> dict[str, DatasetAdapter]:
-    found: dict[str, DatasetAdapter] = {adapter.name: adapter for adapter in _own()}
-    for point in entry_points(group="fesbench.datasets"):
-        try:
-            adapter = point.load()
-        except Exception as error:  # noqa: BLE001 - a broken plug-in must not take the others down
-            warnings.warn(f"data set plug-in '{point.name}' does not load: {error}", stacklevel=2)
+def _read(module: str, source: ast.Module) -> Iterator[Declared]:
+    """The classes with a ``name`` that a module makes an instance of: ``ADAPTER = KdefAdapter()``."""
+    classes = {kind.name: literals(kind.body) for kind in source.body if isinstance(kind, ast.ClassDef)}
+    for line in source.body:
+        if not (isinstance(line, ast.Assign) and isinstance(line.value, ast.Call)):
             continue
-        if isinstance(adapter, DatasetAdapter):
-            found[point.name] = adapter
-        else:
-            warnings.warn(f"data set plug-in '{point.name}' is no DatasetAdapter instance", stacklevel=2)
-    return dict(sorted(found.items()))
+        target, maker = line.targets[0], line.value.func
+        if isinstance(target, ast.Name) and isinstance(maker, ast.Name):
+            facts = classes.get(maker.id, {})
+            if isinstance(facts.get("name"), str):
+                yield Declared(facts["name"], module, target.id, facts)
 
 
-DATASETS: dict[str, DatasetAdapter] = _registered()
+def _accept(name: str, value: Any) -> DatasetAdapter:
+    if not isinstance(value, DatasetAdapter):
+        raise TypeError(f"{value!r} is no DatasetAdapter instance")
+    return value
+
+
+DATASETS: Registry[DatasetAdapter] = Registry(
+    "data set", "fesbench.data.datasets", _read, "fesbench.datasets", _accept
+)
 
 
 def dataset(name: str) -> DatasetAdapter:
-    """The adapter of that name.
+    """The adapter of that name; imports its module alone.
 
     Raises:
         UnknownNameError: no such data set.
+        UsageError: the package that has it does not load.
+
+    >>> dataset("kdef").expected["subjects"]
+    70
     """
-    if name not in DATASETS:
-        raise UnknownNameError("data set", name, DATASETS)
-    return DATASETS[name]
+    return DATASETS.get(name)
+
+
+def described() -> list[dict[str, str]]:
+    """What is known of every data set (`DESCRIBED`), by name; imports none of fesbench's own.
+
+    One of another package that does not load is named in a warning and left out.
+
+    >>> [known["name"] for known in described()][:3]
+    ['avatars', 'cfee', 'ck+']
+    """
+    found = []
+    for name, entry in sorted(DATASETS.known().items()):
+        try:
+            facts = entry.facts if entry is not None else {}
+            if not set(DESCRIBED[:-1]) <= set(facts):
+                adapter = DATASETS.get(name)
+                facts = {key: getattr(adapter, key) for key in DESCRIBED}
+            found.append({key: facts.get(key, "") for key in DESCRIBED})
+        except FesbenchError as error:
+            warnings.warn(str(error), stacklevel=2)
+    return found

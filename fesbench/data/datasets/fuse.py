@@ -58,10 +58,20 @@ class FuseAdapter(DatasetAdapter):
 
     name = "fuse"
     title = "fuse: FER-2013 and MMAFEDB joined, 163,567 small faces with many duplicates"
-    access = f"FER-2013: {fer2013.ADAPTER.access}. MMAFEDB: {mmafedb.ADAPTER.access}"
+    access = (
+        "FER-2013: Kaggle: the competition 'Challenges in Representation Learning', or copies such as "
+        "msambare/fer2013. MMAFEDB: Kaggle, mahmoudima/mma-facial-expression"
+    )
     license = "none for FER-2013's images, unclear for MMAFEDB's; not to be shown"
-    citation = f"{fer2013.ADAPTER.citation}. {mmafedb.ADAPTER.citation}"
-    homepage = f"{fer2013.ADAPTER.homepage} and {mmafedb.ADAPTER.homepage}"
+    citation = (
+        "Goodfellow et al. Challenges in representation learning: A report on three machine learning "
+        "contests. ICONIP, 2013. MMA FACIAL EXPRESSION, Kaggle data set mahmoudima/mma-facial-expression"
+    )
+    homepage = (
+        "https://www.kaggle.com/c/"
+        "challenges-in-representation-learning-facial-expression-recognition-challenge and "
+        "https://www.kaggle.com/datasets/mahmoudima/mma-facial-expression"
+    )
     layout = """  DIR/fer2013.csv    (or another form of FER-2013, in a folder of its own: see 'fer2013')
   DIR/MMAFEDB/train/angry/*.jpg  DIR/MMAFEDB/valid/...  DIR/MMAFEDB/test/..."""
     needs_source = True

@@ -36,7 +36,7 @@ class OodAdapter(DatasetAdapter):
     name = "ood"
     title = "Out of distribution: celebrities, portraits, statues and avatars that you gathered"
     access = "Whatever you hold; public-domain portraits and photographs of statues are a good start"
-    license = f"that of each image; {SOURCES} says which may be shown"
+    license = "that of each image; sources.csv says which may be shown"
     citation = "none"
     homepage = "docs/data/ood.md"
     layout = """  DIR/celebrity/name_01.jpg            no expression declared

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.sequences import intensities, sequences_of
 from fesbench.data.images import read_image
 from fesbench.data.layouts.plain import export_images, write_plain
@@ -17,7 +17,7 @@ from fesbench.data.store.aligned import AlignedStore
 from fesbench.errors import DataError, UnknownNameError
 from fesbench.vocabulary import EXPRESSIONS
 
-ADAPTER = DATASETS["avatars"]
+ADAPTER = dataset("avatars")
 
 
 def rows(**options: object) -> list[dict[str, object]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.base import Count
 from fesbench.data.datasets.cfee import CATEGORIES
 from fesbench.data.datasets.cfee_labels import read_annotation
@@ -14,7 +14,7 @@ from fesbench.data.layouts.workbooks import Tables, xls_bytes, xlsx_bytes
 from fesbench.errors import DataError, UnknownNameError
 from fesbench.vocabulary import ACTION_UNITS
 
-ADAPTER = DATASETS["cfee"]
+ADAPTER = dataset("cfee")
 BOOK = "AU_annotation_all_subjects.xls"
 
 # real file names

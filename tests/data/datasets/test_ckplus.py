@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.base import Count, Skipped
 from fesbench.data.datasets.ckplus import LABELLED, CkPlusPlan
 from fesbench.data.prepare import prepare
 from fesbench.errors import DataError, UnknownNameError
 from fesbench.vocabulary import ACTION_UNITS
 
-ADAPTER = DATASETS["ck+"]
+ADAPTER = dataset("ck+")
 
 
 def sequence(

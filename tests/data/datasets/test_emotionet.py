@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.base import Count
 from fesbench.data.datasets.emotionet_lists import Lists
 from fesbench.data.datasets.listing import ListedPlan
@@ -13,7 +13,7 @@ from fesbench.data.layouts.workbooks import xlsx_bytes
 from fesbench.errors import DataError, UnknownNameError
 from fesbench.vocabulary import ACTION_UNITS
 
-ADAPTER = DATASETS["emotionet"]
+ADAPTER = dataset("emotionet")
 AWS = "https://s3.us-east-2.amazonaws.com/emotionet/Images"
 SERVER = "http://cbcsnas01.ece.ohio-state.edu/EmotioNet/Images"
 HAND = "emotioNet_challenge_files_server_challenge_1.2_aws/dataFile_1000.txt"

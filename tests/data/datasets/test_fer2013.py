@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.base import Item, Plan, Skipped
 from fesbench.data.datasets.fer2013_csv import CsvPlan
 from fesbench.data.datasets.listing import ListedPlan
 from fesbench.data.prepare import prepare
 from fesbench.errors import DataError, UnknownNameError
 
-ADAPTER = DATASETS["fer2013"]
+ADAPTER = dataset("fer2013")
 PIXELS = " ".join(str(k % 256) for k in range(2304))
 VOTES = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
 

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.base import Count, Skipped
 from fesbench.data.datasets.ferg import evenly
 from fesbench.data.datasets.listing import ListedPlan
 from fesbench.data.prepare import prepare
 from fesbench.errors import DataError, UnknownNameError
 
-ADAPTER = DATASETS["ferg"]
+ADAPTER = dataset("ferg")
 
 # real file names
 REAL = (

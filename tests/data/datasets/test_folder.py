@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.base import Item, Skipped
 from fesbench.data.datasets.folder import FolderPlan
 from fesbench.data.datasets.folder_table import POINTS
@@ -17,7 +17,7 @@ from fesbench.data.prepare import prepare
 from fesbench.errors import DataError, UnknownNameError
 from fesbench.vocabulary import ACTION_UNITS
 
-ADAPTER = DATASETS["folder"]
+ADAPTER = dataset("folder")
 
 
 def plan(root: Path) -> FolderPlan:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.base import Item, Plan, Skipped
 from fesbench.errors import DataError
 
-ADAPTER = DATASETS["fuse"]
+ADAPTER = dataset("fuse")
 PIXELS = " ".join(str(k % 256) for k in range(2304))
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.base import Skipped
 from fesbench.data.datasets.kdef import LABELS, MISNAMED, POSES
 from fesbench.errors import DataError, UnknownNameError
 from tests.listings import counted, lay, note, plan, rows
 
-ADAPTER = DATASETS["kdef"]
+ADAPTER = dataset("kdef")
 
 
 def test_a_literal_listing(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.base import Skipped
 from fesbench.data.datasets.listing import ListedPlan
 from fesbench.errors import DataError
 
-ADAPTER = DATASETS["mmafedb"]
+ADAPTER = dataset("mmafedb")
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 
 

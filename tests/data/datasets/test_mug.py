@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.clips import start_and_middle
 from fesbench.errors import DataError
 from tests.listings import counted, lay, note, plan, rows
 
-ADAPTER = DATASETS["mug"]
+ADAPTER = dataset("mug")
 
 
 def take(root: Path, folder: str, *, first: int = 0, frames: int = 11) -> Path:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.base import Count
 from fesbench.data.datasets.listing import ListedPlan
 from fesbench.errors import DataError
 
-ADAPTER = DATASETS["ood"]
+ADAPTER = dataset("ood")
 
 
 def plan(root: Path) -> ListedPlan:

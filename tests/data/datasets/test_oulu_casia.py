@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.oulu_casia import EXPRESSIONS
 from fesbench.errors import DataError, UnknownNameError
 from tests.listings import counted, lay, note, plan, rows
 
-ADAPTER = DATASETS["oulu-casia"]
+ADAPTER = dataset("oulu-casia")
 
 
 def sequence(root: Path, folder: str, *, first: int = 0, frames: int = 8) -> Path:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.rafd import ANGLES, GAZES, LABELS, MODELS
 from fesbench.data.layouts.rafd import cast_of
 from fesbench.errors import DataError, UnknownNameError
 from fesbench.vocabulary import EXPRESSIONS
 from tests.listings import counted, lay, note, plan, rows
 
-ADAPTER = DATASETS["rafd"]
+ADAPTER = dataset("rafd")
 
 
 def test_a_literal_listing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.cfee import CATEGORIES
 from fesbench.data.datasets.listing import ListedPlan
 from fesbench.data.layouts import layout
@@ -83,7 +83,7 @@ def test_the_traps_are_there(copy: Path) -> None:
 def test_both_generations_give_the_same_labels(store: AlignedStore, tmp_path: Path) -> None:
     out = write(tmp_path / "again", identities=1, size=64, generation="xlsx")
     assert (out / "CFEE_Database_230/AU_annotation_all_subjects.xlsx").exists()
-    adapter = DATASETS["cfee"]
+    adapter = dataset("cfee")
     plan = adapter.plan(out / "CFEE_Database_230", adapter.check_options({}), 64)
     assert isinstance(plan, ListedPlan)
     table = store.manifest.table

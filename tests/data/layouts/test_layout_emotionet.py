@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.listing import ListedPlan
 from fesbench.data.layouts import layout
 from fesbench.data.layouts.emotionet import DEAD, GENERATIONS, tail, write
@@ -64,7 +64,7 @@ def test_a_small_folder_has_pictures_on_every_side() -> None:
 
 
 def test_every_generation_gives_the_same_labels(tmp_path: Path) -> None:
-    adapter, vectors = DATASETS["emotionet"], []
+    adapter, vectors = dataset("emotionet"), []
     assert layout("emotionet").generations == GENERATIONS
     for generation in GENERATIONS:
         out = write(tmp_path / generation, identities=2, size=64, generation=generation)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.datasets.web_faces import CLASSES
 from fesbench.data.layouts.fer2013 import write
 from fesbench.data.layouts.web_faces import faces
@@ -17,6 +17,7 @@ from fesbench.data.store.aligned import AlignedStore
 from fesbench.errors import DataError
 
 IDENTITIES = 5
+PARTS = ("train", "validation", "test")
 
 
 def made(tmp_path: Path, generation: str) -> AlignedStore:
@@ -39,9 +40,7 @@ def leaks(store: AlignedStore) -> set[tuple[str, str, str]]:
 
 def test_the_table_comes_back_pixel_by_pixel(tmp_path: Path) -> None:
     store = made(tmp_path, "csv")
-    drawn = sorted(
-        faces(range(IDENTITIES), 48, 0), key=lambda f: ("train", "validation", "test").index(f.part)
-    )
+    drawn = sorted(faces(range(IDENTITIES), 48, 0), key=lambda f: PARTS.index(f.part))
     assert len(drawn) == 35
     for k, face in enumerate(drawn):
         assert np.array_equal(store.images[k], np.repeat(face.image[..., None], 3, axis=2))
@@ -96,9 +95,7 @@ def test_ferplus_comes_back(tmp_path: Path) -> None:
     names = [name.split("/")[1] for name in store.manifest.table["image"]]
     assert sorted(names) == [f"fer{k:07d}.png" for k in left[:-1]]
     labels = dict(zip(names, store.manifest.table["expression"], strict=True))
-    drawn = sorted(
-        faces(range(IDENTITIES), 48, 0), key=lambda f: ("train", "validation", "test").index(f.part)
-    )
+    drawn = sorted(faces(range(IDENTITIES), 48, 0), key=lambda f: PARTS.index(f.part))
     assert all(labels[f"fer{k:07d}.png"] == CLASSES[drawn[k].label] for k in left if k < 35)
     notes = " / ".join(store.info["notes"])
     assert "3 images have a vote for 'not a face'" in notes
@@ -127,4 +124,4 @@ def test_people_are_in_one_part_only() -> None:
 def test_bad_requests(tmp_path: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         write(tmp_path / "x", **options)  # type: ignore[arg-type]
-    assert DATASETS["fer2013"].needs_source
+    assert dataset("fer2013").needs_source

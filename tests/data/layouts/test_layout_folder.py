@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fesbench.data.datasets import DATASETS
+from fesbench.data.datasets import dataset
 from fesbench.data.layouts.folder import GENERATIONS, SPELLINGS, write
 from fesbench.data.prepare import prepare
 from fesbench.errors import DataError
@@ -67,4 +67,4 @@ def test_bad_requests(tmp_path: Path, options: dict[str, object], message: str) 
     write(tmp_path / "y", identities=1, size=16, generation=GENERATIONS[1])
     with pytest.raises(DataError, match="is not empty"):
         write(tmp_path / "y", identities=1)
-    assert DATASETS["folder"].plan(tmp_path / "y", {}, 16)
+    assert dataset("folder").plan(tmp_path / "y", {}, 16)
