@@ -99,29 +99,32 @@ def head(width: int, channels: int) -> nn.Conv2d:
 class Critic(nn.Module):
     """StarGAN's discriminator: six strided convolutions, a realism map and a condition head.
 
+    At 32 px there is room for four, which leave the 2x2 map of the published 128 px.
+
     Args:
-        size: side of the images, a multiple of 64; the condition head's kernel is what remains of it.
+        size: side of the images, 32 or a multiple of 64; the condition head's kernel is what remains of it.
         width: channels of the first layer, doubled in each following one.
         outputs: classes (logits) or action units (values) of the condition head.
 
     Raises:
-        MethodError: ``size`` is no multiple of 64.
+        MethodError: another ``size``.
     """
 
     def __init__(self, size: int, width: int, outputs: int) -> None:
         super().__init__()
-        check_side("the StarGAN critic", size, 64)
+        if size != 32:
+            check_side("the StarGAN critic", size, 64)
         layers: list[nn.Module] = []
-        channels = 3
-        for depth in range(6):
-            layers += [nn.Conv2d(channels, width << depth, 4, 2, 1), nn.LeakyReLU(0.01, inplace=True)]
-            channels = width << depth
+        channels, depth = 3, 4 if size == 32 else 6
+        for level in range(depth):
+            layers += [nn.Conv2d(channels, width << level, 4, 2, 1), nn.LeakyReLU(0.01, inplace=True)]
+            channels = width << level
         self.body = nn.Sequential(*layers)
         self.realism = nn.Conv2d(channels, 1, 3, 1, 1, bias=False)
-        self.condition = nn.Conv2d(channels, outputs, size // 64, bias=False)
+        self.condition = nn.Conv2d(channels, outputs, size >> depth, bias=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) -> realism (N, 1, H/64, W/64) and condition (N, outputs)."""
+        """(N, 3, H, W) -> realism (N, 1, H/64, W/64), 2x2 at 32 px, and condition (N, outputs)."""
         hidden = self.body(image)
         return self.realism(hidden), self.condition(hidden).flatten(1)
 

@@ -12,13 +12,15 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     """WGAN-GP: mean over samples of (|gradient| - 1)^2 on the lines between real and fake images.
 
     The gradient is that of the sum over a sample's realism map, its norm goes over all input values of the
-    sample (Gulrajani et al. 2017, as in StarGAN's code).
+    sample (Gulrajani et al. 2017, as in StarGAN's code). It is computed in float32 under autocast too: in
+    bfloat16 a gradient's norm is too coarse to be held at 1.
 
     Args:
         critic: image -> realism map.
         real, fake: (N, 3, H, W); no gradient flows into either.
     """
-    share = torch.rand(len(real), 1, 1, 1, device=real.device)
-    between = torch.lerp(fake.detach().to(real), real.detach(), share).requires_grad_(True)
-    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+    with torch.autocast(real.device.type, enabled=False):
+        share = torch.rand(len(real), 1, 1, 1, device=real.device)
+        between = torch.lerp(fake.detach().to(real), real.detach(), share).requires_grad_(True)
+        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+        return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

@@ -127,7 +127,7 @@ def _make(method: Method, rows: pd.DataFrame, store: AlignedStore, training: Tra
             raise MethodError(f"request '{name}' has no target image, so the row 'real' cannot answer it")
         return np.asarray(store.images[targets])
     batch = request_batch(rows, store, training, method.problem).to(method.device)
-    output = method.synthesize(batch)
+    output = method.answer(batch)
     _check(method, output, list(rows["request"]), store.size)
     return to_pixels(output)
 

@@ -66,7 +66,7 @@ class OwnDiscriminator(Extractor):
         values = np.zeros((len(images), len(self.classes)), dtype=np.float32)
         with torch.inference_mode():
             for rows, chunk in fixed_chunks(images, _BATCH):
-                logits = self._method.class_logits(image_tensor(chunk).to(self._method.device))
+                logits = self._method.classify(image_tensor(chunk).to(self._method.device))
                 if logits is None or tuple(logits.shape) != (len(chunk), len(self.classes)):
                     shape = None if logits is None else tuple(logits.shape)
                     raise MethodError(

@@ -21,6 +21,7 @@ from torch import nn
 
 from fesbench.errors import MethodError
 from fesbench.evaluation.cost_reference import WORKLOAD, ReferenceNetwork, reference_requests
+from fesbench.methods.base import Method, evaluating
 from fesbench.metrics.base import MetricCard
 
 BATCH_SIZES = (1, 8, 32)
@@ -131,7 +132,7 @@ def measure_cost(
     sizes = sorted({1} | {min(size, largest) for size in batch_sizes})
     clock = _Clock(method, make_requests, device)
     before = _reference_speed(device)
-    with torch.no_grad(), _peak_memory(device) as memory:
+    with torch.no_grad(), evaluating(method), _peak_memory(device) as memory:
         flops, used = _operations(method, clock.requests(1))
         ends = time.perf_counter() + time_limit
         steps = clock.steps(1, time_limit / 2)
@@ -178,7 +179,7 @@ class _Clock:
     """Times synthesis steps on one device."""
 
     def __init__(self, method: Any, make_requests: RequestFactory, device: torch.device) -> None:
-        self.method, self.make_requests, self.device = method, make_requests, device
+        self.synthesize, self.make_requests, self.device = _synthesis(method), make_requests, device
 
     def requests(self, size: int) -> Any:
         batch = self.make_requests(size)
@@ -200,18 +201,24 @@ class _Clock:
     def _step(self, requests: Any, size: int) -> float:
         if self.device.type != "cuda":
             start = time.perf_counter()
-            images = self.method.synthesize(requests)
+            images = self.synthesize(requests)
             seconds = time.perf_counter() - start
         else:
             first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             first.record()
-            images = self.method.synthesize(requests)
+            images = self.synthesize(requests)
             last.record()
             torch.cuda.synchronize(self.device)
             seconds = first.elapsed_time(last) / 1e3
         if len(images) != size:
             raise MethodError(f"synthesize returned {len(images)} images for {size} requests")
         return max(seconds, 1e-9)
+
+
+def _synthesis(method: Any) -> Callable[[Any], Any]:
+    """A method's images of the protocol's size; of another module what it makes."""
+    found: Callable[[Any], Any] = method.answer if isinstance(method, Method) else method.synthesize
+    return found
 
 
 def _operations(method: nn.Module, requests: Any) -> tuple[int, int]:
@@ -226,7 +233,7 @@ def _operations(method: nn.Module, requests: Any) -> tuple[int, int]:
     hooks = [module.register_forward_pre_hook(remember) for module in method.modules()]
     try:
         with FlopCounterMode(display=False) as counter:
-            method.synthesize(requests)  # type: ignore[operator]
+            _synthesis(method)(requests)
     finally:
         for hook in hooks:
             hook.remove()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from fesbench.errors import MethodError
 from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import MethodCard, Phase, Problem
+from fesbench.methods.native import Batch, Native
 from fesbench.methods.state_import import ConditionAxis, fit_state
 
 if TYPE_CHECKING:
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class Method(nn.Module, ABC):
-    """Base of every method; all learned state is in parameters and buffers.
+    """Base of every method; all that synthesis needs is in parameters and buffers.
+
+    ``training_step`` and ``fit`` run in train mode, ``synthesize`` and ``class_logits`` in eval mode; the
+    engine switches.
 
     Class attributes:
         card: what it is.
@@ -30,6 +36,9 @@ class Method(nn.Module, ABC):
         synthesis_state: beginnings of the names of the tensors that ``synthesize`` reads; empty = all.
 
     Attributes:
+        problem: what it is built for, at the method's native size.
+        size: side of the protocol's images.
+        native: the method's own image form, None = the protocol's.
         absent: names of the tensors that ``import_state`` was not given and that are as they were built.
     """
 
@@ -41,6 +50,9 @@ class Method(nn.Module, ABC):
 
     def __init__(self, problem: Problem, hyper: Any) -> None:
         super().__init__()
+        self.size, self.native = problem.size, Native.parse(self.card.native) if self.card.native else None
+        if self.native is not None:
+            problem = replace(problem, size=self.native.size, channels=self.native.channels)
         self.problem, self.hyper = problem, hyper
         self._optimizers: dict[str, Optimizer] = {}
         self._backward: Callable[[Tensor], None] = torch.Tensor.backward
@@ -86,6 +98,21 @@ class Method(nn.Module, ABC):
             (N, len(problem.labels)) logits; None where the method has no such class head.
         """
         return None
+
+    def answer(self, requests: RequestBatch) -> Tensor:
+        """``synthesize`` in eval mode, from and to images of the protocol's size: float (N, 3, H, W)."""
+        with evaluating(self):
+            made = self.synthesize(self.natively(requests))
+            return made if self.native is None else self.native.outputs(made, self.size)
+
+    def classify(self, images: Tensor) -> Tensor | None:
+        """``class_logits`` in eval mode, of images of the protocol's size."""
+        with evaluating(self):
+            return self.class_logits(images if self.native is None else self.native.images(images))
+
+    def natively(self, batch: Batch) -> Batch:
+        """A batch in the method's own image form."""
+        return batch if self.native is None else self.native.batch(batch)
 
     def condition_axes(self) -> dict[str, ConditionAxis]:
         """The tensors of ``state_dict`` with places for labels or action units, by name."""
@@ -143,6 +170,19 @@ class Method(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the method's tensors lie; the CPU for one without any."""
         return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode for the block: running statistics in batch norm, no dropout; then the mode of before."""
+    before = module.training
+    if before:
+        module.eval()
+    try:
+        yield
+    finally:
+        if before:
+            module.train()
 
 
 def _list(names: Sequence[object]) -> str:

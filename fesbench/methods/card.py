@@ -34,6 +34,9 @@ class MethodCard:
         reference: frames the scale and is no published method.
         dynamic: makes videos.
         notes: one line for readers of the table.
+        native: the method's own image form where it has one, such as "28-gray-bilinear-aa" (see
+            :class:`fesbench.methods.native.Native`): the engine resizes to it and back.
+        helpers: entries of the weights table whose frozen networks training or synthesis uses.
     """
 
     id: str
@@ -45,6 +48,8 @@ class MethodCard:
     reference: bool = False
     dynamic: bool = False
     notes: str = ""
+    native: str = ""
+    helpers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         odd = (self.needs - set(get_args(Need))) | (self.controls - set(get_args(Control)))
@@ -57,16 +62,18 @@ class Problem:
     """What a method is built for.
 
     Attributes:
-        size: side of the square images, in pixels.
+        size: side of the square images, in pixels; for a method its native one.
         labels: expression names; a label is an index into them.
         action_units: FACS numbers that the training data codes; empty = none.
         seed: of the initial weights and everything else that is drawn.
+        channels: of the images: 3, or 1 for a method whose native form is gray.
     """
 
     size: int
     labels: tuple[str, ...]
     action_units: tuple[int, ...]
     seed: int
+    channels: int = 3
 
     @property
     def neutral(self) -> int:

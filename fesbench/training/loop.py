@@ -21,6 +21,7 @@ import torch
 
 from fesbench.errors import MethodError
 from fesbench.methods.conditions import label_requests
+from fesbench.methods.precision import exact_float32
 from fesbench.methods.training_set import derive_seed
 from fesbench.training.health import HealthEvent, Probe
 from fesbench.training.state import TrainingState
@@ -110,7 +111,8 @@ def train(
     run.inputs, run.save_seconds = inputs, save_seconds
     run.on_progress, run.health.on_event = on_progress, on_health
     run.prepare_device(device, precision)
-    return run.run()
+    with exact_float32():
+        return run.run()
 
 
 class _Training(TrainingState):
@@ -119,6 +121,7 @@ class _Training(TrainingState):
     def run(self) -> TrainingResult:
         """Everything from the state that is there to the finished checkpoint."""
         self.resume()
+        self.method.train()
         with self._deferred_interrupts():
             while not self.done:
                 phase = self.phases[self.phase_index] if self.phase_index < len(self.phases) else None
@@ -170,7 +173,7 @@ class _Training(TrainingState):
         if not self.health.weights(self.step, state):
             return False
         if probe is not None:
-            self.health.probe(self.step, self._progress(phase), probe.measure(self.method.synthesize))
+            self.health.probe(self.step, self._progress(phase), probe.measure(self.method.answer))
         self.good = state
         if time.monotonic() - self.saved_at >= self.save_seconds:
             self.save()
@@ -195,6 +198,7 @@ class _Training(TrainingState):
             derive_seed(self.seed, phase.name),
             needs=self.method.card.needs,
         ).to(self.accelerator.device)
+        batch = self.method.natively(batch)
         # A step that is broken off leaves networks that no uninterrupted run ever has; they are not saved.
         self.in_step = True
         drawing = _drawing(derive_seed(self.seed, phase.name, self.step), self.accelerator.device)

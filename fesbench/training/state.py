@@ -78,8 +78,6 @@ class TrainingState:
         AcceleratorState._reset_state(reset_partial_state=True)
         self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision=kinds[precision])
         self.method.to(self.accelerator.device)
-        # Only matters on a GPU, where cuDNN would else choose its kernels by the clock.
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
 
     def seconds(self) -> float:
         """Seconds of work so far, over all tries."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from fesbench.baselines._blocks import Critic, initialize, one_hot, trunk
 from fesbench.baselines._losses import gradient_penalty
-
 from fesbench.errors import MethodError
 from fesbench.methods.card import Problem
 from fesbench.vocabulary import EXPRESSIONS
@@ -44,15 +44,15 @@ def test_ganimation_has_the_published_size(units, generator, critic, build, coun
     assert (count(method.generator), count(method.critic)) == (generator, critic)
 
 
-@pytest.mark.parametrize("size", [64, 128])
-def test_the_critic_reads_any_size_that_64_divides(size) -> None:
+@pytest.mark.parametrize(("size", "side"), [(32, 2), (64, 1), (128, 2), (192, 3)])
+def test_the_critic_reads_32_px_and_any_size_that_64_divides(size, side) -> None:
     realism, condition = Critic(size, 4, 8)(torch.zeros(2, 3, size, size))
-    assert realism.shape == (2, 1, size // 64, size // 64)
+    assert realism.shape == (2, 1, side, side)
     assert condition.shape == (2, 8)
 
 
 @pytest.mark.parametrize("name", ["stargan", "usgan", "ganimation", "reggan"])
-@pytest.mark.parametrize(("size", "choice"), [(48, 64), (32, 64), (100, 64), (160, 128)])
+@pytest.mark.parametrize(("size", "choice"), [(48, 64), (16, 64), (100, 64), (160, 128)])
 def test_a_size_that_64_does_not_divide_is_refused_with_a_choice(name, size, choice, build) -> None:
     told = f"StarGAN critic needs an image size that is a multiple of 64, not {size}; choose --size {choice}$"
     with pytest.raises(MethodError, match=told):
@@ -84,6 +84,23 @@ def test_a_gradient_penalty_of_a_linear_critic_is_known() -> None:
     real, fake = torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4)
     found = gradient_penalty(lambda x: (x * weight).sum(dim=(1, 2, 3)), real, fake)
     torch.testing.assert_close(found, (weight.norm() - 1) ** 2)
+
+
+def test_a_gradient_penalty_keeps_float32_under_autocast() -> None:
+    critic, draw = Critic(64, 8, 4), torch.Generator().manual_seed(0)
+    real, fake = torch.rand(2, 3, 64, 64, generator=draw), torch.rand(2, 3, 64, 64, generator=draw)
+
+    def penalty(fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        torch.manual_seed(1)
+        found = gradient_penalty(lambda image: critic(image)[0], real, fake)
+        return found, *torch.autograd.grad(found, critic.body[0].weight)
+
+    expected = penalty(fake)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = penalty(fake)
+        assert critic(real)[0].dtype == torch.bfloat16, "autocast goes on around the penalty"
+        assert penalty(fake.bfloat16())[0].dtype == torch.float32
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_one_hot_takes_no_label_and_two() -> None:

@@ -1,4 +1,4 @@
-"""What a phase may ask of the loop: a rate by step and progress."""
+"""What holds while a phase runs: its rate by step and progress, and float32 that is float32."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from fesbench.methods.card import Problem
 from fesbench.methods.registry import methods
@@ -29,3 +30,34 @@ def test_the_rate_sees_step_and_progress(tmp_path: Path) -> None:
     method = WarmsUp(Problem(64, EXPRESSIONS, (), 0), replace(WarmsUp.presets["tiny"], width=2, batch_size=2))
     run(method, tmp_path, steps=8)
     assert seen == pytest.approx([0.25, 0.5, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
+
+
+def _flags() -> tuple[bool, ...]:
+    cudnn = torch.backends.cudnn
+    return torch.backends.cuda.matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_tf32_is_off_while_training_runs_and_as_before_afterwards(allowed: bool, tmp_path: Path) -> None:
+    seen = []
+
+    class Watched(methods()["stargan"]):  # type: ignore[misc]
+        def training_step(self, phase, batch, step):
+            seen.append(_flags())
+            if step == 2:
+                raise RuntimeError("stop here")
+            return super().training_step(phase, batch, step)
+
+    method = Watched(Problem(64, EXPRESSIONS, (), 0), replace(Watched.presets["tiny"], width=2, batch_size=2))
+    was = _flags()
+    try:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+        torch.backends.cudnn.benchmark = allowed
+        before = _flags()
+        with pytest.raises(RuntimeError, match="stop here"):
+            run(method, tmp_path, steps=8)
+        assert _flags() == before
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = was[:2]
+        torch.backends.cudnn.benchmark = was[3]
+    assert set(seen) == {(False, False, True, False)}

@@ -1,0 +1,100 @@
+"""A method's own image size and channels, where they are not the protocol's, and the way there and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from fesbench.errors import MethodError
+
+SMALLEST = 28
+_CHANNELS = {"gray": 1, "color": 3}
+_LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue (ITU-R BT.601)."""
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class Native:
+    """What a method works on.
+
+    Attributes:
+        size: side of the square images, pixels.
+        channels: 1 (luma) or 3.
+        filter: how the engine resizes, both ways; ``bilinear-aa`` is torch's antialiased bilinear filter.
+    """
+
+    size: int
+    channels: int
+    filter: str
+
+    @classmethod
+    def parse(cls, text: str) -> Native:
+        """Read ``28-gray-bilinear-aa``, as cards and signatures have it.
+
+        >>> Native.parse("28-gray-bilinear-aa")
+        Native(size=28, channels=1, filter='bilinear-aa')
+
+        Raises:
+            MethodError: another form, an unknown filter, or fewer than 28 pixels.
+        """
+        size, _, rest = text.partition("-")
+        channels, _, chosen = rest.partition("-")
+        if not size.isdecimal() or channels not in _CHANNELS or chosen != "bilinear-aa":
+            raise MethodError(f"native '{text}' is not of the form SIZE-gray|color-bilinear-aa")
+        if int(size) < SMALLEST:
+            raise MethodError(f"native '{text}': {size} pixels are fewer than {SMALLEST}")
+        return cls(int(size), _CHANNELS[channels], chosen)
+
+    def batch(self, batch: Batch) -> Batch:
+        """A batch of any kind at the native size: images and planes resized, landmarks moved along."""
+        changed: dict[str, Any] = {}
+        width = _width(batch)
+        for part in fields(batch):  # type: ignore[arg-type]
+            value = getattr(batch, part.name)
+            if is_dataclass(value):
+                changed[part.name] = self.batch(value)
+            elif isinstance(value, Tensor) and value.ndim >= 4 and value.is_floating_point():
+                changed[part.name] = self.images(value)
+            elif isinstance(value, Tensor) and part.name.endswith("landmarks") and width:
+                # pixel centers lie at whole numbers
+                changed[part.name] = (value + 0.5) * (self.size / width) - 0.5
+        return replace(batch, **changed)  # type: ignore[type-var]
+
+    def images(self, images: Tensor) -> Tensor:
+        """Float (..., C, H, W) -> (..., C, size, size); three channels become luma for a gray method."""
+        if self.channels == 1 and images.shape[-3] == 3:
+            weights = images.new_tensor(_LUMA)[:, None, None]
+            images = (images * weights).sum(dim=-3, keepdim=True)
+        return _resize(images, self.size)
+
+    def outputs(self, images: Tensor, size: int) -> Tensor:
+        """What the method made, float (..., channels, native, native) -> (..., 3, size, size).
+
+        Raises:
+            MethodError: another shape than the native one.
+        """
+        wanted = (self.channels, self.size, self.size)
+        if tuple(images.shape[-3:]) != wanted:
+            made = tuple(images.shape[-3:])
+            raise MethodError(f"the method made images of {made}; its native form is {wanted}")
+        images = _resize(images, size)
+        return images.expand(*images.shape[:-3], 3, size, size) if self.channels == 1 else images
+
+
+def _resize(images: Tensor, size: int) -> Tensor:
+    if images.shape[-2:] == (size, size):
+        return images
+    flat = images.reshape(-1, *images.shape[-3:])
+    flat = F.interpolate(flat, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+    return flat.reshape(*images.shape[:-2], size, size)
+
+
+def _width(batch: object) -> int:
+    """Width of the images of a batch; 0 where it holds none itself."""
+    values = [getattr(batch, part.name) for part in fields(batch)]  # type: ignore[arg-type]
+    return next((v.shape[-1] for v in values if isinstance(v, Tensor) and v.ndim >= 4), 0)
