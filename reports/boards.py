@@ -35,6 +35,11 @@ class Run:
         return self.record.cell.method
 
     @property
+    def title(self) -> str:
+        """The method's name for readers."""
+        return str(self.record.card.get("title") or self.method)
+
+    @property
     def reference(self) -> bool:
         """Whether this row frames the scale instead of competing."""
         return bool(self.record.card.get("reference", False))
@@ -179,6 +184,10 @@ class Board:
     def units(self) -> str:
         """What intervals resample: "subjects" or "images"."""
         return "images" if self.by_image else "subjects"
+
+    def label(self, run: Run) -> str:
+        """A run's title, with its seed where the row has several."""
+        return f"{run.title}, seed {run.record.cell.seed}" if len(self.methods[run.method]) > 1 else run.title
 
     def first(self, method: str) -> Run | None:
         """The first seed's run of a method."""

@@ -58,9 +58,7 @@ def cost_table(board: Board, order: Sequence[str]) -> CostTable | None:
     for method in order:
         for run in board.methods[method]:
             if run.record.cost and not run.reference:
-                title = str(run.record.card.get("title") or method)
-                seed = f", seed {run.record.cell.seed}" if len(board.methods[method]) > 1 else ""
-                entries.append((title + seed, _flat(run.record.cost)))
+                entries.append((board.label(run), _flat(run.record.cost)))
     keys = list(dict.fromkeys(key for _, cost in entries for key in cost))
     if not keys:
         return None

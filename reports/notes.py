@@ -67,22 +67,23 @@ def _records(board: Board) -> list[Note]:
     found = []
     for runs in board.methods.values():
         run = runs[0]
-        title = str(run.record.card.get("title") or run.method)
         if run.external:
             text = f"Images made elsewhere; what it was trained on is {run.record.trained_on}."
-            found.append(Note(f"External row: {title}", text))
+            found.append(Note(f"External row: {run.title}", text))
         if run.record.saw_unlabelled_test_domain:
             found.append(
-                Note(f"Saw the test domain: {title}", "It was given unlabelled images of the test styles.")
+                Note(
+                    f"Saw the test domain: {run.title}", "It was given unlabelled images of the test styles."
+                )
             )
         if any(r.record.status == "scored" and r.record.scores and r.samples is None for r in runs):
             text = "samples.parquet is missing, so it is ranked by intervals alone and shown in no image."
-            found.append(Note(f"No values per image: {title}", text, alert=True))
+            found.append(Note(f"No values per image: {run.title}", text, alert=True))
         alike = _identical(run)
         if alike:
             found.append(
                 Note(
-                    f"Identical images: {title}",
+                    f"Identical images: {run.title}",
                     f"{alike} images equal another one under a different request.",
                     alert=not run.reference,
                 )
@@ -90,7 +91,7 @@ def _records(board: Board) -> list[Note]:
         lost, images = (run.record.counts.get(key, 0) for key in ("faces_not_found", "images"))
         if images and lost > MANY_LOST * images:
             text = f"A face detector finds no face in {lost} of its {images} images."
-            found.append(Note(f"Faces lost: {title}", text, alert=True))
+            found.append(Note(f"Faces lost: {run.title}", text, alert=True))
     return found
 
 

@@ -221,7 +221,7 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def environments(board: Board) -> tuple[dict[str, str], list[tuple[str, dict[str, str]]]]:
     """What every row stood on alike, and what differs, by row."""
-    each = [(_label(board, run), flatten(run.record.environment)) for run in board.runs]
+    each = [(board.label(run), flatten(run.record.environment)) for run in board.runs]
     if not each:
         return {}, []
     common = {k: v for k, v in each[0][1].items() if all(e.get(k) == v for _, e in each)}
@@ -245,15 +245,9 @@ def not_run(board: Board) -> list[tuple[str, str, str, str]]:
     """(task, domain, reason, rows) of every task that was left out; one line for all rows alike."""
     lines: dict[tuple[str, str, str], list[str]] = {}
     for runs in board.methods.values():
-        title = str(runs[0].record.card.get("title") or runs[0].method)
         for item in runs[0].record.not_run:
-            lines.setdefault((item.task, item.domain, item.reason), []).append(title)
+            lines.setdefault((item.task, item.domain, item.reason), []).append(runs[0].title)
     total = len(board.methods)
     return [
         (*key, "all rows" if len(rows) == total else ", ".join(rows)) for key, rows in sorted(lines.items())
     ]
-
-
-def _label(board: Board, run: Run) -> str:
-    title = str(run.record.card.get("title") or run.method)
-    return f"{title}, seed {run.record.cell.seed}" if len(board.methods[run.method]) > 1 else title

@@ -100,7 +100,7 @@ def _row(
     given = next(iter(answered[0].values())).given if answered else run.given
     row = Row(
         id=method,
-        title=str(run.record.card.get("title") or method),
+        title=run.title,
         year=int(run.record.card.get("year") or 0),
         reference=run.reference,
         external=run.external,
