@@ -1,42 +1,26 @@
 """Reading and aligning the entries of a plan, on one core or on several.
 
 The order and the bytes do not depend on the number of workers: each chunk of entries is read and aligned by
-one of them, and handed on in the plan's order. Workers are separate programs (`fesbench.data.align_worker`)
-that talk through pipes: they do not run the caller's main module again, they end when the pipe closes, so
-also when this process is killed, and Ctrl-C reaches this process alone.
+one of them (`fesbench.workers`), and handed on in the plan's order.
 """
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import os
-import pickle
-import queue
-import subprocess
-import sys
-import tempfile
-from collections import deque
 from collections.abc import Generator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-import fesbench
 from fesbench.data.alignment.detectors import find_face
 from fesbench.data.alignment.recipes import FaceError, alignment
 from fesbench.data.datasets.base import Item, Plan, Skipped
 from fesbench.errors import DataError
+from fesbench.workers import WorkerPool, usable_cores
 
 WORTHWHILE = 256
 """Fewer entries are done here: workers take about a second to start."""
-
-_LENGTH = 8
-_AHEAD = 2
-"""Chunks that may wait for their turn, for each worker; the bound of the memory."""
 
 _THUMBNAIL = 160
 
@@ -82,6 +66,10 @@ class Job:
     recipe: str
     size: int
 
+    def __call__(self, bounds: tuple[int, int]) -> list[Aligned | LeftOut]:
+        """`chunk`, as the task of a worker."""
+        return self.chunk(*bounds)
+
     def chunk(self, start: int, stop: int) -> list[Aligned | LeftOut]:
         """The entries ``start`` to ``stop`` (exclusive), one result each."""
         return [self._one(entry) for entry in self.plan.read(start, stop)]
@@ -122,142 +110,10 @@ def aligned_chunks(
         for first, last in bounds:
             yield job.chunk(first, last)
         return
-    with _Pool(job, count) as pool:
-        waiting: deque[Future[list[Aligned | LeftOut]]] = deque()
-        for first, last in bounds:
-            waiting.append(pool.submit(first, last))
-            if len(waiting) > _AHEAD * count:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class _Pool:
-    """Worker programs, each asked by one thread at a time."""
-
-    def __init__(self, job: Job, count: int) -> None:
-        content = pickle.dumps(job)
-        self._workers: list[_Worker] = []
-        self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        try:
-            for _ in range(count):
-                self._workers.append(_Worker())
-            for worker in self._workers:
-                worker.send(pickle.dumps(sys.path))
-                worker.send(content)
-                self._free.put(worker)
-        except BaseException:
-            self.close()
-            raise
-        self._threads = ThreadPoolExecutor(count)
-
-    def submit(self, start: int, stop: int) -> Future[list[Aligned | LeftOut]]:
-        return self._threads.submit(self._ask, start, stop)
-
-    def _ask(self, start: int, stop: int) -> list[Aligned | LeftOut]:
-        worker = self._free.get()
-        try:
-            worker.send(pickle.dumps((start, stop)))
-            kind, found = pickle.loads(worker.receive())
-        finally:
-            self._free.put(worker)
-        if kind == "error":
-            raise DataError(found)
-        return found
-
-    def close(self) -> None:
-        for worker in self._workers:
-            worker.close()
-
-    def __enter__(self) -> _Pool:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # killed first: a thread that waits for an answer then gets the end of the pipe instead
-        self.close()
-        self._threads.shutdown(cancel_futures=True)
-
-
-class _Worker:
-    """One worker program and its pipes."""
-
-    def __init__(self) -> None:
-        # what a worker says is kept in a file: a pipe that nobody reads would block it
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-        root = str(Path(fesbench.__file__).resolve().parent.parent)
-        path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "fesbench.data.align_worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-                start_new_session=True,
-            )
-        except OSError as error:
-            self._log.close()
-            raise DataError(f"a worker could not start ({error}); use --workers 1") from None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._in, self._out = self._process.stdin, self._process.stdout
-
-    def send(self, content: bytes) -> None:
-        try:
-            self._in.write(message(content))
-            self._in.flush()
-        except (OSError, ValueError):
-            raise self._died() from None
-
-    def receive(self) -> bytes:
-        try:
-            content = read_message(self._out)
-        except (OSError, ValueError):
-            content = None
-        if content is None:
-            raise self._died()
-        return content
-
-    def _died(self) -> DataError:
-        if self._log.closed:
-            return DataError("preparing was interrupted; run the same command again: what is done is kept")
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=5)
-        self._log.seek(0)
-        said = self._log.read().decode(errors="replace").strip().splitlines()
-        return DataError(
-            f"a worker that prepares images ended with code {self._process.returncode}"
-            f"{f' ({said[-1]})' if said else ''}; run the same command again: what is done is kept "
-            "(short of memory? use --workers 1)"
-        )
-
-    def close(self) -> None:
-        # killed rather than asked: it holds no state
-        self._process.kill()
-        self._process.wait()
-        with contextlib.suppress(OSError):
-            self._in.close()
-        self._log.close()
-
-
-def read_message(stream: IO[bytes]) -> bytes | None:
-    """One message of a pipe: its length, then its bytes; None where the pipe has ended."""
-    head = stream.read(_LENGTH)
-    if len(head) < _LENGTH:
-        return None
-    length = int.from_bytes(head, "little")
-    content = stream.read(length)
-    return content if len(content) == length else None
-
-
-def message(content: bytes) -> bytes:
-    """What `read_message` reads."""
-    return len(content).to_bytes(_LENGTH, "little") + content
+    with WorkerPool(
+        job, count, worker="worker that prepares images", alone="use --workers 1", error=DataError
+    ) as pool:
+        yield from pool.map(bounds)
 
 
 def _thumbnail(image: np.ndarray) -> np.ndarray:

@@ -11,8 +11,7 @@ import numpy as np
 from fesbench.extractors import crops
 from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
 from fesbench.extractors.deepface_adapter import INSTALL, load_client, missing_package
-from fesbench.extractors.dlib_pool import DlibPool, default_processes
-from fesbench.extractors.dlib_worker import describe
+from fesbench.extractors.dlib_pool import DlibPool, default_processes, describe
 from fesbench.weights.manager import WeightsManager
 
 _IN_PROCESS = 8

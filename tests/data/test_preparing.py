@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fesbench.data import preparing as workers
+from fesbench.data import preparing
 from fesbench.data.datasets import DATASETS
 from fesbench.data.datasets.avatars import ADAPTER
 from fesbench.data.datasets.base import DatasetAdapter, Plan
@@ -120,7 +120,7 @@ def test_two_workers_give_the_bytes_of_one(
 
 
 def test_avatars_are_rendered_in_workers_to_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "WORTHWHILE", 8)
+    monkeypatch.setattr(preparing, "WORTHWHILE", 8)
     options = ADAPTER.check_options({"identities": [1, 0, 0]})
     job = Job(ADAPTER.plan(None, options, 32), "none@1", 32)
     alone, shared = (
@@ -144,7 +144,7 @@ def test_detection_in_workers_gives_the_same_bytes(
     pytest.importorskip("facenet_pytorch")
     from fesbench.data.avatars.rendering import AvatarSpec, render
 
-    monkeypatch.setattr(workers, "WORTHWHILE", 2)
+    monkeypatch.setattr(preparing, "WORTHWHILE", 2)
     listed = []
     for k, image in enumerate(render([AvatarSpec(k) for k in range(3)], 192).images):
         Image.fromarray(image).save(tmp_path / f"{k}.png")
@@ -174,7 +174,7 @@ def test_few_entries_and_daemons_start_nothing(source: Path, monkeypatch: pytest
 def test_a_worker_that_cannot_start(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     job = Job(ListedPlan(pictures(source), {}), "dlib68-128@1", 16)
-    with pytest.raises(DataError, match=r"a worker could not start .*; use --workers 1"):
+    with pytest.raises(DataError, match=r"a worker that prepares images could not start .*; use --workers 1"):
         next(aligned_chunks(job, 0, chunk=32, workers=2))
 
 
@@ -208,7 +208,7 @@ def test_a_worker_that_dies_is_told(source: Path, monkeypatch: pytest.MonkeyPatc
     chunks = aligned_chunks(job, 0, chunk=4, workers=2)
     next(chunks)
     os.kill(pids[0], signal.SIGKILL)
-    with pytest.raises(DataError, match=r"ended with code -9; run the same command again"):
+    with pytest.raises(DataError, match=r"was ended by signal 9; run the same command again"):
         list(chunks)
     assert gone(pids)
 
@@ -242,14 +242,14 @@ sys.path.insert(0, sys.argv[2])
 from fesbench.data import prepare as module
 from fesbench.data.datasets import DATASETS
 import test_preparing
-from fesbench.data import preparing as workers
+from fesbench import workers
 
 DATASETS._made["many"] = test_preparing.Many()
 module._CHUNK = 8
 real = workers._Worker.__init__
 def note(self):
     real(self)
-    print(self._process.pid, flush=True)
+    print(self.process.pid, flush=True)
 workers._Worker.__init__ = note
 def tell(done, total, what):
     print("done", done, flush=True)
@@ -305,7 +305,7 @@ def test_kill_dash_nine_leaves_no_worker_and_the_rest_is_done_later(
     assert content(store) == content(whole)
 
 
-def test_an_entry_that_is_left_out_comes_with_a_small_picture(source: Path) -> None:
+def test_an_entry_that_is_left_out_comes_with_a_small_image(source: Path) -> None:
     job = Job(ListedPlan(pictures(source), {}), "dlib68-128@1", 16)
     torn, _, outside = job.chunk(5, 8)
     assert isinstance(torn, LeftOut)

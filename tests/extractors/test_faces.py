@@ -14,8 +14,7 @@ import pytest
 
 from fesbench.errors import DataError, WeightsError
 from fesbench.extractors.crops import dlib_chip
-from fesbench.extractors.dlib_pool import DlibPool, WorkerError
-from fesbench.extractors.dlib_worker import describe
+from fesbench.extractors.dlib_pool import DlibPool, WorkerError, describe
 from fesbench.extractors.faces import FACE_MODELS, DlibDetector, DlibFaces, TorchFaces
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.packages import PackageSource
@@ -166,13 +165,17 @@ def test_an_interrupt_ends_the_workers(
     manager: WeightsManager, chips: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = DlibPool(manager.path("dlib"), manager.home / "deepface", processes=1)
+    running: list[int] = []
 
-    def interrupted(chips: np.ndarray, on_done: object) -> np.ndarray:
+    def interrupted(*_: object) -> np.ndarray:
+        running.extend(pool.pids)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pool, "_share_out", interrupted)
+    monkeypatch.setattr(pool, "_ask", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pool.describe(chips[:1])
+    assert len(running) == 1
+    assert not _alive(running[0])
     assert pool.pids == []
 
 
