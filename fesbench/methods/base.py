@@ -155,6 +155,18 @@ class Method(nn.Module, ABC):
         self.load_state_dict({**own, **fitted})
         self.absent = tuple(name for name in own if name not in fitted)
 
+    def extra_state(self) -> dict[str, Any]:
+        """What training must remember beyond parameters and buffers, to resume to the bit.
+
+        Tensors and plain JSON values by name: image pools, counters, averages that only training uses. It lies
+        in the training state alone; what synthesis needs belongs in buffers, which checkpoints hold.
+        """
+        return {}
+
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``extra_state`` gave; the tensors lie where the method's do."""
+        raise MethodError(f"'{self.card.id}' gives an extra_state and does not take it back")
+
     def bind(self, optimizers: dict[str, Optimizer], backward: Callable[[Tensor], None]) -> None:
         """Give the method its optimizers and the loop's backward pass; called by the training loop."""
         self._optimizers, self._backward = optimizers, backward

@@ -137,3 +137,37 @@ def restore_optimizers(
                 index, _, key = place.partition("/")
                 state.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({"state": state, "param_groups": rest[name]["groups"]})
+
+
+def flatten_extra(method: Method) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A method's state beyond its weights as named tensors, and the rest of it as JSON.
+
+    Raises:
+        MethodError: a value that is no tensor and would not come back from JSON as it was.
+    """
+    tensors: dict[str, Tensor] = {}
+    rest: dict[str, Any] = {}
+    for name, value in method.extra_state().items():
+        if isinstance(value, Tensor):
+            tensors[f"extra/{name}"] = value
+            continue
+        try:
+            same = json.loads(json.dumps(value)) == value
+        except (TypeError, ValueError):
+            same = False
+        if not same:
+            raise MethodError(
+                f"'{method.card.id}': extra_state '{name}' is neither a tensor nor plain JSON "
+                "(lists, texts, numbers, true, false, null, and objects with texts as keys)"
+            )
+        rest[name] = value
+    return tensors, rest
+
+
+def restore_extra(
+    method: Method, tensors: Mapping[str, Tensor], rest: Mapping[str, Any], device: torch.device
+) -> None:
+    """Undo ``flatten_extra``; tensors come back on ``device``."""
+    mine = {n.removeprefix("extra/"): t.to(device) for n, t in tensors.items() if n.startswith("extra/")}
+    if mine or rest:
+        method.load_extra_state({**mine, **rest})

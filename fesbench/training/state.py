@@ -17,9 +17,11 @@ from fesbench.errors import RecordError, UsageError
 from fesbench.training.checkpoints import (
     CHECKPOINT,
     STATE,
+    flatten_extra,
     flatten_optimizers,
     load_tensors,
     put_state,
+    restore_extra,
     restore_optimizers,
     save_checkpoint,
     save_tensors,
@@ -87,7 +89,9 @@ class TrainingState:
         """Replace the training state; the losses it speaks of are on disk before it is."""
         tensors, rest = flatten_optimizers(self.optimizers)
         tensors |= {f"method/{name}": value for name, value in self.method.state_dict().items()}
-        save_tensors(self.folder / STATE, tensors, self._note() | {"optimizers": rest})
+        beyond, values = flatten_extra(self.method)
+        note = self._note() | {"optimizers": rest, "extra": values}
+        save_tensors(self.folder / STATE, tensors | beyond, note)
         self.saved_at = time.monotonic()
 
     def _note(self) -> dict[str, Any]:
@@ -152,6 +156,7 @@ class TrainingState:
             return
         mine = {n.removeprefix("method/"): t for n, t in tensors.items() if n.startswith("method/")}
         put_state(self.method, mine, self.folder / STATE)
+        restore_extra(self.method, tensors, note["extra"], self.accelerator.device)
         if not note["optimizers"]:
             return
         phase = self.phases[self.phase_index]
