@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from fesbench.methods.base import Method
+from fesbench.methods.helpers import Loader
 from fesbench.methods.training_set import TrainingSet
 from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS, N_LANDMARKS
 
@@ -148,3 +150,15 @@ def steps(method: Method, view: TrainingSet, number: int) -> dict[str, float]:
         batch = view.batch(phase.data, phase.batch_size, step, needs=method.card.needs)
         found |= {k: float(v) for k, v in method.training_step(phase, batch, step).items()}
     return found
+
+
+def random_helpers(seed: int) -> Loader:
+    """Seeded random weights in place of pretrained ones."""
+
+    def load(name: str, network: nn.Module) -> nn.Module:
+        draw = torch.Generator().manual_seed(seed)
+        for parameter in network.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=draw) * 0.1
+        return network
+
+    return load

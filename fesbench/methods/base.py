@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fesbench.errors import MethodError
 from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import MethodCard, Phase, Problem
+from fesbench.methods.helpers import Helpers
 from fesbench.methods.native import Batch, Native
 from fesbench.methods.state_import import ConditionAxis, fit_state
 
@@ -39,6 +40,7 @@ class Method(nn.Module, ABC):
         problem: what it is built for, at the method's native size.
         size: side of the protocol's images.
         native: the method's own image form, None = the protocol's.
+        helpers: the frozen networks that the card names; a loader gives them their weights.
         absent: names of the tensors that ``import_state`` was not given and that are as they were built.
     """
 
@@ -54,6 +56,7 @@ class Method(nn.Module, ABC):
         if self.native is not None:
             problem = replace(problem, size=self.native.size, channels=self.native.channels)
         self.problem, self.hyper = problem, hyper
+        self.helpers = Helpers(self.card, self.build_helper)
         self._optimizers: dict[str, Optimizer] = {}
         self._backward: Callable[[Tensor], None] = torch.Tensor.backward
         # The initial weights are a function of the seed alone, and drawing them disturbs nobody else's draws.
@@ -63,6 +66,14 @@ class Method(nn.Module, ABC):
 
     def build(self) -> None:
         """Create the networks; random draws here follow ``problem.seed``."""
+
+    def build_helper(self, name: str) -> nn.Module:
+        """The network of a helper that the card names, with the tensor names of its file and any weights."""
+        raise MethodError(f"'{self.card.id}' names helper '{name}' and does not build it")
+
+    def helper(self, name: str) -> nn.Module:
+        """A helper network, loaded and frozen, where the method's tensors lie; gradients pass through it."""
+        return self.helpers.get(name, self.device)
 
     def phases(self) -> tuple[Phase, ...]:
         """The stages of training, in order; none for a method that learns nothing."""
@@ -158,8 +169,8 @@ class Method(nn.Module, ABC):
     def extra_state(self) -> dict[str, Any]:
         """What training must remember beyond parameters and buffers, to resume to the bit.
 
-        Tensors and plain JSON values by name: image pools, counters, averages that only training uses. It lies
-        in the training state alone; what synthesis needs belongs in buffers, which checkpoints hold.
+        Tensors and plain JSON values by name: image pools, counters, averages that only training uses. The
+        training state alone keeps them; what synthesis needs belongs in buffers, which checkpoints hold.
         """
         return {}
 

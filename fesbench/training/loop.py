@@ -100,10 +100,13 @@ def train(
         MethodError: the data lacks what the method needs, or a phase has no steps.
         DataError: the disk is full or the folder not writable.
         RecordError: the state is damaged or a pickle.
+        WeightsError: those of a helper network cannot be had.
     """
     lacking = view.lacks(method.card)
     if lacking:
         raise MethodError(f"'{method.card.id}' is not applicable: {lacking}")
+    for name in method.card.helpers:
+        method.helper(name)
     missing = [phase.name for phase in method.phases() if steps.get(phase.name, 0) < 1]
     if missing:
         raise MethodError(f"'{method.card.id}': no training steps for phase {', '.join(missing)}")

@@ -34,7 +34,7 @@ here.run(method, here.Path({folder!r}), steps=here.STEPS, on_progress=lambda p: 
 
 
 class Pooled(Method):
-    """Learns on images out of a pool, synthesizes with averaged weights, freezes its first layer at some time."""
+    """Learns on images out of a pool, synthesizes with averaged weights, freezes its first layer midway."""
 
     card: ClassVar = MethodCard("pooled", "", "", 2000, frozenset({"labels"}), frozenset({"expression"}))
     presets: ClassVar[dict[str, Any]] = {"paper": None, "tiny": None}
