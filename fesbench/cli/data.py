@@ -107,7 +107,7 @@ def data_make(
         if chosen is None:
             write_plain(out, **how)
         else:
-            out = chosen.write(out, **how, generation=generation)
+            out = chosen(out, **how, generation=generation)
     typer.echo(str(out.resolve()))
 
 

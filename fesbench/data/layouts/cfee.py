@@ -9,23 +9,19 @@ The embedded faces have 11 of the 15 compounds; the other four are named in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from fesbench.data.datasets.cfee import CATEGORIES, WORKBOOK
-from fesbench.data.layouts.images import check, write_junk
+from fesbench.data.avatars.expressions import COMPOUNDS
+from fesbench.data.avatars.rendering import AvatarSpec, render
+from fesbench.data.datasets.cfee import CATEGORIES, IDENTITIES, WORKBOOK
+from fesbench.data.layouts.base import Request, laid
+from fesbench.data.layouts.images import write_junk
 from fesbench.data.layouts.jpeg import write_jpeg
-from fesbench.data.layouts.plain import empty_folder
 from fesbench.data.layouts.workbooks import xls_bytes, xlsx_bytes
-from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes
-from fesbench.vocabulary import ACTION_UNITS
-
-GENERATIONS = ("xls", "xlsx")
-"""The workbook as its owner gives it, and as some subjects save it again."""
-IDENTITIES = 24
+from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
 
 ROOT = "CFEE_Database_230"
 UNNAMED = ("08", "13", "18", "24")
@@ -49,74 +45,42 @@ _Table = list[list[str | float | None]]
 
 
 def identity_names(count: int) -> tuple[str, ...]:
-    """Names for subjects, with gaps: "113", "115", "118", "116", ...
-
-    Raises:
-        DataError: more subjects than CFEE has (230).
-    """
+    """Names for subjects, with gaps: "113", "115", "118", "116", ..."""
     # 115 is of the few whom sha256 puts in the protocol's validation subset: a small folder needs one
     order = (*range(113, 379), *range(101, 113))
     others = [number for number in order if number % 6 and number not in HELD_OUT]
     numbers = [who for k, one in enumerate(HELD_OUT) for who in (*others[2 * k : 2 * k + 2], one)]
-    names = [str(number) for number in (*numbers, *others[2 * len(HELD_OUT) :])][:230]
-    if not 1 <= count <= len(names):
-        raise DataError(f"a folder like CFEE holds 1 to {len(names)} subjects, not {count}")
-    return tuple(names[:count])
+    return tuple(str(number) for number in (*numbers, *others[2 * len(HELD_OUT) :]))[:count]
 
 
-def write(
-    out: Path,
-    *,
-    identities: int = IDENTITIES,
-    size: int = 256,
-    seed: int = 0,
-    generation: str | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> Path:
-    """Write avatars in CFEE's layout: 22 images a subject, 18 of them of named codes.
+@laid(identities=24, most=IDENTITIES, size=256, sizes=(64, 1024), generations=("xls", "xlsx"))
+def write(asked: Request) -> None:
+    """22 images a subject, 18 of them of named codes; they are half as wide again as asked.
 
-    Args:
-        out: an empty or new folder; CFEE_Database_230 is made in it.
-        identities: how many subjects, 1 to 230; with more than one, the last lacks an image.
-        size: side of the rendered square in pixels, 64 or more; the images are half as wide again.
-        seed: of the avatar family.
-        generation: "xls" or "xlsx".
-        progress: called with (done, total, what) after each subject.
-
-    Returns:
-        ``out``, to be given to ``fesbench data prepare cfee --from``.
-
-    Raises:
-        DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
+    With more than one subject, the last lacks an image. Generations: the workbook as its owner gives it,
+    and as some users save it again.
     """
-    names, generation = identity_names(identities), check(size, 64, 1024, generation, GENERATIONS)
-    root = empty_folder(out) / ROOT
+    names, root = identity_names(asked.identities), asked.folder() / ROOT
     units: dict[str, list[tuple[str, np.ndarray]]] = {code: [] for code in CODES}
     for k, name in enumerate(names):
         lacking = "26" if k and k == len(names) - 1 else None
-        for code, vector in _write_identity(root, k, name, size, seed, lacking):
+        for code, vector in _write_identity(root, k, name, asked, lacking):
             units[code].append((name, vector))
-        if progress is not None:
-            progress(k + 1, len(names), "writing CFEE images")
-    atomic_write_bytes(root / f"{WORKBOOK}.{generation}", _workbook(units, generation))
+        asked.tell(k + 1, len(names), "writing CFEE images")
+    atomic_write_bytes(root / f"{WORKBOOK}.{asked.generation}", _workbook(units, asked.generation))
     write_junk(root)
-    return out
 
 
 def _write_identity(
-    root: Path, identity: int, name: str, size: int, seed: int, lacking: str | None
+    root: Path, identity: int, name: str, asked: Request, lacking: str | None
 ) -> list[tuple[str, np.ndarray]]:
     """Write one subject's images; the action units (see AvatarBatch) by named code."""
-    from fesbench.data.avatars.expressions import COMPOUNDS
-    from fesbench.data.avatars.rendering import AvatarSpec, render
-    from fesbench.vocabulary import EXPRESSIONS
-
     named = {code: label for code, label in CODES.items() if label in (*EXPRESSIONS, *COMPOUNDS)}
     weak = {code: AvatarSpec(identity, expression="happiness", intensity=_WEAK) for code in UNNAMED}
     specs = {code: AvatarSpec(identity, expression=label) for code, label in named.items()} | weak
     chosen = [code for code in sorted(specs) if code != lacking]
-    batch = render([specs[code] for code in chosen], size, seed=seed)
-    side = size // 4
+    batch = render([specs[code] for code in chosen], asked.size, seed=asked.seed)
+    side = asked.size // 4
     for k, code in enumerate(chosen):
         block = next(i for i, (last, _) in enumerate(_BLOCKS) if int(code) <= last)
         # the camera's running number grows with time, so it tells neither the code nor the subject

@@ -7,15 +7,17 @@ the two generations of outer folders.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from fesbench.data.avatars.rendering import AvatarSpec, render
 from fesbench.data.datasets.ckplus_files import CODES
 from fesbench.data.datasets.sequences import ONSET, PEAK, Sequence, intensities, sequences_of
 from fesbench.data.images import write_png
-from fesbench.data.layouts.plain import empty_folder
+from fesbench.data.layouts.base import Request, laid
+from fesbench.data.layouts.images import in_frame, write_junk
 from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import ACTION_UNITS
@@ -36,9 +38,6 @@ FOLDERS: dict[str, dict[str, str]] = {
 }
 """How the archives come to lie, depending on how they were unpacked."""
 
-GENERATIONS = tuple(FOLDERS)
-IDENTITIES = 123
-
 GRAY_FRAME, COLOR_FRAME = (640, 490), (640, 480)
 """Width and height."""
 
@@ -49,72 +48,33 @@ _PRESENT = 0.1
 
 
 def identity_names(count: int) -> tuple[str, ...]:
-    """Names for subjects, with the gaps and jumps of CK+'s numbering: "S005", ... "S160", "S501", ... "S999".
-
-    Raises:
-        DataError: more subjects than CK+ has (123).
-    """
-    most = len(_LAST) + 114
-    if not 1 <= count <= most:
-        raise DataError(f"a folder like CK+ holds 1 to {most} subjects, not {count}")
+    """Names for subjects, with CK+'s gaps and jumps: "S005", ... "S160", "S501", ... "S999"."""
     late = min(len(_LAST), count // 4)
     numbers = (*_FIRST[: count - late], *_LAST[:late])
     return tuple(f"S{number:03d}" for number in numbers)
 
 
-def write(
-    out: Path,
-    *,
-    identities: int = IDENTITIES,
-    first_identity: int = 0,
-    frames: int = 10,
-    size: int = 256,
-    seed: int = 0,
-    generation: str | None = None,
-    landmarks: bool = True,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> Path:
-    """Write avatars in CK+'s layout.
+@laid(identities=123, most=123, size=256, sizes=(64, COLOR_FRAME[1]), generations=tuple(FOLDERS))
+def write(asked: Request, *, first_identity: int = 0, frames: int = 10, landmarks: bool = True) -> None:
+    """Five sequences a subject; a square face is set into a 640 x 490 frame. Generations: outer folders.
 
     Args:
-        out: an empty or new folder.
-        identities: how many subjects, 1 to 123.
-        first_identity: the avatar that becomes the first of them.
+        asked: what to write.
+        first_identity: the avatar that becomes the first subject.
         frames: frames a sequence, 6 or more.
-        size: side of the rendered square in pixels, 64 to 480; it is set into a 640 x 490 frame.
-        seed: of the avatar family.
-        generation: which outer folders.
         landmarks: whether to write the landmarks files.
-        progress: called with (done, total, what) after each sequence.
-
-    Returns:
-        ``out``, to be given to ``fesbench data prepare ck+ --from``.
-
-    Raises:
-        DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
     """
-    names = identity_names(identities)
+    names = identity_names(asked.identities)
     if frames < len(ONSET) + len(PEAK):
         raise DataError(f"a sequence needs {len(ONSET) + len(PEAK)} frames or more, not {frames}")
-    if not 64 <= size <= COLOR_FRAME[1]:
-        raise DataError(f"faces in a folder like CK+ must be 64 to {COLOR_FRAME[1]} pixels wide, not {size}")
-    generation = generation or GENERATIONS[0]
-    if generation not in FOLDERS:
-        raise DataError(f"generation must be one of {', '.join(FOLDERS)}, not '{generation}'")
-    out = empty_folder(out)
-    roots = {kind: out / name for kind, name in FOLDERS[generation].items()}
-    total = sum(len(sequences_of(first_identity + k)) for k in range(identities))
-    done = 0
-    for k, name in enumerate(names):
-        for sequence in sequences_of(first_identity + k):
-            writer = _SequenceWriter(roots, name, sequence, color=k % 4 == 3)
-            writer.write(first_identity + k, frames, size, seed, landmarks)
-            done += 1
-            if progress is not None:
-                progress(done, total, "writing CK+ sequences")
-    for folder in (roots["image"], roots["image"] / names[0], roots["emotion"]):
-        atomic_write_bytes(folder / ".DS_Store", b"\0\0\0\1Bud1")
-    return out
+    out = asked.folder()
+    roots = {kind: out / name for kind, name in FOLDERS[asked.generation].items()}
+    shown = [(k, name, one) for k, name in enumerate(names) for one in sequences_of(first_identity + k)]
+    for done, (k, name, sequence) in enumerate(shown, 1):
+        writer = _SequenceWriter(roots, name, sequence, color=k % 4 == 3)
+        writer.write(first_identity + k, frames, asked.size, asked.seed, landmarks)
+        asked.tell(done, len(shown), "writing CK+ sequences")
+    write_junk(roots["image"], roots["image"] / names[0], roots["emotion"])
 
 
 class _SequenceWriter:
@@ -125,8 +85,6 @@ class _SequenceWriter:
         self.folders = {kind: root / identity / f"{sequence.number:03d}" for kind, root in roots.items()}
 
     def write(self, identity: int, frames: int, face: int, seed: int, landmarks: bool) -> None:
-        from fesbench.data.avatars.rendering import AvatarSpec, render
-
         levels = intensities(frames)
         specs = [
             AvatarSpec(
@@ -138,7 +96,7 @@ class _SequenceWriter:
         width, height = COLOR_FRAME if self.color else GRAY_FRAME
         left, top = (width - face) // 2, (height - face) // 2
         for k in range(frames):
-            frame = _frame(batch.images[k], (width, height), (left, top), k, color=self.color)
+            frame = _frame(batch.images[k], width, height, k, color=self.color)
             write_png(self._path("image", k + 1, ".png"), frame)
             if landmarks:
                 points = batch.landmarks[k].astype(np.float64) + np.array((left, top))
@@ -165,18 +123,11 @@ def _codes(units: np.ndarray) -> Iterator[tuple[float, float]]:
         yield ACTION_UNITS[column], 0.0 if unknown else float(np.clip(np.rint(units[column] * 5), 1, 5))
 
 
-def _frame(
-    face: np.ndarray, size: tuple[int, int], corner: tuple[int, int], count: int, *, color: bool
-) -> np.ndarray:
+def _frame(face: np.ndarray, width: int, height: int, count: int, *, color: bool) -> np.ndarray:
     """Set a face into a camera frame with a time code: uint8 (H, W, 3), or (H, W) gray."""
     from PIL import Image, ImageDraw
 
-    (width, height), (left, top) = size, corner
-    right, below = width - left - face.shape[1], height - top - face.shape[0]
-    wide = np.pad(face, ((0, below), (left, right), (0, 0)), mode="edge")
-    # the crop cuts the hair; above it the wall goes on
-    wall = np.broadcast_to(wide[0, 0], (top, width, 3))
-    image = Image.fromarray(np.concatenate([wall, wide]))
+    image = Image.fromarray(in_frame(face, width, height))
     draw = ImageDraw.Draw(image)
     draw.rectangle((width - 110, height - 24, width - 10, height - 8), fill="black")
     draw.text((width - 104, height - 22), f"00:01:02:{count:02d}", fill="white")

@@ -7,22 +7,17 @@ image shows another subject, in the avatars' style "wild".
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from fesbench.data.layouts.images import check
+from fesbench.data.avatars.expressions import COMPOUNDS
+from fesbench.data.avatars.rendering import AvatarSpec, render
+from fesbench.data.layouts.base import Request, laid
 from fesbench.data.layouts.jpeg import write_jpeg
-from fesbench.data.layouts.plain import empty_folder
 from fesbench.data.layouts.workbooks import xlsx_bytes
-from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes
-from fesbench.vocabulary import ACTION_UNITS
-
-GENERATIONS = ("aws", "server", "workbook")
-"""Links to the Amazon bucket, older links to the laboratory's server, workbooks beside flat images."""
-IDENTITIES = 48
+from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
 
 DEAD = 3
 """Listed images that are not there."""
@@ -44,55 +39,26 @@ _STEP = 32
 _Line = list[str | float | None]
 
 
-def write(
-    out: Path,
-    *,
-    identities: int = IDENTITIES,
-    size: int = 256,
-    seed: int = 0,
-    generation: str | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> Path:
-    """Write avatars as a downloaded part of EmotioNet.
+@laid(identities=48, least=2, size=256, sizes=(64, 1024), generations=tuple(_FOLDERS))
+def write(asked: Request) -> None:
+    """A downloaded part of EmotioNet, one image a subject.
 
-    Three quarters of the subjects are on the list that subjects coded, the others on a machine-coded one; one
-    more subject has an image and no line, and `DEAD` lines of the first list have no image.
-
-    Args:
-        out: an empty or new folder.
-        identities: how many subjects with a line, 2 or more; each has one image.
-        size: side of the images in pixels, 64 or more.
-        seed: of the avatar family.
-        generation: one of `GENERATIONS`.
-        progress: called with (done, total, what) after each chunk of images.
-
-    Returns:
-        ``out``, to be given to ``fesbench data prepare emotionet --from``.
-
-    Raises:
-        DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
+    Three quarters of the subjects are on the hand-coded list, the others on a machine-coded one; one more
+    subject has an image and no line, and `DEAD` lines of the first list have no image. Generations: links to
+    the Amazon bucket, older links to the laboratory's server, workbooks beside flat images.
     """
-    from fesbench.data.avatars.expressions import COMPOUNDS
-    from fesbench.data.avatars.rendering import AvatarSpec, render
-    from fesbench.vocabulary import EXPRESSIONS
-
-    generation = check(size, 64, 1024, generation, GENERATIONS)
-    if identities < 2:
-        raise DataError(f"a folder like EmotioNet needs 2 subjects or more, not {identities}")
-    out, shown = empty_folder(out), (*EXPRESSIONS[1:], *COMPOUNDS)
-    specs = [AvatarSpec(k, shown[k % len(shown)], style="wild") for k in range(identities + 1)]
+    out, shown, generation = asked.folder(), (*EXPRESSIONS[1:], *COMPOUNDS), asked.generation
+    specs = [AvatarSpec(k, shown[k % len(shown)], style="wild") for k in range(asked.identities + 1)]
     lines: list[_Line] = []
     for start in range(0, len(specs), _CHUNK):
-        batch = render(specs[start : start + _CHUNK], size, seed=seed)
+        batch = render(specs[start : start + _CHUNK], asked.size, seed=asked.seed)
         for k, (image, units) in enumerate(zip(batch.images, batch.action_units, strict=True), start):
             write_jpeg(out / _place(k, generation), image)
             lines.append(_line(k, _codes(k, units), generation))
-        if progress is not None:
-            progress(min(start + _CHUNK, len(specs)), len(specs), "writing EmotioNet images")
+        asked.tell(min(start + _CHUNK, len(specs)), len(specs), "writing EmotioNet images")
     dead = [_line(1000 + k, [999] * 60, generation) for k in range(DEAD)]
-    last = identities * 3 // 4
-    _write_lists(out / _FOLDERS[generation], lines[:last] + dead, lines[last:identities], generation)
-    return out
+    last = asked.identities * 3 // 4
+    _write_lists(out / _FOLDERS[generation], lines[:last] + dead, lines[last : asked.identities], generation)
 
 
 def tail(image: int) -> str:

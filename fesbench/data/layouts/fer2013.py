@@ -18,48 +18,22 @@ import numpy as np
 from fesbench.data.datasets.fer2013_csv import CODES, USAGES
 from fesbench.data.datasets.web_faces import CLASSES
 from fesbench.data.images import write_png
-from fesbench.data.layouts import Progress
-from fesbench.data.layouts.plain import empty_folder
-from fesbench.data.layouts.web_faces import SIZE, WebFace, check_request, faces, jpeg, through_jpeg
+from fesbench.data.layouts.base import Request, laid
+from fesbench.data.layouts.jpeg import jpeg
+from fesbench.data.layouts.web_faces import MIXED, SIZE, WebFace, faces, through_jpeg
 from fesbench.files import atomic_write_bytes
-
-GENERATIONS = ("csv", "folder", "images", "fer+")
-IDENTITIES = 40
 
 _USAGE = {part: usage for usage, part in USAGES.items()}
 _VOTES = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt", "unknown", "NF")
 """The table's columns of votes, in the spelling of `CLASSES`."""
 
 
-def write(
-    out: Path,
-    *,
-    identities: int = IDENTITIES,
-    size: int = SIZE,
-    seed: int = 0,
-    generation: str | None = None,
-    progress: Progress | None = None,
-) -> Path:
-    """Write each subject in seven expressions.
-
-    Args:
-        out: an empty or new folder.
-        identities: how many subjects, 5 or more.
-        size: side of the images in pixels; the form "csv" has 48 and nothing else.
-        seed: of the avatar family.
-        generation: "csv", "folder" (train, test), "images" (images/train, images/validation) or "fer+".
-        progress: called with (done, total, what) after each subject.
-
-    Returns:
-        ``out``, to be given to ``fesbench data prepare fer2013 --from``.
-
-    Raises:
-        DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
-    """
-    generation = generation or GENERATIONS[0]
-    check_request(identities, size, 5, generation, GENERATIONS)
-    out = empty_folder(out)
-    images = list(faces(range(identities), SIZE if generation == "csv" else size, seed, progress))
+@laid(identities=40, least=5, why=MIXED, size=SIZE, generations=("csv", "folder", "images", "fer+"))
+def write(asked: Request) -> None:
+    """Each subject in seven expressions; the form "csv" has 48 pixels and nothing else."""
+    out, generation = asked.folder(), asked.generation
+    size = SIZE if generation == "csv" else asked.size
+    images = list(faces(range(asked.identities), size, asked.seed, asked.progress))
     images.sort(key=lambda face: list(_USAGE).index(face.part))
     images += _planted(images)
     if generation == "csv":
@@ -68,7 +42,6 @@ def write(
         _write_votes(out, images)
     else:
         _write_folders(out if generation == "folder" else out / "images", generation, images)
-    return out
 
 
 def _planted(images: list[WebFace]) -> list[WebFace]:

@@ -10,23 +10,15 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from fesbench.data.avatars.rendering import AvatarBatch, AvatarSpec, render
 from fesbench.data.datasets.folder import TABLE
 from fesbench.data.datasets.folder_table import POINTS, UNITS
 from fesbench.data.images import write_png
-from fesbench.data.layouts import Progress
+from fesbench.data.layouts.base import Request, laid
 from fesbench.data.layouts.jpeg import write_jpeg
-from fesbench.data.layouts.plain import empty_folder
-from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import EXPRESSIONS
-
-if TYPE_CHECKING:
-    from fesbench.data.avatars.rendering import AvatarBatch, AvatarSpec
-
-GENERATIONS = ("tree", "csv")
-IDENTITIES = 16
 
 SPELLINGS = ("Neutral", "angry", "Contempt", "disgusted", "afraid", "Happy", "sad", "surprised")
 """How subjects call `EXPRESSIONS`, in their order."""
@@ -34,57 +26,28 @@ SPELLINGS = ("Neutral", "angry", "Contempt", "disgusted", "afraid", "Happy", "sa
 _TAKES = 2
 
 
-def write(
-    out: Path,
-    *,
-    identities: int = IDENTITIES,
-    size: int = 256,
-    seed: int = 0,
-    generation: str | None = None,
-    progress: Progress | None = None,
-) -> Path:
-    """Write each subject in eight expressions and two takes.
+@laid(identities=16, size=256, generations=("tree", "csv"))
+def write(asked: Request) -> None:
+    """Each subject in eight expressions and two takes; dlib finds no face below about 100 pixels.
 
-    Args:
-        out: an empty or new folder.
-        identities: how many subjects.
-        size: side of the images in pixels; dlib finds no face below about 100.
-        seed: of the avatar family.
-        generation: "tree" (a folder an expression) or "csv" (``manifest.csv`` beside ``images``, with action
-            units and landmarks).
-        progress: called with (done, total, what) after each subject.
-
-    Returns:
-        ``out``, to be given to ``fesbench data prepare folder --from``.
-
-    Raises:
-        DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
+    Generations: a folder an expression, or ``manifest.csv`` beside ``images``, with units and landmarks.
     """
-    from fesbench.data.avatars.rendering import AvatarSpec, render
-
-    generation = generation or GENERATIONS[0]
-    if generation not in GENERATIONS:
-        raise DataError(f"generation must be one of {', '.join(GENERATIONS)}, not '{generation}'")
-    if identities < 1:
-        raise DataError(f"a folder holds 1 subject or more, not {identities}")
-    out = empty_folder(out)
+    out, identities, generation = asked.folder(), asked.identities, asked.generation
     lines: list[list[object]] = []
     for who in range(identities):
         specs = [
             AvatarSpec(who, expression=name, take=take) for take in range(_TAKES) for name in EXPRESSIONS
         ]
-        batch = render(specs, size, seed=seed)
+        batch = render(specs, asked.size, seed=asked.seed)
         if generation == "tree":
             _write_tree(out, who, batch)
         else:
             lines += _write_images(out, specs, batch)
-        if progress is not None:
-            progress((who + 1) * len(specs), identities * len(specs), "writing a folder of images")
+        asked.tell((who + 1) * len(specs), identities * len(specs), "writing a folder of images")
     if generation == "tree":
         _plant(out)
     else:
         _write_table(out, lines)
-    return out
 
 
 def identity_name(who: int) -> str:

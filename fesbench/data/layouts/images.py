@@ -97,17 +97,3 @@ def cast(roles: Mapping[str, Sequence[str]], count: int, seed: int) -> list[tupl
             chosen.append((identity, names.pop(0)))
         identity += 1
     return chosen
-
-
-def check(size: int, least: int, most: int, generation: str | None, generations: Sequence[str]) -> str:
-    """The generation that is asked for, the first where none is.
-
-    Raises:
-        DataError: the size is out of its range, or there is no such generation.
-    """
-    if not least <= size <= most:
-        raise DataError(f"faces in this layout must be {least} to {most} pixels wide, not {size}")
-    chosen = generation or generations[0]
-    if chosen not in generations:
-        raise DataError(f"generation must be one of {', '.join(generations)}, not '{chosen}'")
-    return chosen

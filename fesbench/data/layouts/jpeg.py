@@ -12,16 +12,21 @@ from fesbench.files import writing
 QUALITY = 95
 
 
+def jpeg(image: np.ndarray, quality: int = QUALITY) -> bytes:
+    """A JPEG file of a uint8 image, (H, W, 3) RGB or (H, W) gray."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
 def write_jpeg(path: Path, image: np.ndarray) -> None:
-    """Write a uint8 image, (H, W, 3) RGB or (H, W) gray, as JPEG; folders are made.
+    """Write `jpeg` of an image; folders are made.
 
     Raises:
         DataError: the disk is full or the folder not writable.
     """
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "JPEG", quality=QUALITY)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(stream.getvalue())
+        path.write_bytes(jpeg(image))

@@ -7,21 +7,19 @@ files (AF31V, AM31H), averaged faces in a folder beside (with a misnamed one too
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from fesbench.data.avatars.rendering import AvatarSpec, render
 from fesbench.data.datasets.kdef import LABELS, MISNAMED, POSES, SESSIONS
-from fesbench.data.layouts.images import cast, check, in_frame, seen_from, write_junk
+from fesbench.data.layouts.base import Request, laid
+from fesbench.data.layouts.images import cast, in_frame, seen_from, write_junk
 from fesbench.data.layouts.jpeg import write_jpeg
-from fesbench.data.layouts.plain import empty_folder
 from fesbench.vocabulary import canonical_label
 
 FOLDERS = {"plain": "", "archive": "KDEF_and_AKDEF/KDEF", "flat": ""}
 AVERAGES = "KDEF_and_AKDEF/AKDEF"
-GENERATIONS = tuple(FOLDERS)
-IDENTITIES = 12
 
 DEGREES = {"S": 0, "HL": -45, "HR": 45, "FL": -90, "FR": 90}
 BLACK = ("F01", "B", "ANFR")
@@ -44,69 +42,42 @@ def cast_of(count: int, seed: int = 0) -> list[tuple[int, str]]:
     return cast(roles, count, seed)
 
 
-def write(
-    out: Path,
-    *,
-    identities: int = IDENTITIES,
-    size: int = 200,
-    seed: int = 0,
-    generation: str | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> Path:
-    """Write avatars in KDEF's layout: 70 images a subject.
+@laid(identities=12, most=70, size=200, sizes=(64, 562), generations=tuple(FOLDERS))
+def write(asked: Request) -> None:
+    """70 images a subject; they are 762 / 562 times as high as wide, as KDEF's.
 
-    One rendered image gives the five sides; see `fesbench.data.layouts.images.seen_from`.
-
-    Args:
-        out: an empty or new folder.
-        identities: how many subjects, 1 to 70.
-        size: width of the images in pixels, 64 to 562 (KDEF's own); they are 762 / 562 times as high.
-        seed: of the avatar family.
-        generation: "plain" (a folder for each subject and session), "archive" (below the archive's folders,
-            with averaged faces beside them) or "flat" (no folders).
-        progress: called with (done, total, what) after each subject.
-
-    Returns:
-        ``out``, to be given to ``fesbench data prepare kdef --from``.
-
-    Raises:
-        DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
+    One rendered image gives the five sides; see `fesbench.data.layouts.images.seen_from`. Generations:
+    "plain" (a folder for each subject and session), "archive" (below the archive's folders, averaged
+    faces beside them), "flat" (no folders).
     """
-    generation = check(size, 64, 562, generation, GENERATIONS)
-    cast_list = cast_of(identities, seed)
-    out = empty_folder(out)
-    root = out / FOLDERS[generation]
-    for done, (identity, name) in enumerate(cast_list, 1):
-        _write_identity(root, identity, name, size, seed, flat=generation == "flat")
-        if progress is not None:
-            progress(done, identities, "writing KDEF subjects")
-    if generation == "archive":
-        _write_averages(out / AVERAGES, size, seed)
+    out = asked.folder()
+    root = out / FOLDERS[asked.generation]
+    for done, (identity, name) in enumerate(cast_of(asked.identities, asked.seed), 1):
+        _write_identity(root, identity, name, asked)
+        asked.tell(done, asked.identities, "writing KDEF subjects")
+    if asked.generation == "archive":
+        _write_averages(out / AVERAGES, asked.size, asked.seed)
     write_junk(root)
-    return out
 
 
-def _write_identity(root: Path, identity: int, name: str, size: int, seed: int, *, flat: bool) -> None:
-    from fesbench.data.avatars.rendering import AvatarSpec, render
-
-    height = round(size * 762 / 562)
+def _write_identity(root: Path, identity: int, name: str, asked: Request) -> None:
+    height = round(asked.size * 762 / 562)
     for take, session in enumerate(SESSIONS):
         person = f"{session}{name}"
         specs = [AvatarSpec(identity, expression=canonical_label(code), take=take) for code in LABELS]
-        for code, image in zip(LABELS, render(specs, size, seed=seed).images, strict=True):
+        for code, image in zip(LABELS, render(specs, asked.size, seed=asked.seed).images, strict=True):
             for pose in POSES:
                 stem = f"{person}{code}{pose}"
                 wrong = {right: wrong for wrong, right in MISNAMED.items()}.get(stem, stem)
-                frame = in_frame(seen_from(image, DEGREES[pose]), size, height)
+                frame = in_frame(seen_from(image, DEGREES[pose]), asked.size, height)
                 if (name, session, code + pose) == BLACK:
                     frame = np.zeros_like(frame)
-                write_jpeg((root if flat else root / person) / f"{wrong}.JPG", frame)
+                folder = root if asked.generation == "flat" else root / person
+                write_jpeg(folder / f"{wrong}.JPG", frame)
 
 
 def _write_averages(folder: Path, size: int, seed: int) -> None:
     """Pixel means of four subjects, named like the averaged faces of the archive."""
-    from fesbench.data.avatars.rendering import AvatarSpec, render
-
     batch = render([AvatarSpec(who, expression="fear") for who in range(4)], size, seed=seed)
     mean = np.rint(batch.images.mean(axis=0)).astype(np.uint8)
     frame = in_frame(mean, size, round(size * 762 / 562))

@@ -8,17 +8,12 @@ image; a file name with blanks and brackets; a truncated JPEG; an empty file; a 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from fesbench.data.layouts import Progress
-from fesbench.data.layouts.plain import empty_folder
-from fesbench.data.layouts.web_faces import COPY_QUALITY, SIZE, check_request, faces, jpeg
+from fesbench.data.layouts.base import Request, laid
+from fesbench.data.layouts.jpeg import jpeg
+from fesbench.data.layouts.web_faces import COPY_QUALITY, MIXED, SIZE, faces
 from fesbench.files import atomic_write_bytes
-
-GENERATIONS = ("plain", "bare")
-IDENTITIES = 45
 
 FIRST_OWN = 1000
 """The avatars from here on are in MMAFEDB alone."""
@@ -26,37 +21,16 @@ FIRST_OWN = 1000
 _FOLDERS = {"train": "train", "validation": "valid", "test": "test"}
 
 
-def write(
-    out: Path,
-    *,
-    identities: int = IDENTITIES,
-    size: int = SIZE,
-    seed: int = 0,
-    generation: str | None = None,
-    progress: Progress | None = None,
-) -> Path:
-    """Write each subject in seven expressions.
+@laid(identities=45, least=15, why=MIXED, size=SIZE, generations=("plain", "bare"))
+def write(asked: Request) -> None:
+    """Each subject in seven expressions; the first third are those of FER-2013's layout.
 
-    Args:
-        out: an empty or new folder.
-        identities: how many subjects, 15 or more; the first third are those of FER-2013's layout.
-        size: side of the images in pixels.
-        seed: of the avatar family.
-        generation: "plain" (below a folder MMAFEDB) or "bare" (train, valid and test in ``out``).
-        progress: called with (done, total, what) after each subject.
-
-    Returns:
-        ``out``, to be given to ``fesbench data prepare mmafedb --from``.
-
-    Raises:
-        DataError: a number out of its range, a folder that is not empty or not writable, a full disk.
+    Generations: below a folder MMAFEDB, or train, valid and test in the folder itself.
     """
-    generation = generation or GENERATIONS[0]
-    check_request(identities, size, 15, generation, GENERATIONS)
-    root = empty_folder(out) / ("MMAFEDB" if generation == "plain" else ".")
-    shared = identities // 3
-    avatars = [*range(shared), *range(FIRST_OWN, FIRST_OWN + identities - shared)]
-    images = list(faces(avatars, size, seed, progress))
+    root = asked.folder() / ("MMAFEDB" if asked.generation == "plain" else ".")
+    shared = asked.identities // 3
+    avatars = [*range(shared), *range(FIRST_OWN, FIRST_OWN + asked.identities - shared)]
+    images = list(faces(avatars, asked.size, asked.seed, asked.progress))
     for k, face in enumerate(images):
         again = face.identity < shared and k % 2 == 1
         content = _saved_again(face.image) if again else jpeg(face.image)
@@ -73,7 +47,6 @@ def write(
         ("valid/fear/list.csv", b"name\n"),
     ):
         atomic_write_bytes(root / name, content)
-    return out
 
 
 def _saved_again(image: np.ndarray) -> bytes:

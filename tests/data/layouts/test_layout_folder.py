@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fesbench.data.datasets import dataset
-from fesbench.data.layouts.folder import GENERATIONS, SPELLINGS, write
+from fesbench.data.layouts.folder import SPELLINGS, write
 from fesbench.data.prepare import prepare
 from fesbench.errors import DataError
 from fesbench.vocabulary import EXPRESSIONS, canonical_expression
@@ -64,7 +64,7 @@ def test_spellings_are_those_of_the_vocabulary() -> None:
 def test_bad_requests(tmp_path: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         write(tmp_path / "x", **options)  # type: ignore[arg-type]
-    write(tmp_path / "y", identities=1, size=16, generation=GENERATIONS[1])
+    write(tmp_path / "y", identities=1, size=16, generation=write.generations[1])
     with pytest.raises(DataError, match="is not empty"):
         write(tmp_path / "y", identities=1)
     assert dataset("folder").plan(tmp_path / "y", {}, 16)

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fesbench.data.layouts.images import cast, check, in_frame, seen_from, write_junk
+from fesbench.data.layouts.base import Request, laid
+from fesbench.data.layouts.images import cast, in_frame, seen_from, write_junk
 from fesbench.errors import DataError
 
 
@@ -47,8 +48,18 @@ def test_the_cast_takes_avatars_whose_sex_fits() -> None:
         cast({"female": ("a", "b"), "male": ("x", "y")}, 5, 0)
 
 
-def test_the_usual_generation_comes_first(tmp_path: Path) -> None:
-    assert check(100, 64, 200, None, ("a", "b")) == "a"
-    assert check(100, 64, 200, "b", ("a", "b")) == "b"
+def test_the_usual_generation_size_and_number_are_asked_where_nobody_says(tmp_path: Path) -> None:
+    asked: list[Request] = []
+    write = laid(identities=3, size=100, sizes=(64, 200), generations=("a", "b"))(asked.append)
+    assert write(tmp_path / "x") == tmp_path / "x"
+    write(tmp_path / "x", generation="b", identities=1, size=64, seed=5)
+    told = [(one.generation, one.identities, one.size, one.seed) for one in asked]
+    assert told == [("a", 3, 100, 0), ("b", 1, 64, 5)]
+    with pytest.raises(DataError, match="needs 1 subject or more, not 0"):
+        write(tmp_path / "x", identities=0)
+    assert len(asked) == 2
+
+
+def test_junk_is_what_desktops_leave(tmp_path: Path) -> None:
     write_junk(tmp_path / "x")
     assert (tmp_path / "x" / ".DS_Store").stat().st_size > 0

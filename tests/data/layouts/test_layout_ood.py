@@ -60,5 +60,5 @@ def test_domains_are_styles_of_people_that_nobody_trains_on() -> None:
 def test_bad_requests(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="1 subject or more"):
         write(tmp_path / "x", identities=0)
-    with pytest.raises(DataError, match="must be plain, not 'csv'"):
+    with pytest.raises(DataError, match="must be one of plain, not 'csv'"):
         write(tmp_path / "x", generation="csv")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from fesbench.data.alignment.faces import find_landmarks
 from fesbench.data.images import read_image
-from fesbench.data.layouts.oulu_casia import FOLDERS, GENERATIONS, write
+from fesbench.data.layouts.oulu_casia import FOLDERS, write
 from fesbench.data.prepare import prepare
 from fesbench.errors import DataError
 from tests.listings import counted, note, plan, rows
@@ -76,7 +76,7 @@ def test_the_traps_are_there(copy: Path) -> None:
 
 def test_the_other_generations(tmp_path: Path) -> None:
     images = set()
-    for generation in GENERATIONS:
+    for generation in write.generations:
         out = write(tmp_path / generation, identities=1, frames=6, size=64, generation=generation)
         images.add(tuple(row["image"] for row in rows(plan("oulu-casia", out))))
         assert (out / FOLDERS[generation] / "NI/Dark/P001/Surprise/007.jpeg").exists()
