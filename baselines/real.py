@@ -36,7 +36,7 @@ class Real(Method):
     presets: ClassVar[dict[str, Any]] = {"paper": RealHyper(), "tiny": RealHyper()}
 
     def synthesize(self, requests: RequestBatch) -> Tensor:
-        """Requests never hold the truth, so this cannot be answered from them.
+        """Requests never hold the target image, so this cannot be answered from them.
 
         Raises:
             MethodError: always.

@@ -104,7 +104,7 @@ _COSTS = (
 )
 
 COST_CARDS = {row[0]: _card(*row) for row in _COSTS}
-"""Cards of the figures in a :class:`Cost`, by field name."""
+"""Cards of the scores in a :class:`Cost`, by field name."""
 
 
 def measure_cost(

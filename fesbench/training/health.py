@@ -191,22 +191,22 @@ class Probe:
 
     Args:
         requests: P subjects x K labels, subject by subject.
-        people: P >= 2.
+        subjects: P >= 2.
         real_difference: mean absolute difference between the labels' real mean images, [-1, 1] units.
     """
 
-    def __init__(self, requests: RequestBatch, people: int, real_difference: float) -> None:
-        self.requests, self.people, self.real_difference = requests, people, real_difference
+    def __init__(self, requests: RequestBatch, subjects: int, real_difference: float) -> None:
+        self.requests, self.subjects, self.real_difference = requests, subjects, real_difference
 
     @torch.inference_mode()
     def measure(self, synthesize: Callable[[RequestBatch], Tensor]) -> ProbeValues:
         """Make the images and compare them; pixels that are not finite count as zero."""
         # A multiple of the subjects, small enough for a laptop at 256 px.
         made = [synthesize(self.requests[start : start + 16]) for start in range(0, len(self.requests), 16)]
-        images = torch.nan_to_num(torch.cat(made)).unflatten(0, (self.people, -1))
-        inputs = self.requests.source.unflatten(0, (self.people, -1))[:, 0]
+        images = torch.nan_to_num(torch.cat(made)).unflatten(0, (self.subjects, -1))
+        inputs = self.requests.source.unflatten(0, (self.subjects, -1))[:, 0]
         outputs_apart = float(np.mean([_spread(images[:, k]) for k in range(images.shape[1])]))
-        labels_apart = float(np.mean([_spread(images[p]) for p in range(self.people)]))
+        labels_apart = float(np.mean([_spread(images[p]) for p in range(self.subjects)]))
         return ProbeValues(
             diversity=outputs_apart / max(_spread(inputs), 1e-6),
             condition=labels_apart / max(self.real_difference, 1e-6),

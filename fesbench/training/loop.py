@@ -1,6 +1,6 @@
 """The training loop: phases, batches by counter, checkpoints, resume, losses and health.
 
-A run that was killed and goes on gives, to the bit, the weights of one that was not (on one machine, except
+A run that was killed and resumes gives, to the bit, the weights of one that was not (on one machine, except
 under ``minutes=``): batches and random draws are functions of (seed, phase, step), and networks, optimizers
 and counters are saved in one file. That file is replaced at probes only, where everything is consistent.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fesbench.methods.training_set import TrainingSet
 
 PROGRESS_SECONDS = 0.25
-PROBE_PEOPLE = 3
+PROBE_SUBJECTS = 3
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def train(
         seed: of batches and draws.
         device: "auto", "cpu" or "cuda".
         precision: "auto" (float32, as published), "fp32" or "bf16".
-        inputs: hash of what training depends on; a state of another one is not taken up.
+        inputs: hash of what training depends on; a state of another one is not resumed.
         on_progress: called at most four times a second, and at the end of each phase.
         on_health: called when something is noticed.
         save_seconds: at least so long between two saved states.
@@ -229,8 +229,8 @@ class _Training(TrainingState):
         """Every label from a few neutral faces; none where there are fewer than two subjects."""
         view = self.held_out
         neutral = view.rows[view.labels == view.problem.neutral]
-        people = view.store.manifest.table["identity"].to_numpy()
-        first = [neutral[people[neutral] == who][0] for who in sorted(set(people[neutral]))[:PROBE_PEOPLE]]
+        identities = view.store.manifest.table["identity"].to_numpy()[neutral]
+        first = [neutral[identities == one][0] for one in sorted(set(identities))[:PROBE_SUBJECTS]]
         labels = [k for k in range(len(view.problem.labels)) if k != view.problem.neutral]
         if len(first) < 2:
             return None

@@ -33,7 +33,7 @@ class LossLog:
         self._file: BinaryIO | None = None
 
     def open(self, state: Mapping[str, Any] | None) -> None:
-        """Begin anew, or go on from ``state``: rows that were written after it are cut off.
+        """Begin anew, or resume from ``state``: rows that were written after it are cut off.
 
         Raises:
             DataError: the file cannot be written.

@@ -1,7 +1,7 @@
 """Where a training stands, and its way to disk and back.
 
 Networks, optimizers and counters are saved in one file, replaced at once. A state of other inputs is not
-taken up; one that is damaged is named.
+resumed; one that is damaged is named.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class TrainingState:
         save_tensors(self.folder / STATE, {}, self._note())
 
     def resume(self) -> None:
-        """Take up the state on disk if it is of this method, inputs, steps and seed; else start anew.
+        """Resume from the state on disk if it is of this method, inputs, steps and seed; else start anew.
 
         Raises:
             RecordError: the state is damaged or a pickle.
@@ -141,11 +141,11 @@ class TrainingState:
             self.log.open(None)
             return
         try:
-            self._take_up(tensors, note)
+            self._restore(tensors, note)
         except (KeyError, ValueError) as error:
             raise RecordError(f"{path} is damaged ({error!r}); delete it and train again") from None
 
-    def _take_up(self, tensors: dict[str, Tensor], note: dict[str, Any]) -> None:
+    def _restore(self, tensors: dict[str, Tensor], note: dict[str, Any]) -> None:
         self.log.open(note["log"])
         self.health.restore(note["health"])
         self.done, self.done_steps = note["done"], dict(note["done_steps"])

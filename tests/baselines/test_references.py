@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fesbench.baselines.warp import source_positions
 
+from fesbench.baselines.warp import source_positions
 from fesbench.errors import MethodError
 
 
@@ -78,5 +78,5 @@ def test_warp_brings_a_face_nearer_to_the_truth(build, view, requests) -> None:
     row = 7  # the first subject's surprise
     target = torch.from_numpy(view.store.manifest.landmarks[row])[None]
     made = method.synthesize(replace(requests[2:3], target_landmarks=target))
-    truth = view.images(np.array([row])).image
-    assert (made - truth).abs().mean() < 0.8 * (requests.source[2:3] - truth).abs().mean()
+    target_image = view.images(np.array([row])).image
+    assert (made - target_image).abs().mean() < 0.8 * (requests.source[2:3] - target_image).abs().mean()

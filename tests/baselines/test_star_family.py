@@ -98,7 +98,7 @@ def test_a_gradient_penalty_keeps_float32_under_autocast() -> None:
     expected = penalty(fake)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = penalty(fake)
-        assert critic(real)[0].dtype == torch.bfloat16, "autocast goes on around the penalty"
+        assert critic(real)[0].dtype == torch.bfloat16, "autocast is still on around the penalty"
         assert penalty(fake.bfloat16())[0].dtype == torch.float32
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 

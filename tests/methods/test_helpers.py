@@ -1,4 +1,4 @@
-"""Frozen helper networks: said before the run, checked, outside of everything that a method learns."""
+"""Frozen helper networks: said before the run, checked, apart from everything that a method learns."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def test_a_probe_measures_diversity_and_condition_by_hand() -> None:
     assert apart.condition == pytest.approx(0.1 / 0.5)
 
 
-def test_untrained_methods_vary_with_people(tmp_path: Path) -> None:
+def test_untrained_methods_vary_with_subjects(tmp_path: Path) -> None:
     """The threshold is far from what healthy wiring gives."""
     store = fake_store(3, 64)
     problem = Problem(64, EXPRESSIONS, (), 0)

@@ -69,7 +69,7 @@ def step_on_disk(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("name", ["reggan", "pix2pix"])
-def test_a_killed_run_goes_on_to_the_same_bits(name: str, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_to_the_same_bits(name: str, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     code = KILLED.format(root=str(Path(__file__).parents[2]), name=name, folder=str(killed))
     child = subprocess.Popen([sys.executable, "-c", code])
@@ -91,7 +91,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(name: str, tmp_path: Path) -> Non
     assert found.health == expected.health
 
 
-def test_ctrl_c_finishes_the_step_saves_and_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+def test_ctrl_c_finishes_the_step_saves_and_resumes_to_the_same_bits(tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     run(small("stargan"), whole)
 
@@ -124,7 +124,7 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"inputs": "other"}, {"seed": 4}, {"steps": {"adversarial": 7}}])
-def test_a_state_of_other_inputs_is_not_taken_up(
+def test_a_state_of_other_inputs_is_not_resumed(
     change: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(small("stargan"), tmp_path, steps=6)
