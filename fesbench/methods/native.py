@@ -53,16 +53,17 @@ class Native:
     def batch(self, batch: Batch) -> Batch:
         """A batch of any kind at the native size: images and planes resized, landmarks moved along."""
         changed: dict[str, Any] = {}
-        width = _width(batch)
-        for part in fields(batch):  # type: ignore[arg-type]
-            value = getattr(batch, part.name)
+        values = {part.name: getattr(batch, part.name) for part in fields(batch)}  # type: ignore[arg-type]
+        planes = {name: value for name, value in values.items() if _is_image(name, value)}
+        for name, value in values.items():
             if is_dataclass(value):
-                changed[part.name] = self.batch(value)
-            elif isinstance(value, Tensor) and value.ndim >= 4 and value.is_floating_point():
-                changed[part.name] = self.images(value)
-            elif isinstance(value, Tensor) and part.name.endswith("landmarks") and width:
+                changed[name] = self.batch(value)
+            elif name in planes:
+                changed[name] = self.images(value)
+            elif planes and name.endswith("landmarks"):
                 # pixel centers lie at whole numbers
-                changed[part.name] = (value + 0.5) * (self.size / width) - 0.5
+                width = next(iter(planes.values())).shape[-1]
+                changed[name] = (value + 0.5) * (self.size / width) - 0.5
         return replace(batch, **changed)  # type: ignore[type-var]
 
     def images(self, images: Tensor) -> Tensor:
@@ -94,7 +95,8 @@ def _resize(images: Tensor, size: int) -> Tensor:
     return flat.reshape(*images.shape[:-2], size, size)
 
 
-def _width(batch: object) -> int:
-    """Width of the images of a batch; 0 where it holds none itself."""
-    values = [getattr(batch, part.name) for part in fields(batch)]  # type: ignore[arg-type]
-    return next((v.shape[-1] for v in values if isinstance(v, Tensor) and v.ndim >= 4), 0)
+def _is_image(name: str, value: object) -> bool:
+    """Images (N, C, H, W), clips (N, T, C, H, W) and drawn planes; landmarks of clips have four axes too."""
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return False
+    return value.ndim >= 4 and not name.endswith("landmarks")

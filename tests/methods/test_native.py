@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -143,12 +144,29 @@ def test_landmarks_move_with_the_pixels(view) -> None:
     image[:, :, 10:12, 20:22] = 1.0
     marks = torch.tensor([[[20.5, 10.5]] * 68])
     zero = torch.zeros(1, dtype=torch.long)
-    one = ImageBatch(image=image, label=zero, action_units=torch.zeros(1, 2), landmarks=marks, identity=zero)
+    values = {part.name: zero for part in fields(ImageBatch)}
+    one = ImageBatch(**(values | {"image": image, "action_units": torch.zeros(1, 2), "landmarks": marks}))
     found = Native.parse("28-gray-bilinear-aa").batch(PairBatch(one, one)).target
     assert found.image.shape == (1, 1, 28, 28)
     row, column = divmod(int(found.image[0, 0].argmax()), 28)
     torch.testing.assert_close(found.landmarks[0, 0], torch.tensor([float(column), float(row)]))
     assert found.action_units is one.action_units
+
+
+def test_clips_are_resized_frame_by_frame() -> None:
+    @dataclass(frozen=True)
+    class Clips:
+        video: torch.Tensor
+        landmarks: torch.Tensor
+        label: torch.Tensor
+
+    clips = Clips(torch.rand(2, 5, 3, 64, 64), torch.full((2, 5, 68, 2), 31.5), torch.zeros(2))
+    native = Native.parse("32-color-bilinear-aa")
+    found = native.batch(clips)
+    assert found.video.shape == (2, 5, 3, 32, 32)
+    torch.testing.assert_close(found.video[1], native.images(clips.video[1]))
+    torch.testing.assert_close(found.landmarks, torch.full((2, 5, 68, 2), 15.5))
+    assert native.outputs(found.video, 64).shape == clips.video.shape
 
 
 def test_gray_is_luma_and_the_filter_is_antialiased() -> None:
@@ -158,8 +176,6 @@ def test_gray_is_luma_and_the_filter_is_antialiased() -> None:
     stripes = torch.ones(1, 3, 128, 128)
     stripes[..., ::4] = -1.0
     assert (native.images(stripes) - 0.5).abs()[..., 4:-4].max() < 0.05, "one column in four, never lost"
-    clip = torch.rand(2, 5, 3, 64, 64)
-    torch.testing.assert_close(native.images(clip)[1], native.images(clip[1]))
     same = torch.rand(1, 3, 32, 32)
     assert Native.parse("32-color-bilinear-aa").images(same) is same
 
