@@ -9,7 +9,7 @@ import numpy as np
 
 from fesbench.context.context import RunContext
 from fesbench.evaluation.inputs import _known, _labels, _Pictures, _stack
-from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, PAIR_EXTRACTORS, REGRESSOR
+from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR, pair_names
 from fesbench.metrics.selection import protocol_metrics
 from fesbench.protocol.references import gallery_rows, neutral_rows, reference_rows
 from fesbench.protocol.training_rows import labelled_rows
@@ -124,7 +124,7 @@ class Group:
         """What the values of the protocol's extractors are, where they have names."""
         metrics = protocol_metrics(self.context.protocol).values()
         named = {DISCRIMINATOR: () if self.discriminator is None else self.discriminator.classes}
-        for extractor in {m.card.extractor for m in metrics} - {"", JUDGE, DISCRIMINATOR, *PAIR_EXTRACTORS}:
+        for extractor in {m.card.extractor for m in metrics} - {"", JUDGE, DISCRIMINATOR, *pair_names()}:
             if extractor != REGRESSOR or self.context.regressor is not None:
                 named[extractor] = self.context.columns(extractor)
         return named

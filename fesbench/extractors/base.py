@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,12 +33,21 @@ class Features:
 class Network(ABC):
     """What has weights, a name for all it depends on, and may be missing here.
 
+    fesbench's own are found by their source: a class that states ``name`` and ``summary`` is in the registry,
+    and is made with a `WeightsManager`.
+
     Attributes:
         name: the name in the registry and in protocols.
+        summary: what it is, in a line.
+        weights: names of its weights in the table of weights.
+        pairs: whether it compares two images; stated where the name is.
         smallest: shorter side in pixels below which it cannot read an image.
     """
 
     name: str
+    summary: ClassVar[str] = ""
+    weights: ClassVar[tuple[str, ...]] = ()
+    pairs: ClassVar[bool] = False
     smallest: int = 1
 
     @property

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from fesbench.extractors.full_image import WholePicture
+from fesbench.extractors.full_image import WholeImage
 
 
-class ClipFeatures(WholePicture):
+class ClipFeatures(WholeImage):
     """512-d embedding of OpenAI's CLIP ViT-B/32, not normalized, torch-fidelity's 'clip-vit-b-32'.
 
     uint8 in, resized to 224 px by torch-fidelity's copy of TensorFlow 1's bilinear filter (CLIP's own
@@ -18,7 +18,8 @@ class ClipFeatures(WholePicture):
     """
 
     name = "clip-vit-b-32"
-    weights = "clip-vit-b-32"
+    summary = "CLIP ViT-B/32's 512-d image embedding, through torch-fidelity"
+    weights = ("clip-vit-b-32",)
     dimension = 512
     recipe = "224:bilinear-tf1:clip-mean-std"
     holds = "OpenAI's CLIP ViT-B/32"
@@ -28,7 +29,7 @@ class ClipFeatures(WholePicture):
 
         # Given a file, torch-fidelity opens no connection; TorchScript runs no Python on loading.
         return FeatureExtractorCLIP(
-            self.weights, ["clip"], feature_extractor_weights_path=io.BytesIO(content)
+            self.weights[0], ["clip"], feature_extractor_weights_path=io.BytesIO(content)
         )
 
     def _forward(self, network: Any, inputs: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fesbench.extractors.full_image import WholePicture
+from fesbench.extractors.full_image import WholeImage
 from fesbench.weights.state_dict import tensors_of
 
 SIZE, PATCH, HEAD = 224, 14, 64
@@ -19,7 +19,7 @@ POSITION_OFFSET = 0.1
 that scale: the positions are not those of a plain resize."""
 
 
-class DinoV2(WholePicture):
+class DinoV2(WholeImage):
     """The normalized class token of DINOv2 ViT-B/14 without registers, 768-d.
 
     uint8 in, resized to 224 px by torch-fidelity's copy of TensorFlow 1's bilinear filter, then ImageNet's
@@ -29,7 +29,8 @@ class DinoV2(WholePicture):
     """
 
     name = "dinov2-vit-b-14"
-    weights = "dinov2-vit-b-14"
+    summary = "DINOv2 ViT-B/14's 768-d class token, as torch-fidelity computes it"
+    weights = ("dinov2-vit-b-14",)
     dimension = 768
     recipe = f"{SIZE}:bilinear-tf1:imagenet-mean-std"
     holds = "DINOv2's vision transformer"
@@ -70,7 +71,8 @@ class DinoV2Large(DinoV2):
     """The same of ViT-L/14, 1024-d."""
 
     name = "dinov2-vit-l-14"
-    weights = "dinov2-vit-l-14"
+    summary = "DINOv2 ViT-L/14's 1024-d class token, as torch-fidelity computes it"
+    weights = ("dinov2-vit-l-14",)
     dimension = 1024
 
 

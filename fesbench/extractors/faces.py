@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,8 @@ class DlibFaces(Extractor):
     """
 
     name = "dlib"
+    summary = "dlib's 128-d face descriptor, through deepface; offline with the faces extra"
+    weights = ("dlib",)
     needs_landmarks = True
     dimension = 128
 
@@ -83,52 +84,34 @@ class DlibFaces(Extractor):
             self._pool = self._client = None
 
 
-@dataclass(frozen=True)
-class FaceModel:
-    """How one of deepface's torch models wants its faces.
+class TorchFaces(Extractor):
+    """A face embedding by one of deepface's torch models, on aligned crops. Compare embeddings by cosine.
+
+    FaceNet was trained on detector boxes with a margin, VGG-Face on looser ones still. Pixels are in [0, 1],
+    deepface's "base" normalization, on which its thresholds were tuned.
 
     Attributes:
-        name: in the registry and in the weights table.
         model: deepface's name.
         size: of the square input, pixels.
         zoom: of the crop around ArcFace's template; 1 is its tight framing.
         dimension: of the embedding.
     """
 
-    name: str
+    needs_landmarks = True
     model: str
     size: int
     zoom: float
     dimension: int
 
-
-# FaceNet was trained on detector boxes with a margin, VGG-Face on looser ones still. Pixels are in [0, 1],
-# deepface's "base" normalization, on which its thresholds were tuned.
-FACE_MODELS = (
-    FaceModel("arcface", "ArcFace", 112, 1.0, 512),
-    FaceModel("facenet512", "Facenet512", 160, 0.85, 512),
-    FaceModel("vgg-face", "VGG-Face", 224, 0.75, 4096),
-)
-
-
-class TorchFaces(Extractor):
-    """ArcFace, Facenet512 or VGG-Face by deepface, on aligned crops. Compare embeddings by cosine."""
-
-    needs_landmarks = True
-
-    def __init__(self, manager: WeightsManager, model: FaceModel) -> None:
+    def __init__(self, manager: WeightsManager) -> None:
         self._manager = manager
-        self._model = model
         self._client: Any = None
         self._lock = threading.Lock()
-        self.name = model.name
-        self.dimension = model.dimension
 
     @property
     def signature(self) -> str:
         """Names the weights, the crop, the filter and the range."""
-        model = self._model
-        crop = f"similarity{model.size}z{model.zoom:g}"
+        crop = f"similarity{self.size}z{self.zoom:g}"
         return f"{self.name}:{self._manager.mark(self.name)}:{crop}:bilinear-area:bgr-0-1"
 
     def available(self) -> str | None:
@@ -159,18 +142,48 @@ class TorchFaces(Extractor):
         return values, valid
 
     def _crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        return crops.aligned_crop(image, landmarks, self._model.size, self._model.zoom)
+        return crops.aligned_crop(image, landmarks, self.size, self.zoom)
 
     def _load(self) -> Any:
         with self._lock:
             if self._client is None:
                 weights = self._manager.path(self.name)
-                self._client = load_client(self._model.model, weights, self._manager.home / "deepface")
+                self._client = load_client(self.model, weights, self._manager.home / "deepface")
             return self._client
 
     def close(self) -> None:
         """Forget the model."""
         self._client = None
+
+
+class ArcFace(TorchFaces):
+    """ArcFace, on its own tight framing."""
+
+    name = "arcface"
+    summary = "ArcFace's 512-d face embedding, through deepface"
+    weights = ("arcface",)
+    model, size, zoom, dimension = "ArcFace", 112, 1.0, 512
+
+
+class FaceNet512(TorchFaces):
+    """FaceNet with 512 dimensions."""
+
+    name = "facenet512"
+    summary = "FaceNet's 512-d face embedding, through deepface"
+    weights = ("facenet512",)
+    model, size, zoom, dimension = "Facenet512", 160, 0.85, 512
+
+
+class VGGFace(TorchFaces):
+    """VGG-Face."""
+
+    name = "vgg-face"
+    summary = "VGG-Face's 4096-d face descriptor, through deepface"
+    weights = ("vgg-face",)
+    model, size, zoom, dimension = "VGG-Face", 224, 0.75, 4096
+
+
+FACE_MODELS: tuple[type[TorchFaces], ...] = (ArcFace, FaceNet512, VGGFace)
 
 
 class DlibDetector(Extractor):
@@ -181,9 +194,10 @@ class DlibDetector(Extractor):
     """
 
     name = "dlib-hog"
+    summary = "dlib's frontal face detector: is a face found at all"
     dimension = 1
 
-    def __init__(self) -> None:
+    def __init__(self, manager: WeightsManager | None = None) -> None:
         self._detector: Any = None
 
     @property

@@ -98,6 +98,8 @@ class Fer(Extractor):
     """
 
     name = "fer"
+    summary = "fer's expression classifier, trained on FER-2013: a judge that no protocol has trained"
+    weights = ("fer",)
     needs_landmarks = True
     classes = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
     dimension = len(classes)

@@ -19,20 +19,18 @@ from fesbench.weights.state_dict import checked_bytes
 _BATCH = 16
 
 
-class WholePicture(Extractor):
+class WholeImage(Extractor):
     """Features of the whole image by one network with one weights file; every image is valid.
 
     Runs on the GPU where there is one.
 
     Attributes:
-        weights: the file's name in the table of weights.
         dimension: of the features.
         recipe: input size, resize filter and range, for the signature.
         holds: what the weights file must hold, for messages.
         package: (module, how to install it).
     """
 
-    weights: str
     dimension: int
     recipe: str
     holds: str
@@ -47,14 +45,14 @@ class WholePicture(Extractor):
     @property
     def signature(self) -> str:
         """Names the weights, the size, the filter and the range."""
-        return f"{self.name}:{self._manager.mark(self.weights)}:{self.recipe}"
+        return f"{self.name}:{self._manager.mark(self.weights[0])}:{self.recipe}"
 
     def available(self) -> str | None:
         """None, or the missing package or weights."""
         module, remedy = self.package
         if find_spec(module) is None:
             return f"package: {remedy}"
-        return self._manager.available(self.weights)
+        return self._manager.available(self.weights[0])
 
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
@@ -92,8 +90,8 @@ class WholePicture(Extractor):
 
         with self._lock:
             if self._network is None:
-                path = self._manager.path(self.weights)
-                content = checked_bytes(self._manager, self.weights)
+                path = self._manager.path(self.weights[0])
+                content = checked_bytes(self._manager, self.weights[0])
                 try:
                     with warnings.catch_warnings():
                         # These files were published as TorchScript, which torch would rather forget.

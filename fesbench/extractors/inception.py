@@ -1,4 +1,4 @@
-"""The Inception network of 2015-12-05 in the forms whose figures the literature calls FID, KID and IS.
+"""The Inception network of 2015-12-05 in the forms whose values the literature calls FID, KID and IS.
 
 They are not interchangeable. Two files hold the network: torch-fidelity's port of the TensorFlow weights,
 and the TorchScript that clean-fid uses. Two filters bring an image to 299 px: TensorFlow 1's bilinear one
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fesbench.extractors.base import DerivedExtractor
-from fesbench.extractors.full_image import WholePicture
+from fesbench.extractors.full_image import WholeImage
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.state_dict import checked_bytes, tensors_of
 
@@ -22,7 +22,7 @@ SIZE = 299
 CLASSES = 1008
 
 
-class Inception(WholePicture):
+class Inception(WholeImage):
     """2048 pool3 features, torch-fidelity's layer '2048'.
 
     uint8 in, resized to 299 px by torch-fidelity's copy of TensorFlow 1's bilinear filter, then
@@ -30,7 +30,8 @@ class Inception(WholePicture):
     """
 
     name = "inception-tf-2015"
-    weights = "inception-tf-2015"
+    summary = "Inception pool3 features of FID and KID, through torch-fidelity"
+    weights = ("inception-tf-2015",)
     dimension = 2048
     recipe = f"{SIZE}:bilinear-tf1:rgb-128-128"
     holds = "torch-fidelity's Inception"
@@ -43,15 +44,16 @@ class Inception(WholePicture):
         return features
 
 
-class InceptionClean(WholePicture):
+class InceptionClean(WholeImage):
     """The same network and file as :class:`Inception`, with clean-fid's resize.
 
-    Against ``inception-tf-2015`` it shows what the resize alone does. Its figures are near clean-fid's, yet
+    Against ``inception-tf-2015`` it shows what the resize alone does. Its values are near clean-fid's, yet
     not called so: clean-fid's file is another one.
     """
 
     name = "inception-tf-2015-clean"
-    weights = "inception-tf-2015"
+    summary = "the same network and weights, with clean-fid's resize"
+    weights = ("inception-tf-2015",)
     dimension = 2048
     recipe = f"{SIZE}:bicubic-pil-float:rgb-128-128"
     holds = "torch-fidelity's Inception"
@@ -68,11 +70,12 @@ class InceptionClean(WholePicture):
         return torch.nn.Sequential(*parts, torch.nn.Flatten()).eval()
 
 
-class CleanFidInception(WholePicture):
+class CleanFidInception(WholeImage):
     """2048 features of clean-fid's TorchScript file with clean-fid's resize, as its mode 'clean' has them."""
 
     name = "inception-clean-fid"
-    weights = "inception-clean-fid"
+    summary = "Inception pool3 features as clean-fid computes them, from its own file"
+    weights = ("inception-clean-fid",)
     dimension = 2048
     recipe = f"{SIZE}:bicubic-pil-float:rgb-128-128"
     holds = "clean-fid's Inception"
@@ -103,6 +106,8 @@ class InceptionLogits(DerivedExtractor):
     """
 
     name = "inception-tf-2015-logits"
+    summary = "Inception class scores of IS, from the features of FID"
+    weights = ("inception-tf-2015",)
 
     def __init__(self, manager: WeightsManager, device: str | None = None) -> None:
         super().__init__(Inception(manager, device))
@@ -118,7 +123,7 @@ class InceptionLogits(DerivedExtractor):
     def derive(self, values: np.ndarray) -> np.ndarray:
         """(N, 2048) features -> (N, 1008) float32, equal for any N."""
         if self._weight is None:
-            state = tensors_of(checked_bytes(self._manager, Inception.weights))
+            state = tensors_of(checked_bytes(self._manager, self.weights[0]))
             self._weight = state["fc.weight"].numpy().astype(np.float64)
         # In double precision, so that rounding to single hides how a product was cut into batches.
         return (values.astype(np.float64) @ self._weight.T).astype(np.float32)

@@ -1,6 +1,6 @@
 """Landmarks as dlib finds them on an image: detection on the output itself, unlike every face crop.
 
-The detector's own error is part of every figure that uses it; the row ``real`` shows how large that is.
+The detector's own error is part of every value that uses it; the row ``real`` shows how large that is.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ class DlibLandmarks(Extractor):
     """
 
     name = "dlib-landmarks"
+    summary = "dlib's 68 landmarks, detected on the image itself"
+    weights = ("dlib-landmarks",)
     needs_landmarks = False
     dimension = 2 * N_LANDMARKS
 
@@ -52,10 +54,10 @@ class DlibLandmarks(Extractor):
         # The detector's window is 80 px.
         upsample = 1 if min(images.shape[1:3]) < 128 else 0
         for row, image in enumerate(images):
-            picture = np.ascontiguousarray(image)
-            boxes = list(detector(picture, upsample))
+            pixels = np.ascontiguousarray(image)
+            boxes = list(detector(pixels, upsample))
             if boxes:
-                shape = predictor(picture, max(boxes, key=lambda box: box.area()))
+                shape = predictor(pixels, max(boxes, key=lambda box: box.area()))
                 values[row] = [value for point in shape.parts() for value in (point.x, point.y)]
                 valid[row] = True
         return values, valid

@@ -30,6 +30,8 @@ class LightCNN(Extractor):
     """256-d face embedding of a gray 128 px crop. Compare embeddings by cosine."""
 
     name = "lightcnn-29-v2"
+    summary = "Light CNN's 256-d face embedding, on its published crop"
+    weights = ("lightcnn-29-v2",)
     needs_landmarks = True
     dimension = 256
 

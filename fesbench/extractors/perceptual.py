@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from abc import abstractmethod
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,16 +28,15 @@ _BATCH = 8
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 _EPSILON = 1e-10
 
-_TRUNKS = {"alex": "alexnet", "vgg": "vgg16"}
-_TAPS = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29)}
-"""Layers of torchvision's ``features`` after whose ReLU the images are compared."""
-
 _CHANNELS = (3, 64, 128, 256, 512, 512)
 """Of DISTS: the image itself, then VGG's five stages."""
 
 
 class _TorchPairs(PairExtractor):
-    """A comparison by a network, in batches of one size, on the GPU where there is one."""
+    """A comparison by a network, in batches of one size, on the GPU where there is one.
+
+    Its weights are those of the comparison and those of its trunk.
+    """
 
     smallest = 32
 
@@ -46,11 +45,6 @@ class _TorchPairs(PairExtractor):
         self._device = device
         self._network: Any = None
         self._lock = threading.Lock()
-
-    @property
-    @abstractmethod
-    def weights(self) -> tuple[str, str]:
-        """Names of the weights: of the comparison, and of its trunk."""
 
     @abstractmethod
     def _build(self) -> Any:
@@ -108,19 +102,14 @@ class _TorchPairs(PairExtractor):
 
 
 class LPIPSDistance(_TorchPairs):
-    """LPIPS 0.1 on AlexNet (the reference) or VGG-16."""
+    """LPIPS 0.1 on AlexNet."""
 
-    def __init__(
-        self, manager: WeightsManager, net: Literal["alex", "vgg"] = "alex", device: str | None = None
-    ) -> None:
-        super().__init__(manager, device)
-        self.net = net
-        self.name = f"lpips-{net}"
-
-    @property
-    def weights(self) -> tuple[str, str]:
-        """Names of the weights."""
-        return self.name, _TRUNKS[self.net]
+    name = "lpips-alex"
+    summary = "LPIPS 0.1 on AlexNet, the reference"
+    weights = ("lpips-alex", "alexnet")
+    pairs = True
+    net = "alex"
+    taps: tuple[int, ...] = (1, 4, 7, 9, 11)
 
     @property
     def signature(self) -> str:
@@ -136,8 +125,8 @@ class LPIPSDistance(_TorchPairs):
         keys = [f"lin{level}.model.1.weight" for level in range(5)]
         if not isinstance(state, dict) or sorted(state) != keys:
             raise unfit(self._manager, self.name, holds, f"its keys are not {keys[0]} to {keys[-1]}")
-        trunk = self._trunk(_TRUNKS[self.net])
-        taps = _TAPS[self.net]
+        # Layers of torchvision's ``features`` after whose ReLU the images are compared.
+        trunk, taps = self._trunk(self.weights[1]), self.taps
 
         class Network(torch.nn.Module):
             """LPIPS by its definition."""
@@ -168,6 +157,17 @@ class LPIPSDistance(_TorchPairs):
         return Network().eval()
 
 
+class LPIPSVGGDistance(LPIPSDistance):
+    """LPIPS 0.1 on VGG-16."""
+
+    name = "lpips-vgg"
+    summary = "LPIPS 0.1 on VGG-16"
+    weights = ("lpips-vgg", "vgg16")
+    pairs = True
+    net = "vgg"
+    taps = (3, 8, 15, 22, 29)
+
+
 class DISTSDistance(_TorchPairs):
     """DISTS on VGG-16: structure and texture similarity, 0 for equal images.
 
@@ -175,11 +175,9 @@ class DISTSDistance(_TorchPairs):
     """
 
     name = "dists"
-
-    @property
-    def weights(self) -> tuple[str, str]:
-        """Names of the weights."""
-        return "piq-dists", "vgg16"
+    summary = "DISTS on VGG-16, by piq"
+    weights = ("piq-dists", "vgg16")
+    pairs = True
 
     @property
     def signature(self) -> str:

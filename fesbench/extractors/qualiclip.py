@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fesbench.extractors.base import check_inputs, check_size
-from fesbench.extractors.full_image import WholePicture
+from fesbench.extractors.full_image import WholeImage
 from fesbench.weights.state_dict import tensors_of
 
 if TYPE_CHECKING:
@@ -27,13 +27,15 @@ _STD = (0.26862954, 0.26130258, 0.27577711)
 _PREFIX = "clip_model.visual."
 
 
-class QualiCLIP(WholePicture):
+class QualiCLIP(WholeImage):
     """14 cosines between an image and the prompts, then exp(logit_scale) of the checkpoint.
 
     Source: Agnolucci et al., Quality-aware image-text alignment for opinion-unaware image quality assessment.
     """
 
-    name = weights = "qualiclip"
+    name = "qualiclip"
+    summary = "QualiCLIP's cosines with its prompts about quality, at native resolution"
+    weights = ("qualiclip",)
     dimension = PROMPTS + 1
     smallest = 32
     recipe = "native-no-position:none:rgb-clip-float32"
@@ -83,8 +85,8 @@ class QualiCLIP(WholePicture):
                 self.register_buffer("prompts", prompts)
                 self.register_buffer("scale", scale.reshape(1, 1))
 
-            def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-                seen = torch.nn.functional.normalize(self.tower(pictures), dim=-1)
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                seen = torch.nn.functional.normalize(self.tower(images), dim=-1)
                 return torch.cat([seen @ self.prompts.T, self.scale.expand(len(seen), 1)], dim=1)
 
         return Network().eval()

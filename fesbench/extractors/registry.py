@@ -1,68 +1,69 @@
-"""Extractors by name."""
+"""Extractors by name: each is declared where it is defined, and imported when it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+import ast
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from fesbench.errors import UnknownNameError, UsageError
 from fesbench.extractors.base import Extractor, Network, PairExtractor
+from fesbench.registry import Declared, Registry, literals
 from fesbench.weights.manager import WeightsManager
-from fesbench.weights.table import TABLE
-
-if TYPE_CHECKING:
-    from fesbench.extractors.full_image import WholePicture
-
-GROUP = "fesbench.extractors"
-"""Entry-point group: a callable that takes a :class:`WeightsManager` and returns an :class:`Extractor`."""
-
-EXTRACTORS: dict[str, str] = {
-    "dlib": "dlib's 128-d face descriptor, through deepface; offline with the faces extra",
-    "arcface": "ArcFace's 512-d face embedding, through deepface",
-    "facenet512": "FaceNet's 512-d face embedding, through deepface",
-    "vgg-face": "VGG-Face's 4096-d face descriptor, through deepface",
-    "inception-tf-2015": "Inception pool3 features of FID and KID, through torch-fidelity",
-    "inception-tf-2015-clean": "the same network and weights, with clean-fid's resize",
-    "inception-tf-2015-logits": "Inception class scores of IS, from the features of FID",
-    "inception-clean-fid": "Inception pool3 features as clean-fid computes them, from its own file",
-    "clip-vit-b-32": "CLIP ViT-B/32's 512-d image embedding, through torch-fidelity",
-    "dinov2-vit-b-14": "DINOv2 ViT-B/14's 768-d class token, as torch-fidelity computes it",
-    "dinov2-vit-l-14": "DINOv2 ViT-L/14's 1024-d class token, as torch-fidelity computes it",
-    "judge": "the protocol's expression classifier: a probability for each expression",
-    "fer": "fer's expression classifier, trained on FER-2013: a judge that no protocol has trained",
-    "lightcnn-29-v2": "Light CNN's 256-d face embedding, on its published crop",
-    "qualiclip": "QualiCLIP's cosines with its prompts about quality, at native resolution",
-    "au-regressor": "the protocol's action-unit regressor: an intensity for each action unit",
-    "discriminator": "a method's own class head: what an auxiliary-classifier model says of itself",
-    "dlib-landmarks": "dlib's 68 landmarks, detected on the image itself",
-    "dlib-hog": "dlib's frontal face detector: is a face found at all",
-}
 
 JUDGE, REGRESSOR, DISCRIMINATOR = "judge", "au-regressor", "discriminator"
-BOUND = frozenset({JUDGE, REGRESSOR, DISCRIMINATOR})
+BOUND = {
+    JUDGE: "the protocol's expression classifier: a probability for each expression",
+    REGRESSOR: "the protocol's action-unit regressor: an intensity for each action unit",
+    DISCRIMINATOR: "a method's own class head: what an auxiliary-classifier model says of itself",
+}
 """Extractors that a protocol or a method trains: they are given with them and are not made from a name."""
 
-_WEIGHTS = {
-    "inception-tf-2015-clean": ("inception-tf-2015",),
-    "inception-tf-2015-logits": ("inception-tf-2015",),
-    "lpips-alex": ("lpips-alex", "alexnet"),
-    "lpips-vgg": ("lpips-vgg", "vgg16"),
-    "dists": ("piq-dists", "vgg16"),
+_UNBOUND = {
+    JUDGE: "extractor 'judge' needs the protocol's judge: train one, or use the shipped one",
+    REGRESSOR: "extractor 'au-regressor' needs a protocol whose training data codes action units and whose "
+    "metrics ask for them",
+    DISCRIMINATOR: "extractor 'discriminator' belongs to a trained method; it is used in its own run",
 }
 
-PAIR_EXTRACTORS: dict[str, str] = {
-    "lpips-alex": "LPIPS 0.1 on AlexNet, the reference",
-    "lpips-vgg": "LPIPS 0.1 on VGG-16",
-    "dists": "DISTS on VGG-16, by piq",
-}
+N = TypeVar("N", bound=Network)
+
+
+def _read(module: str, source: ast.Module) -> Iterator[Declared]:
+    """The classes that state a name and a summary."""
+    for node in source.body:
+        if isinstance(node, ast.ClassDef):
+            facts = literals(node.body)
+            if "name" in facts and "summary" in facts:
+                yield Declared(facts["name"], module, node.name, facts)
+
+
+def _accept(name: str, value: Any) -> Callable[[WeightsManager], Network]:
+    if not callable(value):
+        raise TypeError(f"{name} must be a callable that takes a WeightsManager")
+    made: Callable[[WeightsManager], Network] = value
+    return made
+
+
+EXTRACTORS: Registry[Callable[[WeightsManager], Network]] = Registry(
+    "extractor", "fesbench.extractors", _read, "fesbench.extractors", _accept
+)
+"""What makes each extractor or pair extractor; an entry point is a callable that takes a `WeightsManager`."""
 
 
 def extractor_names() -> dict[str, str]:
-    """Every registered name with its line; those of external packages name their package."""
-    outside = {point.name: f"from {point.value}" for point in entry_points(group=GROUP)}
-    return {**outside, **EXTRACTORS}
+    """Every name of an extractor with its line; those of external packages name their package."""
+    own = {name: entry.facts["summary"] for name, entry in EXTRACTORS.declared.items() if not _is_pair(entry)}
+    return {**own, **BOUND, **{name: f"from {point.value}" for name, point in EXTRACTORS.points().items()}}
+
+
+def pair_names() -> tuple[str, ...]:
+    """The names of fesbench's pair extractors.
+
+    >>> pair_names()
+    ('lpips-alex', 'lpips-vgg', 'dists')
+    """
+    return tuple(name for name, entry in EXTRACTORS.declared.items() if _is_pair(entry))
 
 
 def extractor(
@@ -84,31 +85,14 @@ def extractor(
         UnknownNameError: no such extractor.
         UsageError: ``judge`` or ``au-regressor`` without one, or ``discriminator``.
     """
-    if name == "judge":
-        if judge is None:
-            raise UsageError(
-                "extractor 'judge' needs the protocol's judge: train one, or use the shipped one"
-            )
-        return judge
-    if name == REGRESSOR:
-        if regressor is None:
-            raise UsageError(
-                "extractor 'au-regressor' needs a protocol whose training data codes action units and whose "
-                "metrics ask for them"
-            )
-        return regressor
-    if name == DISCRIMINATOR:
-        raise UsageError("extractor 'discriminator' belongs to a trained method; it is used in its own run")
-    manager = manager or _default_manager()
-    builtin = _builtin(name)
-    if builtin is not None:
-        return builtin(manager)
-    for point in entry_points(group=GROUP, name=name):
-        made = point.load()(manager)
-        if not isinstance(made, Extractor):
-            raise UsageError(f"extractor '{name}' from {point.value} is no fesbench Extractor")
-        return made
-    raise UnknownNameError("extractor", name, extractor_names())
+    if name in BOUND:
+        given = {JUDGE: judge, REGRESSOR: regressor}.get(name)
+        if given is None:
+            raise UsageError(_UNBOUND[name])
+        return given
+    if name in pair_names() or name not in EXTRACTORS:
+        raise UnknownNameError("extractor", name, extractor_names())
+    return _make(name, manager, Extractor)  # type: ignore[type-abstract]
 
 
 def pair_extractor(name: str, *, manager: WeightsManager | None = None) -> PairExtractor:
@@ -116,76 +100,40 @@ def pair_extractor(name: str, *, manager: WeightsManager | None = None) -> PairE
 
     Raises:
         UnknownNameError: no such pair extractor.
+        UsageError: the name is that of an external package's extractor of single images.
     """
-    if name not in PAIR_EXTRACTORS:
-        raise UnknownNameError("pair extractor", name, PAIR_EXTRACTORS)
-    from fesbench.extractors.perceptual import DISTSDistance, LPIPSDistance
-
-    manager = manager or _default_manager()
-    if name == "dists":
-        return DISTSDistance(manager)
-    return LPIPSDistance(manager, "vgg" if name == "lpips-vgg" else "alex")
+    if name not in pair_names() and name not in EXTRACTORS.points():
+        raise UnknownNameError("pair extractor", name, pair_names())
+    return _make(name, manager, PairExtractor)  # type: ignore[type-abstract]
 
 
 def weights_of(name: str) -> tuple[str, ...]:
     """Entries of the table of weights that an extractor loads; () for none, or for those of another package.
 
-    Most weights are called like their extractor.
+    >>> weights_of("inception-tf-2015-logits"), weights_of("dists"), weights_of("judge")
+    (('inception-tf-2015',), ('piq-dists', 'vgg16'), ())
     """
-    return tuple(entry for entry in _WEIGHTS.get(name, (name,)) if entry in TABLE)
+    entry = EXTRACTORS.declared.get(name)
+    return () if entry is None else tuple(entry.facts.get("weights", ()))
 
 
 def network(name: str) -> Network:
     """The extractor or pair extractor of a name, to ask whether it is available and what it depends on."""
-    return pair_extractor(name) if name in PAIR_EXTRACTORS else extractor(name)
+    return pair_extractor(name) if name in pair_names() else extractor(name)
 
 
-def _default_manager() -> WeightsManager:
-    from fesbench.files import fesbench_home
-
-    return WeightsManager(fesbench_home())
+def _is_pair(entry: Declared) -> bool:
+    return bool(entry.facts.get("pairs"))
 
 
-def _builtin(name: str) -> Callable[[WeightsManager], Extractor] | None:
-    if name.startswith(("inception-", "clip-vit-", "dinov2-vit-")):
-        return _whole_picture(name)
-    if name == "qualiclip":
-        from fesbench.extractors.qualiclip import QualiCLIP
+def _make(name: str, manager: WeightsManager | None, kind: type[N]) -> N:
+    if manager is None:
+        from fesbench.files import fesbench_home
 
-        return QualiCLIP
-    if name == "lightcnn-29-v2":
-        from fesbench.extractors.lightcnn import LightCNN
-
-        return LightCNN
-    if name == "fer":
-        from fesbench.extractors.fer import Fer
-
-        return Fer
-    if name == "dlib-landmarks":
-        from fesbench.extractors.landmarks import DlibLandmarks
-
-        return DlibLandmarks
-    from fesbench.extractors.faces import FACE_MODELS, DlibDetector, DlibFaces, TorchFaces
-
-    if name == "dlib":
-        return DlibFaces
-    if name == "dlib-hog":
-        return lambda manager: DlibDetector()
-    models = {model.name: model for model in FACE_MODELS}
-    return partial(TorchFaces, model=models[name]) if name in models else None
-
-
-def _whole_picture(name: str) -> Callable[[WeightsManager], Extractor] | None:
-    from fesbench.extractors import clip as clip_features
-    from fesbench.extractors import dinov2, inception
-
-    known: tuple[type[WholePicture | inception.InceptionLogits], ...] = (
-        inception.Inception,
-        inception.InceptionClean,
-        inception.InceptionLogits,
-        inception.CleanFidInception,
-        clip_features.ClipFeatures,
-        dinov2.DinoV2,
-        dinov2.DinoV2Large,
-    )
-    return {made.name: made for made in known}.get(name)
+        manager = WeightsManager(fesbench_home())
+    made = EXTRACTORS.get(name)(manager)
+    if not isinstance(made, kind):
+        raise UsageError(
+            f"extractor '{name}' from {EXTRACTORS.points()[name].value} is no fesbench {kind.__name__}"
+        )
+    return made

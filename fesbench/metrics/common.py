@@ -89,9 +89,9 @@ def pairs_within(groups: npt.NDArray[np.int64], order: npt.NDArray[np.int64], ro
 
 def distance_name(extractor: str) -> str:
     """How :func:`feature_distances` compares two outputs, for signatures."""
-    from fesbench.extractors.registry import PAIR_EXTRACTORS
+    from fesbench.extractors.registry import pair_names
 
-    return "own" if extractor in PAIR_EXTRACTORS else "l2-unit"
+    return "own" if extractor in pair_names() else "l2-unit"
 
 
 def feature_distances(
@@ -102,9 +102,9 @@ def feature_distances(
     Returns:
         distance (P,), whether both images have features (P,), the extractor's signature.
     """
-    from fesbench.extractors.registry import PAIR_EXTRACTORS
+    from fesbench.extractors.registry import pair_names
 
-    if extractor in PAIR_EXTRACTORS:
+    if extractor in pair_names():
         found = inputs.pair_set(extractor, "generated", "generated", pairs)
         return found.values[:, 0].astype(np.float64), found.valid, found.signature
     features = inputs.feature_set(extractor, "generated")

@@ -1,16 +1,27 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fesbench import registry
 from fesbench.errors import UnknownNameError, UsageError
-from fesbench.extractors import registry
-from fesbench.extractors.base import Extractor
-from fesbench.extractors.registry import BOUND, EXTRACTORS, extractor, extractor_names
+from fesbench.extractors.base import Extractor, PairExtractor
+from fesbench.extractors.registry import (
+    BOUND,
+    EXTRACTORS,
+    extractor,
+    extractor_names,
+    pair_extractor,
+    pair_names,
+    weights_of,
+)
 from fesbench.weights.manager import WeightsManager
+from fesbench.weights.table import TABLE
 
 
 class Outside(Extractor):
@@ -27,12 +38,26 @@ class Outside(Extractor):
         return np.zeros((len(images), 1), np.float32), np.ones(len(images), bool)
 
 
+class OutsidePairs(PairExtractor):
+    name = "outside-pairs"
+
+    def __init__(self, manager: WeightsManager) -> None:
+        self.manager = manager
+
+    @property
+    def signature(self) -> str:
+        return "outside-pairs:1"
+
+    def compare(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return np.zeros(len(first), np.float32)
+
+
 def no_extractor(manager: WeightsManager) -> str:
     return "a word"
 
 
 def test_every_listed_name_makes_an_extractor_of_that_name(manager: WeightsManager) -> None:
-    for name in EXTRACTORS:
+    for name in extractor_names():
         if name not in BOUND:
             made = extractor(name, manager=manager)
             assert made.name == name
@@ -42,7 +67,9 @@ def test_every_listed_name_makes_an_extractor_of_that_name(manager: WeightsManag
 
 
 def test_signatures_tell_extractors_apart(manager: WeightsManager) -> None:
-    signatures = [extractor(name, manager=manager).signature for name in EXTRACTORS if name not in BOUND]
+    signatures = [
+        extractor(name, manager=manager).signature for name in extractor_names() if name not in BOUND
+    ]
     assert len(set(signatures)) == len(signatures)
 
 
@@ -66,10 +93,11 @@ def test_default_manager_lies_under_the_home(tmp_path: Any, monkeypatch: pytest.
 
 def test_outside_packages_add_extractors(manager: WeightsManager, monkeypatch: pytest.MonkeyPatch) -> None:
     points = [
-        EntryPoint("outside", f"{__name__}:Outside", registry.GROUP),
-        EntryPoint("wrong", f"{__name__}:no_extractor", registry.GROUP),
+        EntryPoint("outside", f"{__name__}:Outside", EXTRACTORS.group),
+        EntryPoint("outside-pairs", f"{__name__}:OutsidePairs", EXTRACTORS.group),
+        EntryPoint("wrong", f"{__name__}:no_extractor", EXTRACTORS.group),
         # An external package cannot take a built-in name.
-        EntryPoint("dlib", f"{__name__}:Outside", registry.GROUP),
+        EntryPoint("dlib", f"{__name__}:Outside", EXTRACTORS.group),
     ]
 
     def entry_points(*, group: str, name: str | None = None) -> list[EntryPoint]:
@@ -78,7 +106,43 @@ def test_outside_packages_add_extractors(manager: WeightsManager, monkeypatch: p
     monkeypatch.setattr(registry, "entry_points", entry_points)
     assert isinstance(extractor("outside", manager=manager), Outside)
     assert extractor_names()["outside"].startswith("from ")
-    assert extractor_names()["dlib"] == EXTRACTORS["dlib"]
+    with pytest.warns(UserWarning, match="'dlib'.*taken by fesbench"):
+        assert extractor_names()["dlib"].startswith("dlib's 128-d")
     assert not isinstance(extractor("dlib", manager=manager), Outside)
-    with pytest.raises(UsageError, match="is no fesbench Extractor"):
-        extractor("wrong", manager=manager)
+    assert isinstance(pair_extractor("outside-pairs", manager=manager), OutsidePairs)
+    for name in ("wrong", "outside-pairs"):
+        with pytest.raises(UsageError, match="is no fesbench Extractor"):
+            extractor(name, manager=manager)
+    with pytest.raises(UsageError, match="is no fesbench PairExtractor"):
+        pair_extractor("outside", manager=manager)
+
+
+def test_kinds_are_not_mixed_up(manager: WeightsManager) -> None:
+    with pytest.raises(UnknownNameError, match="extractor"):
+        extractor("dists", manager=manager)
+    with pytest.raises(UnknownNameError, match=r"pair extractor.*dists"):
+        pair_extractor("dlib", manager=manager)
+
+
+def test_declared_weights_are_those_of_the_class_and_of_the_table(manager: WeightsManager) -> None:
+    for name in EXTRACTORS.declared:
+        made = (
+            pair_extractor(name, manager=manager)
+            if name in pair_names()
+            else extractor(name, manager=manager)
+        )
+        assert weights_of(name) == made.weights
+        assert set(made.weights) <= set(TABLE)
+        assert isinstance(made, PairExtractor) == (name in pair_names()) == made.pairs
+
+
+def test_names_and_weights_import_no_network() -> None:
+    code = (
+        "import sys; from fesbench.extractors.registry import extractor_names, weights_of, extractor\n"
+        "extractor_names(); weights_of('dists')\n"
+        "assert not {'torch', 'fesbench.extractors.faces'} & set(sys.modules)\n"
+        "extractor('clip-vit-b-32')\n"
+        "assert 'fesbench.extractors.clip' in sys.modules\n"
+        "assert not {'fesbench.extractors.faces', 'fesbench.extractors.perceptual'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,7 +15,7 @@ import pytest
 from fesbench.errors import DataError, WeightsError
 from fesbench.extractors.crops import dlib_chip
 from fesbench.extractors.dlib_pool import DlibPool, WorkerError, describe
-from fesbench.extractors.faces import FACE_MODELS, DlibDetector, DlibFaces, TorchFaces
+from fesbench.extractors.faces import ArcFace, DlibDetector, DlibFaces, FaceNet512, TorchFaces
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.packages import PackageSource
 from fesbench.weights.table import TABLE
@@ -229,10 +229,9 @@ def arcface(tmp_path: Path) -> TorchFaces:
     file = tmp_path / "arcface_weights.pth"
     torch.save(network.state_dict(), file)
     manager = WeightsManager(tmp_path / "home")
-    model = next(model for model in FACE_MODELS if model.name == "arcface")
-    assert "weights: arcface" in str(TorchFaces(manager, model).available())
+    assert "weights: arcface" in str(ArcFace(manager).available())
     assert manager.add(file).pinned
-    return TorchFaces(manager, model)
+    return ArcFace(manager)
 
 
 def test_torch_model_is_the_same_in_any_batch_and_marks_invalid_rows(
@@ -253,8 +252,7 @@ def test_torch_model_is_the_same_in_any_batch_and_marks_invalid_rows(
 
 
 def test_signatures_name_weights_and_crop(manager: WeightsManager, tmp_path: Path) -> None:
-    model = next(model for model in FACE_MODELS if model.name == "facenet512")
-    faces = TorchFaces(manager, model)
+    faces = FaceNet512(manager)
     assert faces.signature == "facenet512:unpinned:similarity160z0.85:bilinear-area:bgr-0-1"
     file = tmp_path / "facenet512_weights.pth"
     file.write_bytes(b"PK weights")
@@ -273,7 +271,7 @@ def test_a_file_that_the_model_cannot_read_is_a_clear_error(
     with pytest.raises(
         WeightsError, match=r"deepface cannot load arcface_weights\.pth for its model ArcFace"
     ):
-        TorchFaces(manager, FACE_MODELS[0]).extract(faces[0][:1], faces[1][:1])
+        ArcFace(manager).extract(faces[0][:1], faces[1][:1])
 
 
 def test_planted_dlib_file_is_refused(tmp_path: Path, chips: np.ndarray) -> None:

@@ -12,8 +12,8 @@ import torch
 
 from fesbench.errors import DataError, WeightsError
 from fesbench.extractors import perceptual
-from fesbench.extractors.perceptual import DISTSDistance, LPIPSDistance
-from fesbench.extractors.registry import PAIR_EXTRACTORS, network, pair_extractor
+from fesbench.extractors.perceptual import DISTSDistance, LPIPSDistance, LPIPSVGGDistance
+from fesbench.extractors.registry import network, pair_extractor, pair_names
 from fesbench.weights.manager import WeightsManager
 from tests.extractors.face_pictures import face_images
 from tests.extractors.random_weights import manager_with, trunk_state
@@ -48,7 +48,8 @@ def tensors(images: np.ndarray) -> torch.Tensor:
 def lpips_of(tmp_path: Path, trunks: dict[str, Any]) -> Any:
     def make(net: str) -> LPIPSDistance:
         states = {f"lpips_{net}": linear_state(net), TRUNKS[net]: trunks[TRUNKS[net]]}
-        return LPIPSDistance(manager_with(tmp_path / net, **states), net)  # type: ignore[arg-type]
+        kind = {"alex": LPIPSDistance, "vgg": LPIPSVGGDistance}[net]
+        return kind(manager_with(tmp_path / net, **states))
 
     return make
 
@@ -201,12 +202,12 @@ def test_missing_weights_name_the_one_command(tmp_path: Path, trunks: dict[str, 
 
 
 def test_pair_extractors_by_name(manager: WeightsManager) -> None:
-    for name in PAIR_EXTRACTORS:
+    for name in pair_names():
         made = pair_extractor(name, manager=manager)
         assert made.name == name
         assert made.signature.startswith(f"{name}:")
         assert "|" not in made.signature
-    assert len({pair_extractor(name, manager=manager).signature for name in PAIR_EXTRACTORS}) == 3
+    assert len({pair_extractor(name, manager=manager).signature for name in pair_names()}) == 3
 
 
 def test_a_network_is_of_either_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

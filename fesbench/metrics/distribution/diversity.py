@@ -99,14 +99,14 @@ def pair_interval(distance: Floats, who: npt.NDArray[np.int64]) -> Interval:
 
 
 def _card(name: str, title: str, extractor: str, needs: frozenset[str]) -> MetricCard:
-    from fesbench.extractors.registry import PAIR_EXTRACTORS
+    from fesbench.extractors.registry import pair_names
 
     card = MetricCard(
         name=name,
         title=f"diversity: {title}",
         direction="higher",
         low=0.0,
-        high=math.inf if extractor in PAIR_EXTRACTORS else 2.0,
+        high=math.inf if extractor in pair_names() else 2.0,
         unit="",
         extractor=EMBEDDING,
         needs=needs,
