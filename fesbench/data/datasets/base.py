@@ -115,6 +115,8 @@ class DatasetAdapter(ABC):
     """Known counts of a whole copy."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Every option with its default."""
+    allowed: ClassVar[Mapping[str, int | tuple[str, ...] | list[str]]] = {}
+    """What an option may be: a whole number of so much or more, a word of a tuple, words of a list."""
 
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """All options, completed by the defaults.
@@ -126,7 +128,16 @@ class DatasetAdapter(ABC):
         for key in options:
             if key not in self.defaults:
                 raise UnknownNameError(f"option of data '{self.name}' called", key, self.defaults)
-        return {**self.defaults, **options}
+        known = {**self.defaults, **options}
+        for key, rule in self.allowed.items():
+            if isinstance(rule, int):
+                whole_number(key, known[key], rule)
+            elif isinstance(rule, list):
+                known[key] = _some_of(key, known[key], rule)
+            elif known[key] not in rule:
+                words = " or ".join(map(repr, rule)) if len(rule) == 2 else ", ".join(rule)
+                raise DataError(f"option '{key}' must be {words}, found {known[key]!r}")
+        return known
 
     @abstractmethod
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> Plan:
@@ -164,3 +175,10 @@ def whole_number(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise DataError(f"option '{name}' must be a whole number of {least} or more, found {value!r}")
     return value
+
+
+def _some_of(name: str, value: Any, known: list[str]) -> list[str]:
+    """The words of an option that is a list of known ones, in their order."""
+    if not isinstance(value, list | tuple) or not value or not set(value) <= set(known):
+        raise DataError(f"option '{name}' must be a list of some of {', '.join(known)}, found {value!r}")
+    return [word for word in known if word in value]

@@ -20,26 +20,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fesbench.data.datasets.base import (
-    Count,
-    DatasetAdapter,
-    Facts,
-    Item,
-    Plan,
-    Skipped,
-    Unknown,
-    whole_number,
-)
-from fesbench.data.datasets.ckplus_files import Files, Key, read_landmarks, scan
+from fesbench.data.datasets.base import Count, DatasetAdapter, Facts, Item, Skipped
+from fesbench.data.datasets.ckplus_files import Files, read_landmarks, scan
 from fesbench.data.datasets.ckplus_labels import Labels, read_labels
-from fesbench.data.images import load_image
+from fesbench.data.datasets.clips import Clip, ends, naming
+from fesbench.data.datasets.listing import ListedImage, ListedPlan, counts, unknown
 from fesbench.errors import DataError
 from fesbench.vocabulary import ACTION_UNITS
 
@@ -55,79 +47,33 @@ LABELLED = {
 IDENTITIES, SEQUENCES, IDENTITIES_WITH_A_LABEL = 123, 593, 118
 
 
-@dataclass(frozen=True)
-class Frame:
-    """One frame to read."""
+@dataclass
+class CkPlusPlan(ListedPlan):
+    """The frames of one copy, in the order of subjects, sequences and time.
 
-    key: Key
-    number: int
-    take: int
-    expression: str
-    image: Path
-    landmarks: Path | None
-    action_units: np.ndarray | None
+    Attributes:
+        digest: of the files found and the options.
+        points: each frame's landmarks file, None where there is none.
+    """
 
-    @property
-    def name(self) -> str:
-        """The manifest's name, whatever the outer folders are called."""
-        identity, sequence = self.key
-        return f"{identity}/{sequence}/{identity}_{sequence}_{self.number:08d}.png"
-
-    @property
-    def row(self) -> dict[str, Any]:
-        """The manifest's columns, but for the file's hash."""
-        identity, sequence = self.key
-        return {
-            "image": self.name,
-            "identity": identity,
-            "expression": self.expression,
-            "intensity": 0.0 if self.expression == "neutral" else 1.0,
-            "sequence": f"{identity}_{sequence}",
-            "frame": self.number,
-            "take": self.take,
-            "pose": "frontal",
-            "publishable": False,
-        }
-
-
-class CkPlusPlan(Plan):
-    """The frames of one copy, in the order of subjects, sequences and time."""
-
-    def __init__(self, files: Files, labels: Labels, options: Mapping[str, Any]) -> None:
-        self.frames, skipped = _frames(files, labels, options)
-        self._fingerprint = hashlib.sha256(
-            f"{files.fingerprint()}:{json.dumps(dict(options), sort_keys=True)}".encode()
-        ).hexdigest()
-        given = sum(frame.landmarks is not None for frame in self.frames)
-        counts = _counts(files, labels)
-        notes = [*_partial(counts), *labels.notes, *skipped]
-        if given < len(self.frames):
-            notes.append(
-                f"{len(self.frames) - given} of {len(self.frames)} frames are without a landmarks file; "
-                "dlib's predictor finds theirs"
-            )
-        odd = sorted([*files.odd, *labels.odd])
-        self.facts = Facts(counts, tuple(notes), Unknown(len(odd), tuple(odd[:10])))
+    digest: str = ""
+    points: Sequence[Path | None] = ()
 
     @property
     def fingerprint(self) -> str:
         """Sha256 (hex) of the files found and the options."""
-        return self._fingerprint
-
-    def __len__(self) -> int:
-        return len(self.frames)
+        return self.digest
 
     def read(self, start: int, stop: int) -> list[Item | Skipped]:
         """Read frames; an unreadable image or landmarks file is skipped with its reason."""
-        found: list[Item | Skipped] = []
-        for frame in self.frames[start:stop]:
-            try:
-                image, sha256 = load_image(frame.image)
-                landmarks = None if frame.landmarks is None else read_landmarks(frame.landmarks)
-            except DataError as error:
-                found.append(Skipped(frame.name, str(error)))
-                continue
-            found.append(Item(image, {**frame.row, "sha256": sha256}, landmarks, frame.action_units))
+        found = super().read(start, stop)
+        for k, path in enumerate(self.points[start:stop]):
+            entry = found[k]
+            if path is not None and isinstance(entry, Item):
+                try:
+                    found[k] = replace(entry, landmarks=read_landmarks(path))
+                except DataError as error:
+                    found[k] = Skipped(str(entry.row["image"]), str(error))
         return found
 
 
@@ -166,20 +112,8 @@ The outer folders may have any names (Emotion_labels/Emotion, extended-cohn-kana
         "sequences with FACS codes": SEQUENCES,
         "sequences with landmarks": SEQUENCES,
     }
+    allowed = {"frames": 1, "landmarks": ("files", "dlib")}  # noqa: RUF012 - read only
     defaults = {"frames": 3, "landmarks": "files"}  # noqa: RUF012 - read only
-
-    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All options.
-
-        Raises:
-            UnknownNameError: an unknown option.
-            DataError: a value that makes no sense.
-        """
-        known = super().check_options(options)
-        whole_number("frames", known["frames"], 1)
-        if known["landmarks"] not in ("files", "dlib"):
-            raise DataError(f"option 'landmarks' must be 'files' or 'dlib', found {known['landmarks']!r}")
-        return known
 
     def absent(self) -> str:
         """What to tell somebody who asks for CK+ and has not given it."""
@@ -206,50 +140,62 @@ The outer folders may have any names (Emotion_labels/Emotion, extended-cohn-kana
                 f"{source} holds images of CK+ and not one readable emotion label; give the folder with "
                 f"both the image and the Emotion folders.\nExpected layout:\n{self.layout}"
             )
-        return CkPlusPlan(files, labels, options)
+        return _plan(files, labels, options)
 
 
 ADAPTER = CkPlusAdapter()
 
 
-def _frames(files: Files, labels: Labels, options: Mapping[str, Any]) -> tuple[list[Frame], list[str]]:
-    """The frames to read, and sentences on the sequences that give fewer."""
-    frames: list[Frame] = []
-    no_onset, no_peak, short = [], [], []
-    nothing = np.zeros(len(ACTION_UNITS), np.float32)
-    for key, images in sorted(files.kinds["image"].items()):
-        name, numbers = "_".join(key), list(images)
-        expression = labels.expression.get(key)
-        if expression and len(numbers) < 2 * options["frames"]:
-            short.append(name)
-        half = len(numbers) // 2 if expression else len(numbers)
-        groups: list[tuple[str, list[int], np.ndarray | None]] = []
-        if numbers[0] == 1:
-            groups.append(("neutral", numbers[: min(options["frames"], half)], nothing))
-        else:
-            no_onset.append(name)
-        if expression and labels.frame[key] != numbers[-1]:
-            no_peak.append(name)
-        elif expression:
-            peak = numbers[-min(options["frames"], len(numbers) - half) :]
-            groups.append((expression, peak, labels.action_units.get(key)))
-        for label, chosen, units in groups:
-            for take, number in enumerate(chosen):
-                points = files.of("landmarks", key).get(number) if options["landmarks"] == "files" else None
-                frames.append(Frame(key, number, take, label, images[number], points, units))
-    return frames, [
-        f"{len(names)} sequences {what}: {', '.join(names[:10])}"
-        for names, what in (
-            (no_onset, "lack frame 00000001 and give no neutral frames"),
-            (no_peak, "do not end at their labelled frame (an incomplete copy) and give no peak frames"),
-            (short, "are too short for the frames asked for and are divided in the middle"),
+def _plan(files: Files, labels: Labels, options: Mapping[str, Any]) -> CkPlusPlan:
+    digest = f"{files.fingerprint()}:{json.dumps(dict(options), sort_keys=True)}"
+    images, points, skipped = _frames(files, labels, options)
+    found = _counts(files, labels)
+    notes = [*_partial(found), *labels.notes, *skipped]
+    if lacking := points.count(None):
+        notes.append(
+            f"{lacking} of {len(images)} frames are without a landmarks file; dlib's predictor finds theirs"
         )
-        if names
+    facts = Facts(found, tuple(notes), unknown([*files.odd, *labels.odd]))
+    return CkPlusPlan(images, options, facts, (), hashlib.sha256(digest.encode()).hexdigest(), points)
+
+
+def _frames(
+    files: Files, labels: Labels, options: Mapping[str, Any]
+) -> tuple[list[ListedImage], list[Path | None], list[str]]:
+    """The frames to read, their landmarks files, and sentences on the sequences that give fewer."""
+    images: list[ListedImage] = []
+    points: list[Path | None] = []
+    no_onset, no_peak, short = [], [], []
+    frames, nothing = options["frames"], np.zeros(len(ACTION_UNITS), np.float32)
+    for key, paths in sorted(files.kinds["image"].items()):
+        name, expression = "_".join(key), labels.expression.get(key, "")
+        # the manifest's name, whatever the outer folders are called
+        named = {n: (f"{key[0]}/{key[1]}/{name}_{n:08d}.png", path) for n, path in paths.items()}
+        clip = Clip(name, key[0], expression, named)
+        neutral, peak = ends(clip.numbers, frames) if expression else (clip.numbers[:frames], [])
+        if expression and len(paths) < 2 * frames:
+            short.append(clip)
+        if clip.numbers[0] != 1:
+            no_onset.append(clip)
+            neutral = []
+        if expression and labels.frame[key] != clip.numbers[-1]:
+            no_peak.append(clip)
+            peak = []
+        images += clip.rows(neutral, peak, (nothing, labels.action_units.get(key)))
+        given = files.of("landmarks", key) if options["landmarks"] == "files" else {}
+        points += [given.get(number) for number in (*neutral, *peak)]
+    notes = [
+        *naming(no_onset, "lack frame 00000001 and give no neutral frames", ""),
+        *naming(
+            no_peak, "do not end at their labelled frame (an incomplete copy) and give no peak frames", ""
+        ),
+        *naming(short, "are too short for the frames asked for and are divided in the middle", ""),
     ]
+    return images, points, notes
 
 
-def _partial(counts: tuple[Count, ...]) -> list[str]:
-    found = {count.what: count for count in counts}
+def _partial(tally: tuple[Count, ...]) -> list[str]:
+    found = {count.what: count for count in tally}
     sequences, labelled = found["sequences"], found["labelled sequences"]
     if not (sequences.missing or labelled.missing):
         return []
@@ -271,4 +217,4 @@ def _counts(files: Files, labels: Labels) -> tuple[Count, ...]:
         "sequences with FACS codes": sum(key in labels.action_units for key in images),
         "sequences with landmarks": sum(key in files.kinds["landmarks"] for key in images),
     }
-    return tuple(Count(what, found[what], expected) for what, expected in ADAPTER.expected.items())
+    return counts(found, ADAPTER.expected)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from fesbench.data.datasets.listing import Found, ListedImage
+import numpy as np
+
+from fesbench.data.datasets.listing import ListedImage
 
 _NAMED = 10
 
@@ -19,14 +22,14 @@ class Clip:
         sequence: its name in the manifest.
         identity: who.
         expression: vocabulary name of what is shown.
-        files: by frame number.
+        files: by frame number, each with the image's name in the manifest.
         columns: what else the manifest says of every frame.
     """
 
     sequence: str
     identity: str
     expression: str
-    files: dict[int, Found] = field(default_factory=dict)
+    files: dict[int, tuple[str, Path]] = field(default_factory=dict)
     columns: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -40,19 +43,29 @@ class Clip:
         numbers = self.numbers
         return numbers[-1] - numbers[0] + 1 != len(numbers)
 
-    def rows(self, neutral: Sequence[int], peak: Sequence[int]) -> list[ListedImage]:
-        """Manifest rows: neutral frames with intensity 0, peak frames with 1; take = place in the group."""
-        groups = (("neutral", 0.0, neutral), (self.expression, 1.0, peak))
+    def rows(
+        self,
+        neutral: Sequence[int],
+        peak: Sequence[int],
+        units: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    ) -> list[ListedImage]:
+        """Manifest rows: neutral frames with intensity 0, peak frames with 1; take = place in the group.
+
+        Args:
+            neutral, peak: frame numbers.
+            units: action units of the neutral frames and of the peak.
+        """
+        strength = 0.0 if self.expression == "neutral" else 1.0
+        groups = (("neutral", 0.0, neutral, units[0]), (self.expression, strength, peak, units[1]))
         return [
-            self._row(number, take, expression, intensity)
-            for expression, intensity, numbers in groups
+            ListedImage(self.files[number][1], self._row(number, take, expression, intensity), None, coded)
+            for expression, intensity, numbers, coded in groups
             for take, number in enumerate(numbers)
         ]
 
-    def _row(self, number: int, take: int, expression: str, intensity: float) -> ListedImage:
-        file = self.files[number]
-        row = {
-            "image": file.name,
+    def _row(self, number: int, take: int, expression: str, intensity: float) -> dict[str, Any]:
+        return {
+            "image": self.files[number][0],
             "identity": self.identity,
             "expression": expression,
             "intensity": intensity,
@@ -63,7 +76,6 @@ class Clip:
             "publishable": False,
             **self.columns,
         }
-        return ListedImage(file.path, row)
 
 
 def ends(numbers: Sequence[int], frames: int) -> tuple[list[int], list[int]]:
@@ -83,8 +95,8 @@ def start_and_middle(numbers: Sequence[int], frames: int) -> tuple[list[int], li
     return list(numbers[:size]), list(numbers[middle : middle + size])
 
 
-def naming(clips: Iterable[Clip], what: str) -> list[str]:
+def naming(clips: Iterable[Clip], what: str, more: str = " and more") -> list[str]:
     """One sentence on these films, ``what`` being its end, with the first ten named; or none."""
     names = [clip.sequence for clip in clips]
-    more = " and more" if len(names) > _NAMED else ""
-    return [f"{len(names)} sequences {what}: {', '.join(names[:_NAMED])}{more}"] if names else []
+    rest = more if len(names) > _NAMED else ""
+    return [f"{len(names)} sequences {what}: {', '.join(names[:_NAMED])}{rest}"] if names else []

@@ -55,19 +55,8 @@ class EmotionNetAdapter(DatasetAdapter):
     needs_source = True
     serves = "action units (present, absent or not labeled)"
     identities_known = False
+    allowed = {"coded": ("hand", "all")}  # noqa: RUF012 - read only
     defaults = {"coded": "hand"}  # noqa: RUF012 - read only
-
-    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All options.
-
-        Raises:
-            UnknownNameError: an unknown option.
-            DataError: ``coded`` is neither "hand" nor "all".
-        """
-        known = super().check_options(options)
-        if known["coded"] not in ("hand", "all"):
-            raise DataError(f"option 'coded' must be 'hand' or 'all', found {known['coded']!r}")
-        return known
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> ListedPlan:
         """The listed images that are below ``source``, by the end of their link.

@@ -17,14 +17,13 @@ they are found when a split is made. The counts by expression are quoted, not ve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from fesbench.data.datasets.base import Count, DatasetAdapter, Facts, Plan
+from fesbench.data.datasets.base import Count, Facts, Plan
 from fesbench.data.datasets.fer2013_csv import USAGES, index
 from fesbench.data.datasets.fer2013_votes import voted_rows
 from fesbench.data.datasets.listing import counts, partial, unknown
-from fesbench.data.datasets.web_faces import Tree, WebFiles, WebPlan, found_by, listed, row_of, web_files
+from fesbench.data.datasets.web_faces import Tree, WebAdapter, WebFiles, WebPlan, found_by, listed, row_of
 from fesbench.errors import DataError
 
 FORMS = ("csv", "folder", "fer+")
@@ -43,7 +42,7 @@ EXPRESSIONS = {
 _NAMED_BY_FERPLUS = 35_714
 
 
-class Fer2013Adapter(DatasetAdapter):
+class Fer2013Adapter(WebAdapter):
     """See the module's text. Option ``form``: "auto", "csv", "folder" or "fer+"."""
 
     name = "fer2013"
@@ -65,63 +64,42 @@ or
   DIR/train/angry/*.jpg  DIR/test/...  (or DIR/images/train, DIR/images/validation)
 or
   DIR/FER2013Train/fer0000000.png  DIR/FER2013Valid  DIR/FER2013Test  DIR/fer2013new.csv    (FER+)"""
-    needs_source = True
     serves = "seven labels, official parts; nobody is known"
-    identities_known = False
-    alignment = "none@1"
     expected = {"images": 35_887, **PARTS, **EXPRESSIONS}  # noqa: RUF012 - read only
+    allowed = {"form": ("auto", *FORMS)}  # noqa: RUF012 - read only
     defaults = {"form": "auto"}  # noqa: RUF012 - read only
 
-    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All options.
+    def plan_of(self, files: WebFiles, options: Mapping[str, Any]) -> Plan:
+        """The images in the form that is asked for.
 
         Raises:
-            UnknownNameError: an unknown option.
-            DataError: a form that does not exist.
+            DataError: nothing of FER-2013 in the folder, or not in that form.
         """
-        known = super().check_options(options)
-        if known["form"] not in ("auto", *FORMS):
-            raise DataError(f"option 'form' must be auto, {', '.join(FORMS)}, found {known['form']!r}")
-        return known
-
-    def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> Plan:
-        """The images at ``source``; ``size`` plays no part in what is read.
-
-        Raises:
-            DataError: no folder, nothing of FER-2013 in it, or not in the form asked for.
-        """
-        if source is None:
-            raise DataError(self.absent())
-        return plan_of(web_files(source), options)
+        trees = [tree for tree in files.trees if not tree.is_mmafedb]
+        present = [
+            form for form, there in zip(FORMS, (files.tables, trees, files.voted), strict=True) if there
+        ]
+        if not present:
+            other = " (its folders with 'valid' are MMAFEDB's)" if files.trees else ""
+            raise DataError(f"{files.root} holds nothing of FER-2013{other}.\n{self.help()}")
+        form = present[0] if options["form"] == "auto" else options["form"]
+        if form not in present:
+            raise DataError(
+                f"{files.root} holds FER-2013 in the form {' and '.join(present)}, not in the form '{form}'; "
+                "change option 'form'"
+            )
+        others = [name for name in present if name != form]
+        notes = [f"the form '{form}' is used; {' and '.join(others)} is here too"] if others else []
+        if form == "csv":
+            return _csv_plan(files, notes)
+        return (
+            _folder_plan(files, trees, notes, options)
+            if form == "folder"
+            else _votes_plan(files, notes, options)
+        )
 
 
 ADAPTER = Fer2013Adapter()
-
-
-def plan_of(files: WebFiles, options: Mapping[str, Any]) -> Plan:
-    """The plan of FER-2013's part of a folder.
-
-    Raises:
-        DataError: see `Fer2013Adapter.plan`.
-    """
-    trees = [tree for tree in files.trees if not tree.is_mmafedb]
-    present = [form for form, there in zip(FORMS, (files.tables, trees, files.voted), strict=True) if there]
-    if not present:
-        other = " (its folders with 'valid' are MMAFEDB's)" if files.trees else ""
-        raise DataError(f"{files.root} holds nothing of FER-2013{other}.\n{ADAPTER.help()}")
-    form = present[0] if options["form"] == "auto" else options["form"]
-    if form not in present:
-        raise DataError(
-            f"{files.root} holds FER-2013 in the form {' and '.join(present)}, not in the form '{form}'; "
-            "change option 'form'"
-        )
-    others = [name for name in present if name != form]
-    notes = [f"the form '{form}' is used; {' and '.join(others)} is here too"] if others else []
-    if form == "csv":
-        return _csv_plan(files, notes)
-    return (
-        _folder_plan(files, trees, notes, options) if form == "folder" else _votes_plan(files, notes, options)
-    )
 
 
 def _csv_plan(files: WebFiles, notes: list[str]) -> Plan:

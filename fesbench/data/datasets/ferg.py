@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fesbench.data.datasets.base import DatasetAdapter, Facts, whole_number
+from fesbench.data.datasets.base import DatasetAdapter, Facts
 from fesbench.data.datasets.listing import Found, ListedImage, ListedPlan, counts, partial, scan, unknown
 from fesbench.errors import DataError
 from fesbench.vocabulary import canonical_expression
@@ -60,18 +60,8 @@ DIR may be FERG_DB_256 or the folder above it; characters: aia, bonnie, jules, m
         "images": sum(CHARACTERS.values()),
         **CHARACTERS,
     }
+    allowed = {"images": 0}  # noqa: RUF012 - read only
     defaults = {"images": 100}  # noqa: RUF012 - read only
-
-    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All options.
-
-        Raises:
-            UnknownNameError: an unknown option.
-            DataError: ``images`` is no whole number of 0 or more.
-        """
-        known = super().check_options(options)
-        whole_number("images", known["images"], 0)
-        return known
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> ListedPlan:
         """Images of the copy at ``source`` by character, expression and number, then the empty files.

@@ -10,13 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from fesbench.data.datasets import fer2013, mmafedb
-from fesbench.data.datasets.base import DatasetAdapter, Facts, Item, Plan, Skipped, Unknown
-from fesbench.data.datasets.web_faces import web_files
-from fesbench.errors import DataError
+from fesbench.data.datasets.base import Facts, Item, Plan, Skipped, Unknown
+from fesbench.data.datasets.web_faces import WebAdapter, WebFiles
 from fesbench.vocabulary import UNKNOWN_IDENTITY
 
 
@@ -53,7 +51,7 @@ class JoinedPlan(Plan):
         return found
 
 
-class FuseAdapter(DatasetAdapter):
+class FuseAdapter(WebAdapter):
     """See the module's text. It has no options."""
 
     name = "fuse"
@@ -74,10 +72,7 @@ class FuseAdapter(DatasetAdapter):
     )
     layout = """  DIR/fer2013.csv    (or another form of FER-2013, in a folder of its own: see 'fer2013')
   DIR/MMAFEDB/train/angry/*.jpg  DIR/MMAFEDB/valid/...  DIR/MMAFEDB/test/..."""
-    needs_source = True
     serves = "seven labels, official parts; nobody is known; duplicates to be dropped"
-    identities_known = False
-    alignment = "none@1"
     expected = {  # noqa: RUF012 - read only
         f"{adapter.name} {what}": number
         for adapter in (fer2013.ADAPTER, mmafedb.ADAPTER)
@@ -85,19 +80,14 @@ class FuseAdapter(DatasetAdapter):
         if what in ("images", *fer2013.PARTS)
     }
 
-    def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> JoinedPlan:
-        """The images at ``source``; ``size`` plays no part in what is read.
+    def plan_of(self, files: WebFiles, options: Mapping[str, Any]) -> JoinedPlan:
+        """Both sets' images, one after the other.
 
         Raises:
-            DataError: no folder, or not both sets in it.
+            DataError: not both sets in the folder.
         """
-        if source is None:
-            raise DataError(self.absent())
-        files = web_files(source)
-        plans = (
-            ("fer2013", fer2013.plan_of(files, fer2013.ADAPTER.check_options({}))),
-            ("mmafedb", mmafedb.plan_of(files, mmafedb.ADAPTER.check_options({}))),
-        )
+        sets = (fer2013.ADAPTER, mmafedb.ADAPTER)
+        plans = [(one.name, one.plan_of(files, one.check_options({}))) for one in sets]
         return JoinedPlan(plans, _facts(plans))
 
 

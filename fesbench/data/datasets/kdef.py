@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fesbench.data.datasets.listing import Found, ListedImage, incomplete
-from fesbench.data.datasets.named import Chosen, NamedImages, left_out, some_of
+from fesbench.data.datasets.named import Chosen, NamedImages, left_out
 from fesbench.errors import DataError
 from fesbench.vocabulary import canonical_label
 
@@ -64,19 +64,10 @@ The files may lie in folders of any names, or in none."""
         **{f"pose {pose}": _IDENTITIES * _EACH // len(POSES) for pose in POSES},
         **{f"session {session}": _IDENTITIES * _EACH // len(SESSIONS) for session in SESSIONS},
     }
+    allowed = {"poses": list(POSES)}  # noqa: RUF012 - read only
     defaults = {"poses": list(POSES)}  # noqa: RUF012 - read only
     pattern = re.compile(rf"(?P<stem>{_CODE.pattern}|{'|'.join(MISNAMED)})\.jpg", re.IGNORECASE)
     without = re.compile("AKDEF", re.IGNORECASE)
-
-    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All options.
-
-        Raises:
-            UnknownNameError: an unknown option.
-            DataError: a value that makes no sense.
-        """
-        known = super().check_options(options)
-        return {"poses": some_of("poses", known["poses"], POSES)}
 
     def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
         """The images of the sides that are asked for; the counts are of all that is there."""

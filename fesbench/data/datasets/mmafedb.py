@@ -11,12 +11,11 @@ square size is resized, what is not square is skipped with its reason, as are im
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from fesbench.data.datasets.base import DatasetAdapter, Facts
+from fesbench.data.datasets.base import Facts
 from fesbench.data.datasets.listing import counts, partial, unknown
-from fesbench.data.datasets.web_faces import WebFiles, WebPlan, found_by, listed, web_files
+from fesbench.data.datasets.web_faces import WebAdapter, WebFiles, WebPlan, found_by, listed
 from fesbench.errors import DataError
 
 IMAGES = {
@@ -55,7 +54,7 @@ CONTAINS_FER2013 = (
 )
 
 
-class MmafedbAdapter(DatasetAdapter):
+class MmafedbAdapter(WebAdapter):
     """See the module's text. It has no options."""
 
     name = "mmafedb"
@@ -67,47 +66,35 @@ class MmafedbAdapter(DatasetAdapter):
     layout = """  DIR/MMAFEDB/train/angry/*.jpg    angry disgust fear happy neutral sad surprise
   DIR/MMAFEDB/valid/...
   DIR/MMAFEDB/test/..."""
-    needs_source = True
     serves = "seven labels, official parts; nobody is known"
-    identities_known = False
-    alignment = "none@1"
     expected = {  # noqa: RUF012 - read only
         "images": sum(sum(part.values()) for part in IMAGES.values()),
         **{part: sum(numbers.values()) for part, numbers in IMAGES.items()},
         **{f"{part} {label}": count for part, numbers in IMAGES.items() for label, count in numbers.items()},
     }
 
-    def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> WebPlan:
-        """The images at ``source``; ``size`` plays no part in what is read.
+    def plan_of(self, files: WebFiles, options: Mapping[str, Any]) -> WebPlan:
+        """The images of MMAFEDB's folder.
 
         Raises:
-            DataError: no folder, or nothing of MMAFEDB in it.
+            DataError: nothing of MMAFEDB in the folder, or two copies.
         """
-        if source is None:
-            raise DataError(self.absent())
-        return plan_of(web_files(source), options)
+        trees = [tree for tree in files.trees if tree.is_mmafedb]
+        if not trees:
+            other = (
+                " (folders train and test without valid, in no folder called MMAFEDB, are FER-2013's form)"
+                if files.trees
+                else ""
+            )
+            raise DataError(f"{files.root} holds nothing of MMAFEDB{other}.\n{self.help()}")
+        if len(trees) > 1:
+            raise DataError(
+                f"{trees[0].base} and {trees[1].base} both are MMAFEDB; give the folder of one copy"
+            )
+        images = listed(trees[0].rows())
+        found = counts(found_by([image.row for image in images]), self.expected)
+        notes = (*partial("MMAFEDB", found[: 1 + len(IMAGES)]), CONTAINS_FER2013)
+        return WebPlan(images, options, Facts(found, notes, unknown(files.odd)))
 
 
 ADAPTER = MmafedbAdapter()
-
-
-def plan_of(files: WebFiles, options: Mapping[str, Any]) -> WebPlan:
-    """The plan of MMAFEDB's part of a folder.
-
-    Raises:
-        DataError: see `MmafedbAdapter.plan`.
-    """
-    trees = [tree for tree in files.trees if tree.is_mmafedb]
-    if not trees:
-        other = (
-            " (folders train and test without valid, in no folder called MMAFEDB, are FER-2013's form)"
-            if files.trees
-            else ""
-        )
-        raise DataError(f"{files.root} holds nothing of MMAFEDB{other}.\n{ADAPTER.help()}")
-    if len(trees) > 1:
-        raise DataError(f"{trees[0].base} and {trees[1].base} both are MMAFEDB; give the folder of one copy")
-    images = listed(trees[0].rows())
-    found = counts(found_by([image.row for image in images]), ADAPTER.expected)
-    notes = (*partial("MMAFEDB", found[: 1 + len(IMAGES)]), CONTAINS_FER2013)
-    return WebPlan(images, options, Facts(found, notes, unknown(files.odd)))

@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fesbench.data.datasets.base import Count, whole_number
+from fesbench.data.datasets.base import Count
 from fesbench.data.datasets.clips import Clip, naming, start_and_middle
 from fesbench.data.datasets.listing import Found, ListedImage, incomplete
 from fesbench.data.datasets.named import Chosen, NamedImages
@@ -61,23 +61,13 @@ class MugAdapter(NamedImages):
 The outer folders may have any names."""
     serves = "sequences, six labels"
     expected = {"subjects": DISTRIBUTED}  # noqa: RUF012 - read only
+    allowed = {"frames": 1}  # noqa: RUF012 - read only
     defaults = {"frames": 3}  # noqa: RUF012 - read only
     # a session is often named like a subject: the number below another number is no subject
     pattern = re.compile(
         rf"(?<!/\d{{3}}/)(?P<identity>\d{{3}})/(?:(?P<session>[^/]+)/)?(?P<label>{'|'.join(FOLDERS)})/"
         r"(?P<take>[^/]+)/img_(?P<frame>\d{4})\.jpg"
     )
-
-    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All options.
-
-        Raises:
-            UnknownNameError: an unknown option.
-            DataError: a value that makes no sense.
-        """
-        known = super().check_options(options)
-        whole_number("frames", known["frames"], 1)
-        return known
 
     def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
         """The posed takes: where they begin, and their middle."""
@@ -94,7 +84,7 @@ The outer folders may have any names."""
             clip = clips.setdefault(
                 name, Clip(name, file.match["identity"], canonical_label(file.match["label"]))
             )
-            clip.files[int(file.match["frame"])] = file
+            clip.files[int(file.match["frame"])] = file.name, file.path
         images: list[ListedImage] = []
         shown: dict[str, set[str]] = {}
         takes: Counter[str] = Counter()

@@ -86,17 +86,6 @@ class NamedImages(DatasetAdapter):
         return partial(self.name, tally)
 
 
-def some_of(name: str, value: Any, known: Sequence[str]) -> list[str]:
-    """An option that is a list of known words, brought into their own order.
-
-    Raises:
-        DataError: it is no list, empty, or has an unknown word.
-    """
-    if not isinstance(value, list | tuple) or not value or not set(value) <= set(known):
-        raise DataError(f"option '{name}' must be a list of some of {', '.join(known)}, found {value!r}")
-    return [word for word in known if word in value]
-
-
 def left_out(option: str, words: Counter[str]) -> list[str]:
     """One sentence on the images that an option leaves out, by the option's words; or none."""
     if not words:

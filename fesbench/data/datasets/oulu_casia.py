@@ -22,11 +22,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fesbench.data.datasets.base import whole_number
 from fesbench.data.datasets.clips import Clip, ends, naming
 from fesbench.data.datasets.listing import Found, ListedImage, incomplete
-from fesbench.data.datasets.named import Chosen, NamedImages, left_out, some_of
-from fesbench.errors import DataError
+from fesbench.data.datasets.named import Chosen, NamedImages, left_out
 from fesbench.vocabulary import canonical_label
 
 MODALITIES = ("VL", "NI")
@@ -61,25 +59,13 @@ The outer folders may have any names (B_OriginalImg/B_OriginalImg/OriginalImg, O
         "VL Strong sequences": IDENTITIES * len(EXPRESSIONS),
         **{f"VL Strong {canonical_label(name)}": IDENTITIES for name in EXPRESSIONS},
     }
+    allowed = {"modality": MODALITIES, "lighting": list(LIGHTS), "frames": 1}  # noqa: RUF012 - read only
     defaults = {"modality": "VL", "lighting": ["Strong"], "frames": 3}  # noqa: RUF012 - read only
     pattern = re.compile(
         rf"(?P<modality>{'|'.join(MODALITIES)})/(?P<light>{'|'.join(LIGHTS)})/(?P<identity>P\d{{3}})/"
         rf"(?P<label>{'|'.join(EXPRESSIONS)})/(?P<frame>\d{{3}})(?i:\.jpeg)"
     )
     without = re.compile(r".*pre[-_ ]?process.*", re.IGNORECASE)
-
-    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All options.
-
-        Raises:
-            UnknownNameError: an unknown option.
-            DataError: a value that makes no sense.
-        """
-        known = super().check_options(options)
-        whole_number("frames", known["frames"], 1)
-        if known["modality"] not in MODALITIES:
-            raise DataError(f"option 'modality' must be 'VL' or 'NI', found {known['modality']!r}")
-        return {**known, "lighting": some_of("lighting", known["lighting"], LIGHTS)}
 
     def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
         """The sequences of one camera under the kinds of light that are asked for."""
@@ -95,7 +81,7 @@ The outer folders may have any names (B_OriginalImg/B_OriginalImg/OriginalImg, O
             else:
                 name = "_".join(file.match.group("modality", "light", "identity", "label"))
                 clip = clips.setdefault(name, _clip(name, file.match))
-                clip.files[int(file.match["frame"])] = file
+                clip.files[int(file.match["frame"])] = file.name, file.path
         tally: Counter[str] = Counter()
         identities: Counter[str] = Counter()
         images: list[ListedImage] = []

@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fesbench.data.datasets.listing import Found, ListedImage, incomplete
-from fesbench.data.datasets.named import Chosen, NamedImages, left_out, some_of
+from fesbench.data.datasets.named import Chosen, NamedImages, left_out
 from fesbench.vocabulary import EXPRESSIONS, canonical_label
 
 ANGLES = ("090", "045", "135", "000", "180")
@@ -73,24 +73,12 @@ The files may lie in folders of any names."""
         **_GROUPS,
         **_SEXES,
     }
+    allowed = {"angles": sorted(ANGLES), "gazes": list(GAZES)}  # noqa: RUF012 - read only
     defaults = {"angles": sorted(ANGLES), "gazes": list(GAZES)}  # noqa: RUF012 - read only
     pattern = re.compile(
         rf"Rafd(?P<angle>{'|'.join(ANGLES)})_(?P<model>\d{{2}})_(?P<group>{'|'.join(_GROUPS)})_"
         rf"(?P<sex>{'|'.join(_SEXES)})_(?P<label>{'|'.join(LABELS)})_(?P<gaze>{'|'.join(GAZES)})(?i:\.jpg)"
     )
-
-    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All options.
-
-        Raises:
-            UnknownNameError: an unknown option.
-            DataError: a value that makes no sense.
-        """
-        known = super().check_options(options)
-        return {
-            "angles": some_of("angles", known["angles"], sorted(ANGLES)),
-            "gazes": some_of("gazes", known["gazes"], GAZES),
-        }
 
     def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
         """The images of the angles and gazes that are asked for; the counts are of all that is there."""

@@ -7,14 +7,16 @@ Both come as ``part/class/file``, so the tree itself must say which set it is: M
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fesbench.data.datasets.base import Item, Skipped
+from fesbench.data.datasets.base import DatasetAdapter, Item, Plan, Skipped
 from fesbench.data.datasets.listing import Found, ListedImage, ListedPlan, scan
+from fesbench.errors import DataError
 from fesbench.vocabulary import UNKNOWN_IDENTITY
 
 CLASSES = {
@@ -143,6 +145,32 @@ def without_flat(entry: Item | Skipped) -> Item | Skipped:
     if isinstance(entry, Item) and entry.image.min() == entry.image.max():
         return Skipped(str(entry.row["image"]), FLAT)
     return entry
+
+
+class WebAdapter(DatasetAdapter):
+    """A set of faces from the web: small already, and nobody is known."""
+
+    needs_source = True
+    identities_known = False
+    alignment = "none@1"
+
+    def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> Plan:
+        """The images at ``source``; ``size`` plays no part in what is read.
+
+        Raises:
+            DataError: no folder, or see `plan_of`.
+        """
+        if source is None:
+            raise DataError(self.absent())
+        return self.plan_of(web_files(source), options)
+
+    @abstractmethod
+    def plan_of(self, files: WebFiles, options: Mapping[str, Any]) -> Plan:
+        """The plan of this set's part of a folder.
+
+        Raises:
+            DataError: nothing of the set in it, or not in the form asked for.
+        """
 
 
 class WebPlan(ListedPlan):

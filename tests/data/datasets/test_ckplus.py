@@ -47,8 +47,8 @@ def plan(root: Path, **options: object) -> CkPlusPlan:
 
 def chosen(found: CkPlusPlan) -> dict[str, list[tuple[str, int, int]]]:
     listed: dict[str, list[tuple[str, int, int]]] = {}
-    for frame in found.frames:
-        listed.setdefault("_".join(frame.key), []).append((frame.expression, frame.number, frame.take))
+    for row in (image.row for image in found.images):
+        listed.setdefault(row["sequence"], []).append((row["expression"], row["frame"], row["take"]))
     return listed
 
 
@@ -68,11 +68,11 @@ def test_first_three_are_neutral_and_last_three_the_peak(tmp_path: Path) -> None
         ],
         "S005_002": [("neutral", k + 1, k) for k in range(3)],
     }
-    row = found.frames[3].row
+    row = found.images[3].row
     assert row["image"] == "S005/001/S005_001_00000009.png"
     assert (row["identity"], row["sequence"], row["frame"]) == ("S005", "S005_001", 9)
     assert (row["intensity"], row["publishable"]) == (1.0, False)
-    assert found.frames[0].row["intensity"] == 0.0
+    assert found.images[0].row["intensity"] == 0.0
 
 
 def test_short_sequences_are_divided(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_action_units_and_the_unknown_intensity(tmp_path: Path) -> None:
     sequence(tmp_path, "S014_001", range(1, 9), emotion="1", facs=text)
     sequence(tmp_path, "S014_002", range(1, 9), emotion="1")
     found = plan(tmp_path)
-    neutral, peak, uncoded = found.frames[0], found.frames[5], found.frames[-1]
+    neutral, peak, uncoded = found.images[0], found.images[5], found.images[-1]
     assert neutral.action_units is not None
     assert (neutral.action_units == 0).all()
     assert peak.action_units is not None
@@ -187,7 +187,7 @@ def test_folders_that_are_not_ckplus(tmp_path: Path) -> None:
 
 def test_options(tmp_path: Path) -> None:
     sequence(tmp_path, "S005_001", range(1, 9), emotion="3")
-    assert [frame.number for frame in plan(tmp_path, frames=1).frames] == [1, 8]
+    assert [image.row["frame"] for image in plan(tmp_path, frames=1).images] == [1, 8]
     assert plan(tmp_path, frames=1).fingerprint != plan(tmp_path).fingerprint
     with pytest.raises(DataError, match="'files' or 'dlib'"):
         ADAPTER.check_options({"landmarks": "aam"})
