@@ -25,7 +25,7 @@ def methods_list(json_: JsonOption = False) -> None:
             "id": card.id,
             "title": card.title,
             "year": card.year,
-            "needs": sorted(card.needs),
+            "needs": [*sorted(card.needs), *(f"weights {name}" for name in card.helpers)],
             "controls": sorted(card.controls),
             "reference": card.reference,
             "citation": card.citation,

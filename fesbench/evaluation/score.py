@@ -6,7 +6,7 @@ scored in groups of one task and one domain; tasks and domains are never pooled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,7 @@ def score_cell(
         DataError: an image is missing or unreadable.
     """
     from fesbench.evaluation.augmentation import score_augmentation
+    from fesbench.methods.precision import exact_float32
 
     material = requests["task"].isin(NOT_IMAGEWISE)
     scored = requests[~material].reset_index(drop=True)
@@ -111,7 +112,8 @@ def score_cell(
             decoded = load_images(folder / "images", scored, context.store.size)
         else:
             decoded = images[~material.to_numpy()]
-        _score_images(context, record, scored, decoded, folder, on_progress, discriminator)
+        with exact_float32():
+            _score_images(context, record, scored, decoded, folder, on_progress, discriminator)
     record.scores += score_augmentation(
         context, record, requests[material], folder, device=device, on_progress=on_progress
     )
@@ -151,21 +153,21 @@ def _score_images(
         replicates += group.replicates
         judges = judges_of(metrics_of(task, metrics), metrics, reasons)
         matrices += [confusion_matrix(group.inputs, judge, task, domain) for judge in judges]
-    record.weights = _weights(used)
+    record.weights = _weights(used, record.card.get("helpers", ()))
     write_replicates(folder, replicates)
     write_confusion(folder, matrices)
     table = pd.concat(samples, ignore_index=True)
     atomic_write_bytes(folder / "samples.parquet", table.to_parquet(index=False))
 
 
-def _weights(extractors: set[str]) -> dict[str, Any]:
-    """What the record keeps of the pretrained files that these extractors load."""
+def _weights(extractors: set[str], helpers: Iterable[str]) -> dict[str, Any]:
+    """What the record keeps of the pretrained files that these extractors, and a method's helpers, load."""
     from fesbench.extractors.registry import weights_of
     from fesbench.files import fesbench_home
     from fesbench.weights.manager import WeightsManager
 
     names = [name for extractor in extractors for name in weights_of(extractor)]
-    return WeightsManager(fesbench_home()).licenses_in_use(names)
+    return WeightsManager(fesbench_home()).licenses_in_use([*names, *helpers])
 
 
 def _count(context: RunContext, images: np.ndarray) -> dict[str, int]:
