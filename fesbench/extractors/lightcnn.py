@@ -7,13 +7,12 @@ released network AlfredXiangWu/LightCNN: every convolution gives two halves, of 
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fesbench.extractors import crops
-from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
+from fesbench.extractors.face_network import FaceNetwork
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.state_dict import fill, read_state, short_sha256, unfit
 
@@ -21,25 +20,21 @@ if TYPE_CHECKING:
     import torch
 
 SIZE, EYE_ROW, EYES_TO_MOUTH = 128, 40.0, 48.0
-_BATCH = 16
 _LUMA = (0.299, 0.587, 0.114)
 _HOLDS = "Light CNN 29 v2"
 
 
-class LightCNN(Extractor):
+class LightCNN(FaceNetwork):
     """256-d face embedding of a gray 128 px crop. Compare embeddings by cosine."""
 
     name = "lightcnn-29-v2"
     summary = "Light CNN's 256-d face embedding, on its published crop"
     weights = ("lightcnn-29-v2",)
-    needs_landmarks = True
     dimension = 256
 
     def __init__(self, manager: WeightsManager, device: str | None = None) -> None:
-        self._manager = manager
+        super().__init__(manager)
         self._device = device
-        self._network: Any = None
-        self._lock = threading.Lock()
 
     @property
     def signature(self) -> str:
@@ -47,39 +42,16 @@ class LightCNN(Extractor):
         own = short_sha256(self._manager, self.name)
         return f"{self.name}:{own}:eyes-level{SIZE}y{EYE_ROW:g}m{EYES_TO_MOUTH:g}:bilinear-area:gray-0-1"
 
-    def available(self) -> str | None:
-        """None, or the missing weights."""
-        return self._manager.available(self.name)
+    def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """See :func:`gray_crop`."""
+        return gray_crop(image, landmarks)
 
-    def extract(
-        self, images: np.ndarray, landmarks: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Embeddings float32 (N, 256), not normalized; see :meth:`Extractor.extract`."""
+    def _answer(self, network: Any, crops: np.ndarray) -> np.ndarray:
         import torch
 
-        check_inputs(self.name, images, landmarks, needs_landmarks=True)
-        assert landmarks is not None
-        valid = crops.usable(landmarks, *images.shape[1:3])
-        values = np.zeros((len(images), self.dimension), dtype=np.float32)
-        rows = np.flatnonzero(valid)
-        network = self._load()
         device = next(network.parameters()).device
-        # TF32 would round the embeddings to three digits on a GPU.
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            # Crops are cut batch by batch: memory does not grow with the number of images.
-            for start in range(0, len(rows), _BATCH):
-                part = rows[start : start + _BATCH]
-                cut = np.stack([gray_crop(images[row], landmarks[row]) for row in part])
-                for within, chunk in fixed_chunks(cut, _BATCH):
-                    found = network(torch.from_numpy(chunk)[:, None].to(device)).cpu().numpy()
-                    values[part[within]] = found[: len(part)]
-        return values, valid
-
-    def _load(self) -> Any:
-        with self._lock:
-            if self._network is None:
-                self._network = self._build()
-            return self._network
+        found: np.ndarray = network(torch.from_numpy(crops)[:, None].to(device)).cpu().numpy()
+        return found
 
     def _build(self) -> Any:
         import torch
@@ -96,10 +68,6 @@ class LightCNN(Extractor):
         }
         network = fill(light_cnn_29_v2(), own, self._manager, self.name, _HOLDS)
         return network.to(self._device or ("cuda" if torch.cuda.is_available() else "cpu"))
-
-    def close(self) -> None:
-        """Forget the network."""
-        self._network = None
 
 
 def gray_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

@@ -99,7 +99,7 @@ def test_shrinking_crop_averages_instead_of_aliasing() -> None:
     assert crop[30:80, 30:80].std() < 12
 
 
-def test_crop_is_black_beyond_the_picture() -> None:
+def test_crop_is_black_beyond_the_image() -> None:
     white = np.full((64, 64, 3), 255, dtype=np.uint8)
     crop = aligned_crop(white, face_landmarks(64, shift=(-40, 0)), 112, 0.75)
     assert crop[:, 0].max() == 0.0

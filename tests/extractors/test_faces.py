@@ -237,7 +237,7 @@ def arcface(tmp_path: Path) -> TorchFaces:
 def test_torch_model_is_the_same_in_any_batch_and_marks_invalid_rows(
     arcface: TorchFaces, faces: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fesbench.extractors.faces._BATCH", 4)
+    monkeypatch.setattr("fesbench.extractors.face_network._BATCH", 4)
     images, landmarks = faces[0][:4], faces[1][:4].copy()
     landmarks[2] = np.nan
     values, valid = arcface.extract(images, landmarks)

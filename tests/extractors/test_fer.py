@@ -129,7 +129,7 @@ def test_crop_equals_opencvs_as_fer_cuts_it() -> None:
     np.testing.assert_allclose(face_crop(image, landmarks), wanted, atol=1.5)
 
 
-def test_crop_beyond_the_picture_is_filled_with_the_mean_of_its_bottom() -> None:
+def test_crop_beyond_the_image_is_filled_with_the_mean_of_its_bottom() -> None:
     image = np.full((64, 64, 3), 200, np.uint8)
     image[-2:] = 50
     crop = face_crop(image, face_landmarks(64) + np.array([0.0, 40.0]))
@@ -137,7 +137,7 @@ def test_crop_beyond_the_picture_is_filled_with_the_mean_of_its_bottom() -> None
     np.testing.assert_allclose(crop[0], 200, atol=1e-3)
 
 
-def test_crop_follows_the_landmarks_and_not_the_picture() -> None:
+def test_crop_follows_the_landmarks_and_not_the_image() -> None:
     landmarks = face_landmarks(64)
     rng = np.random.default_rng(4)
     small = rng.integers(0, 256, (64, 64, 3), np.uint8)

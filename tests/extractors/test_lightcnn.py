@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from fesbench.errors import DataError, WeightsError
-from fesbench.extractors import lightcnn
+from fesbench.extractors import face_network
 from fesbench.extractors.lightcnn import LightCNN, gray_crop, light_cnn_29_v2
 from tests.extractors.face_pictures import face_images, face_landmarks
 from tests.extractors.random_weights import manager_with, serialized
@@ -85,7 +85,7 @@ def literal(state: State, crops: np.ndarray) -> np.ndarray:
 def test_embeddings_are_those_of_the_released_network(
     extractor: LightCNN, state: State, faces: tuple[np.ndarray, np.ndarray], monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(lightcnn, "_BATCH", 2)
+    monkeypatch.setattr(face_network, "_BATCH", 2)
     images, landmarks = faces[0][:3], faces[1][:3].copy()
     landmarks[1] = np.nan
     values, valid = extractor.extract(images, landmarks)
