@@ -58,6 +58,9 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
 
     Raises:
         DataError: see `read_image`.
+
+    >>> decode_image(b"P5 2 1 255 \\x00\\xff", "two.pgm").tolist()
+    [[[0, 0, 0], [255, 255, 255]]]
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -111,6 +114,12 @@ def write_png(path: Path, image: np.ndarray) -> None:
 
     Raises:
         DataError: the disk is full or the folder not writable.
+
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "gray.png"
+    >>> write_png(path, np.array([[7, 9]], np.uint8))
+    >>> read_image(path)[0, :, 0].tolist()
+    [7, 9]
     """
     from PIL import Image
 

@@ -137,6 +137,9 @@ def alignment(name: str) -> Recipe:
     Raises:
         UnknownNameError: no such recipe or detector.
         UsageError: a detector that the recipe has anyway, or that has nothing to do there.
+
+    >>> alignment("dlib68-128@1:opencv").detector
+    'opencv'
     """
     base, colon, detector = name.partition(":")
     if base not in ALIGNMENTS:
@@ -185,6 +188,10 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     Least squares (Umeyama, IEEE PAMI 13(4), 1991, in the closed form that two dimensions allow: with points
     as complex numbers, target = a * source + b).
+
+    >>> points = np.array([[0, 0], [2, 0], [0, 1]])
+    >>> (similarity(points, 3 * points + [1, 2]).round(6) + 0).tolist()
+    [[3.0, 0.0, 1.0], [0.0, 3.0, 2.0]]
     """
     s, t = (points.astype(np.float64) @ np.array([1, 1j]) for points in (source, target))
     s0, t0 = s - s.mean(), t - t.mean()
@@ -194,7 +201,12 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """Warp by a similarity (2, 3) from source to target pixels: uint8 (size, size, 3), antialiased."""
+    """Warp by a similarity (2, 3) from source to target pixels: uint8 (size, size, 3), antialiased.
+
+    >>> image = np.full((8, 8, 3), 90, np.uint8)
+    >>> warp(image, np.array([[0.5, 0, 0], [0, 0.5, 0]]), 4)[2, 2].tolist()
+    [90, 90, 90]
+    """
     inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))
     fine = max(1, math.ceil(math.hypot(inverse[0, 0], inverse[1, 0]) - 1e-9))
     # Pillow counts from the corner of the first pixel and samples at centers: u = x + 0.5

@@ -60,7 +60,11 @@ class Template:
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """Eye centers, nose tip, mouth corners, left before right in the image: (68, 2) -> (5, 2)."""
+    """Eye centers, nose tip, mouth corners, left before right in the image: (68, 2) -> (5, 2).
+
+    >>> five_points(np.arange(136.0).reshape(68, 2))[:, 0].tolist()
+    [77.0, 89.0, 60.0, 96.0, 108.0]
+    """
     eyes = [landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)]
     return np.stack([*eyes, landmarks[30], landmarks[48], landmarks[54]])
 

@@ -171,6 +171,9 @@ def whole_number(name: str, value: Any, least: int) -> int:
 
     Raises:
         DataError: it is not, or too small.
+
+    >>> whole_number("frames", 3, 1)
+    3
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise DataError(f"option '{name}' must be a whole number of {least} or more, found {value!r}")

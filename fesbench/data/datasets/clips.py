@@ -79,7 +79,11 @@ class Clip:
 
 
 def ends(numbers: Sequence[int], frames: int) -> tuple[list[int], list[int]]:
-    """The first and the last frames of a film that stops at its peak; a short one is halved."""
+    """The first and the last frames of a film that stops at its peak; a short one is halved.
+
+    >>> ends([1, 2, 3, 4, 5, 6, 7], 3), ends([1, 2, 3], 3)
+    (([1, 2, 3], [5, 6, 7]), ([1], [2, 3]))
+    """
     half = len(numbers) // 2
     onset = min(frames, half)
     return list(numbers[:onset]), list(numbers[-min(frames, len(numbers) - half) :])
@@ -89,6 +93,9 @@ def start_and_middle(numbers: Sequence[int], frames: int) -> tuple[list[int], li
     """The first frames and those around the middle of a film that begins and ends at rest.
 
     In a film of fewer than three times ``frames`` each group is a third of it, so that no frame is both.
+
+    >>> start_and_middle(range(9), 3)
+    ([0, 1, 2], [3, 4, 5])
     """
     size = min(frames, len(numbers) // 3)
     middle = (len(numbers) - size) // 2

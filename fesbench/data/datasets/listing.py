@@ -193,13 +193,21 @@ def walk(root: Path) -> Iterator[Path]:
 
 
 def unknown(names: Iterable[str]) -> Unknown:
-    """How many files are not understood, and the first ten."""
+    """How many files are not understood, and the first ten.
+
+    >>> unknown(["b.txt", "a.txt"])
+    Unknown(count=2, first=('a.txt', 'b.txt'))
+    """
     odd = sorted(names)
     return Unknown(len(odd), tuple(odd[:_NAMED]))
 
 
 def counts(found: Mapping[str, int], expected: Mapping[str, int]) -> tuple[Count, ...]:
-    """What was found beside what a whole copy has; ``found`` holds 0 for what it does not name."""
+    """What was found beside what a whole copy has; ``found`` holds 0 for what it does not name.
+
+    >>> counts({"images": 3}, {"subjects": 2, "images": 4})[1].missing
+    1
+    """
     return tuple(Count(what, found.get(what, 0), number) for what, number in expected.items())
 
 
@@ -217,7 +225,11 @@ def partial(title: str, found: tuple[Count, ...]) -> list[str]:
 
 
 def incomplete(identities: Mapping[str, int], expected: int, what: str = "images") -> list[str]:
-    """One sentence that names the subjects who have fewer images than every subject should have, or none."""
+    """One sentence that names the subjects who have fewer images than every subject should have, or none.
+
+    >>> incomplete({"01": 6, "02": 5}, 6)
+    ['1 of 2 subjects have fewer than 6 images: 02 (5)']
+    """
     short = {who: number for who, number in sorted(identities.items()) if number < expected}
     if not short:
         return []

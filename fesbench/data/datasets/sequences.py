@@ -47,7 +47,11 @@ def sequences_of(identity: int) -> tuple[Sequence, ...]:
 
 
 def intensities(frames: int) -> tuple[float, ...]:
-    """The intensity of each frame of a sequence of at least six frames, from neutral to the peak."""
+    """The intensity of each frame of a sequence of at least six frames, from neutral to the peak.
+
+    >>> intensities(6)
+    (0.0, 0.05, 0.1, 0.9, 0.95, 1.0)
+    """
     between = frames - len(ONSET) - len(PEAK)
     step = (PEAK[0] - ONSET[-1]) / (between + 1)
     return (*ONSET, *(ONSET[-1] + step * (k + 1) for k in range(between)), *PEAK)

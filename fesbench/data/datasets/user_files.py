@@ -18,13 +18,21 @@ def is_image(name: str) -> bool:
 
 
 def who(name: str) -> str:
-    """The subject in ``anna_01.png``: what stands before the first "_", the whole stem without one."""
+    """The subject in ``anna_01.png``: what stands before the first "_", the whole stem without one.
+
+    >>> who("anna_01.png"), who("anna.png")
+    ('anna', 'anna')
+    """
     stem = PurePath(name).stem
     return stem.partition("_")[0] or stem
 
 
 def label_of(folder: str) -> str | None:
-    """The expression that a folder is named after, None where it is none."""
+    """The expression that a folder is named after, None where it is none.
+
+    >>> label_of("Happy"), label_of("rejected")
+    ('happiness', None)
+    """
     try:
         return canonical_label(folder)
     except DataError:
@@ -35,6 +43,11 @@ def number_takes(rows: Sequence[dict[str, Any]]) -> None:
     """Give each row without a "take" the next number that is free, 0 first, in the order of the names.
 
     Numbers run within one identity, expression and sequence; takes that are given are kept.
+
+    >>> rows = [{"image": n, "identity": "a", "expression": "fear"} for n in ("2.png", "1.png")]
+    >>> number_takes(rows)
+    >>> [row["take"] for row in rows]
+    [1, 0]
     """
     taken: dict[tuple[str, str, str], set[int]] = {}
     for row in rows:

@@ -26,6 +26,10 @@ class Split:
 
     Raises:
         LeakageError: an identity stands in two subsets.
+
+    >>> split = Split(train=frozenset("ab"), validation=frozenset("c"), test=frozenset("d"))
+    >>> sorted(split.subset("train")), split.hash[:8]
+    (['a', 'b'], 'da5fe372')
     """
 
     train: frozenset[str]
@@ -66,7 +70,11 @@ class Split:
 
 
 def position(identity: str, seed: int) -> float:
-    """Where a subject stands in [0, 1), from nothing but its name: sha256 of "seed:identity" as a number."""
+    """Where a subject stands in [0, 1), from nothing but its name: sha256 of "seed:identity" as a number.
+
+    >>> round(position("S005", 0), 4)
+    0.8732
+    """
     digest = hashlib.sha256(f"{seed}:{identity}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -76,6 +84,9 @@ def subset_by_hash(identity: str, *, seed: int, validation: float, test: float) 
 
     Below ``test`` it is tested, below ``test + validation`` it validates, else it trains. A larger fraction
     therefore only adds subjects to a subset, and another subject in the data moves nobody.
+
+    >>> [subset_by_hash(f"a{k:04d}", seed=0, validation=0.1, test=0.2) for k in range(4)]
+    ['train', 'test', 'train', 'test']
     """
     place = position(identity, seed)
     return "test" if place < test else "validation" if place < test + validation else "train"
@@ -84,6 +95,9 @@ def subset_by_hash(identity: str, *, seed: int, validation: float, test: float) 
 def fold_by_hash(identity: str, *, seed: int, folds: int) -> int:
     """The fold of one subject by its `position`: the same number decides hold-out and folds, so that the
     subjects of a 10 % hold-out are those of fold 0 of ten.
+
+    >>> [fold_by_hash(f"a{k:04d}", seed=0, folds=10) for k in range(4)]
+    [4, 1, 8, 1]
     """
     return int(position(identity, seed) * folds)
 
@@ -93,6 +107,10 @@ def split_by_hash(identities: Iterable[str], *, seed: int, validation: float, te
 
     Raises:
         DataError: fractions that leave nobody to train on, or a subset that should have subjects has none.
+
+    >>> split = split_by_hash([f"a{k:04d}" for k in range(100)], seed=0, validation=0.1, test=0.2)
+    >>> len(split.train), len(split.validation), len(split.test)
+    (72, 12, 16)
     """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise DataError(f"validation {validation} and test {test} must be fractions that sum to less than 1")
@@ -121,6 +139,10 @@ def split_by_fold(fold_of: Mapping[str, int], fold: int) -> Split:
 
     Raises:
         DataError: fewer than three folds have subjects.
+
+    >>> split = split_by_fold({"a": 0, "b": 1, "c": 2, "d": 2}, fold=1)
+    >>> sorted(split.test), sorted(split.validation), sorted(split.train)
+    (['b'], ['c', 'd'], ['a'])
     """
     used = sorted(set(fold_of.values()))
     if len(used) < 3:
@@ -133,7 +155,11 @@ def split_by_fold(fold_of: Mapping[str, int], fold: int) -> Split:
 
 
 def split_of(subsets: Mapping[str, str]) -> Split:
-    """The split of a mapping from subject to subset; subjects with any other take no part."""
+    """The split of a mapping from subject to subset; subjects with any other take no part.
+
+    >>> sorted(split_of({"a": "train", "b": "test", "c": "train", "d": ""}).train)
+    ['a', 'c']
+    """
     return Split(
         **{name: frozenset(who for who, subset in subsets.items() if subset == name) for name in SUBSETS}
     )
@@ -144,6 +170,9 @@ def split_by_index(identities_in_order: Sequence[str], *, train: int, validation
 
     Raises:
         DataError: there are fewer subjects than that, or a name stands twice.
+
+    >>> sorted(split_by_index("abcd", train=2, validation=1, test=1).train)
+    ['a', 'b']
     """
     order = list(identities_in_order)
     if len(set(order)) != len(order):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fesbench.data.splits.near_duplicates import NEAR, RULE, Progress, copies, looks
+from fesbench.data.splits.near_duplicates import NEAR, RULE, Progress, copies, hash_descriptors
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.files import atomic_write
 
@@ -40,7 +40,7 @@ def duplicate_groups(store: AlignedStore, progress: Progress | None = None) -> n
     groups = _file_groups(store)
     # one image of each file is enough to compare
     once = np.flatnonzero(groups == rows)
-    known = looks(store.images, once, progress)
+    known = hash_descriptors(store.images, once, progress)
     everything = np.arange(len(once))
     for a, b, _ in copies(known, everything, everything, NEAR, progress):
         _join(groups, int(once[a]), int(once[b]))
@@ -50,7 +50,11 @@ def duplicate_groups(store: AlignedStore, progress: Progress | None = None) -> n
 
 
 def group_list(groups: np.ndarray) -> list[np.ndarray]:
-    """The groups of two images or more: their rows, ascending; in the order of their first rows."""
+    """The groups of two images or more: their rows, ascending; in the order of their first rows.
+
+    >>> [rows.tolist() for rows in group_list(np.array([0, 1, 0, 3, 1]))]
+    [[0, 2], [1, 4]]
+    """
     order = np.argsort(groups, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
     return [part for part in parts if len(part) > 1]

@@ -43,6 +43,12 @@ def read_subsets(path: Path) -> dict[str, str]:
     Raises:
         DataError: no such file, a missing column, an unknown subset, folds beside subsets, or a subject in
             two subsets.
+
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "split.csv"
+    >>> _ = path.write_text("identity,subset\\nS005,train\\nS010,test\\n")
+    >>> read_subsets(path)
+    {'S005': 'train', 'S010': 'test'}
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
@@ -87,6 +93,9 @@ def folds_in(subsets: Mapping[str, str]) -> int | None:
 
     Raises:
         DataError: fewer than three folds.
+
+    >>> folds_in({"a": "0", "b": "1", "c": "4"}), folds_in({"a": "train", "b": "test"})
+    (5, None)
     """
     numbers = {int(subset) for subset in subsets.values() if subset not in SUBSETS}
     if not numbers:
@@ -97,5 +106,9 @@ def folds_in(subsets: Mapping[str, str]) -> int | None:
 
 
 def subsets_hash(subsets: Mapping[str, str]) -> str:
-    """Sha256 (hex) of an assignment, whatever the order of its rows."""
+    """Sha256 (hex) of an assignment, whatever the order of its rows.
+
+    >>> subsets_hash({"a": "train", "b": "test"}) == subsets_hash({"b": "test", "a": "train"})
+    True
+    """
     return hashlib.sha256(json.dumps(sorted(subsets.items())).encode()).hexdigest()

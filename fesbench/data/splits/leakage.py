@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from fesbench.data.splits.assign import SUBSETS, Split
-from fesbench.data.splits.near_duplicates import NEAR, copies, looks
+from fesbench.data.splits.near_duplicates import NEAR, copies, hash_descriptors
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.data.store.manifest import Manifest
 from fesbench.errors import LeakageError
@@ -117,7 +117,7 @@ def _near_pairs(images: np.ndarray, subsets: np.ndarray, near: int) -> Iterator[
     placed = np.flatnonzero(subsets != "")
     if not len(placed):
         return
-    known = looks(images, placed)
+    known = hash_descriptors(images, placed)
     for k, first in enumerate(SUBSETS):
         for second in SUBSETS[k + 1 :]:
             left, right = (np.flatnonzero(subsets[placed] == subset) for subset in (first, second))

@@ -39,7 +39,7 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Looks:
+class HashDescriptors:
     """What is compared of n images; 2 KiB each.
 
     Attributes:
@@ -51,7 +51,9 @@ class Looks:
     small: np.ndarray
 
 
-def looks(images: np.ndarray, rows: np.ndarray, progress: Progress | None = None) -> Looks:
+def hash_descriptors(
+    images: np.ndarray, rows: np.ndarray, progress: Progress | None = None
+) -> HashDescriptors:
     """Describe images for comparison.
 
     Args:
@@ -74,11 +76,15 @@ def looks(images: np.ndarray, rows: np.ndarray, progress: Progress | None = None
         small[here] = fours.reshape(len(block), -1)
         if progress is not None:
             progress(start + len(block), len(rows), "describing images")
-    return Looks(bits, small)
+    return HashDescriptors(bits, small)
 
 
 def copies(
-    known: Looks, left: np.ndarray, right: np.ndarray, near: int = NEAR, progress: Progress | None = None
+    known: HashDescriptors,
+    left: np.ndarray,
+    right: np.ndarray,
+    near: int = NEAR,
+    progress: Progress | None = None,
 ) -> Iterator[tuple[int, int, int]]:
     """Pairs that are copies, each with its differing bits.
 
@@ -94,6 +100,12 @@ def copies(
 
     Yields:
         (a row of ``left``, a row of ``right``, differing bits).
+
+    >>> images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    >>> images[2] = images[0] // 2 * 2
+    >>> rows = np.arange(3)
+    >>> [(a, b) for a, b, bits in copies(hash_descriptors(images, rows), rows, rows)]
+    [(0, 2)]
     """
     same = left is right
     for start in range(0, len(left), _LEFT):
@@ -125,8 +137,11 @@ def perceptual_hashes(images: np.ndarray) -> np.ndarray:
 
     Returns:
         Bool (N, 256), each hash row by row.
+
+    >>> perceptual_hashes(np.zeros((2, 64, 64, 3), np.uint8)).shape
+    (2, 256)
     """
-    return np.unpackbits(looks(images, np.arange(len(images))).bits, axis=1).astype(bool)
+    return np.unpackbits(hash_descriptors(images, np.arange(len(images))).bits, axis=1).astype(bool)
 
 
 def _plus_minus(bits: np.ndarray) -> np.ndarray:

@@ -115,7 +115,11 @@ def read_info(path: Path) -> dict[str, Any]:
 
 
 def image_digest(image: np.ndarray) -> bytes:
-    """Sha256 (32 bytes) of an image's RGB bytes."""
+    """Sha256 (32 bytes) of an image's RGB bytes.
+
+    >>> image_digest(np.zeros((1, 1, 3), np.uint8)).hex()[:8]
+    '709e80c8'
+    """
     return hashlib.sha256(image.tobytes()).digest()
 
 

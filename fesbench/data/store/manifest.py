@@ -181,6 +181,11 @@ def manifest_of(
 
     Raises:
         DataError: a row has a column that manifests do not have, or the result is not valid.
+
+    >>> row = {"image": "a.png", "identity": "a", "expression": "fear", "sha256": "00", "intensity": 1.0}
+    >>> made = manifest_of([row], np.full((1, len(ACTION_UNITS)), np.nan), np.zeros((1, 68, 2)))
+    >>> made.table["domain"][0], made.identities_known
+    ('in', True)
     """
     for row in rows:
         if not row.keys() <= COLUMNS.keys():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fesbench.data.splits.duplicates import FILE, duplicate_groups, group_list
-from fesbench.data.splits.near_duplicates import SAME_GRAY, Looks, copies, looks
+from fesbench.data.splits.near_duplicates import SAME_GRAY, HashDescriptors, copies, hash_descriptors
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.data.store.writer import StoreWriter
 
@@ -40,7 +40,7 @@ def test_by_file_by_picture_and_over_two_steps(faces: np.ndarray, tmp_path: Path
     assert [rows.tolist() for rows in group_list(groups)] == [[1, 3, 4], [2, 5]]
     assert seen
     # six steps of level 3 apart would be no copy by themselves
-    pair = looks(images, np.array([1, 4]))
+    pair = hash_descriptors(images, np.array([1, 4]))
     assert list(copies(pair, np.array([0]), np.array([1]))) == []
 
 
@@ -79,7 +79,7 @@ def test_copies_are_those_of_the_plain_loop(seed: int, n: int, near: int) -> Non
         and np.abs(small[a] / 4 - small[b] / 4).mean() <= SAME_GRAY
     ]
     everything = np.arange(n)
-    assert sorted(copies(Looks(bits, small), everything, everything, near)) == expected
+    assert sorted(copies(HashDescriptors(bits, small), everything, everything, near)) == expected
 
 
 def test_blocks_cut_anywhere_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_blocks_cut_anywhere_find_the_same(monkeypatch: pytest.MonkeyPatch) -> N
 
     rng = np.random.default_rng(1)
     bits = np.repeat(rng.integers(0, 256, (10, 32), dtype=np.uint8), 3, axis=0)
-    known = Looks(bits, np.zeros((30, 1024), np.uint16))
+    known = HashDescriptors(bits, np.zeros((30, 1024), np.uint16))
     everything = np.arange(30)
     whole = sorted(copies(known, everything, everything))
     assert len(whole) == 30
