@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fesbench.errors import WeightsError
 from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
 from fesbench.weights.manager import WeightsManager
-from fesbench.weights.state_dict import checked_bytes
+from fesbench.weights.state_dict import checked_bytes, unfit
 
 _BATCH = 16
 
@@ -90,7 +89,6 @@ class WholeImage(Extractor):
 
         with self._lock:
             if self._network is None:
-                path = self._manager.path(self.weights[0])
                 content = checked_bytes(self._manager, self.weights[0])
                 try:
                     with warnings.catch_warnings():
@@ -98,8 +96,7 @@ class WholeImage(Extractor):
                         warnings.simplefilter("ignore")
                         network = self._build(content)
                 except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError) as error:
-                    first = " ".join(str(error).split())[:200]
-                    raise WeightsError(f"{path} does not hold {self.holds} ({first})") from error
+                    raise unfit(self._manager, self.weights[0], self.holds, error) from error
                 self._network = network.to(self._device or ("cuda" if torch.cuda.is_available() else "cpu"))
             return self._network
 

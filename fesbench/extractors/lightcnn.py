@@ -14,7 +14,7 @@ import numpy as np
 from fesbench.extractors import crops
 from fesbench.extractors.face_network import FaceNetwork
 from fesbench.weights.manager import WeightsManager
-from fesbench.weights.state_dict import fill, read_state, short_sha256, unfit
+from fesbench.weights.state_dict import fill, read_state, unfit
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ class LightCNN(FaceNetwork):
     @property
     def signature(self) -> str:
         """Names the weights, the crop, the filter and the range."""
-        own = short_sha256(self._manager, self.name)
+        own = self._manager.mark(self.name)
         return f"{self.name}:{own}:eyes-level{SIZE}y{EYE_ROW:g}m{EYES_TO_MOUTH:g}:bilinear-area:gray-0-1"
 
     def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

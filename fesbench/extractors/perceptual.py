@@ -19,7 +19,7 @@ import numpy as np
 
 from fesbench.extractors.base import PairExtractor, check_pairs, fixed_chunks
 from fesbench.weights.manager import WeightsManager
-from fesbench.weights.state_dict import fill, read_state, short_sha256, unfit
+from fesbench.weights.state_dict import fill, read_state, unfit
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +114,7 @@ class LPIPSDistance(_TorchPairs):
     @property
     def signature(self) -> str:
         """Names version, linear layers, trunk, size and range."""
-        own, trunk = (short_sha256(self._manager, name) for name in self.weights)
+        own, trunk = (self._manager.mark(name) for name in self.weights)
         return f"{self.name}:v0.1-{own}-{trunk}:native:none:rgb-minus1-1"
 
     def _build(self) -> Any:
@@ -182,7 +182,7 @@ class DISTSDistance(_TorchPairs):
     @property
     def signature(self) -> str:
         """Names weights, trunk, size, filter and range."""
-        own, trunk = (short_sha256(self._manager, name) for name in self.weights)
+        own, trunk = (self._manager.mark(name) for name in self.weights)
         return f"dists:piq-{own}-{trunk}:at-most-256:bilinear:rgb-0-1"
 
     def _build(self) -> Any:

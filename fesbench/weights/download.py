@@ -7,7 +7,6 @@ still the same one, or if its digest is known; what was received is checked whol
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import http.client
 import json
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol
 
 from fesbench.errors import WeightsError
+from fesbench.files import writing
 
 Progress = Callable[[int, int | None], None]
 """Called with bytes so far and bytes in all (None when nobody says)."""
@@ -41,10 +41,6 @@ _REMEDIES = {
     502: "the server has a fault: try again later",
     503: "the server is overloaded: try again later",
 }
-
-
-class DiskError(WeightsError):
-    """Our own disk refuses; another mirror would not help."""
 
 
 class NetworkError(WeightsError):
@@ -102,7 +98,8 @@ def download(
         the sha256 of the whole file, hex.
 
     Raises:
-        WeightsError: offline, unreachable, refused, redirected in circles, a web page, truncated, no space.
+        WeightsError: offline, unreachable, refused, redirected in circles, a web page, truncated.
+        DataError: no space, or no right to write.
     """
     if not url.startswith(("https://", "http://")):
         raise WeightsError(f"{url} is not an http(s) address")
@@ -155,14 +152,15 @@ def receive(
         the sha256 of the whole file, hex, and its size in bytes.
 
     Raises:
-        DiskError: it cannot be written.
+        DataError: it cannot be written.
         WeightsError: a web page, or more bytes than expected.
     """
     digest, received = hashlib.sha256(), start
     with writing(to):
-        if start:
-            _hash_kept(to, digest)
-        out = to.open("ab" if start else "wb")
+        out = to.open("a+b" if start else "w+b")
+        out.seek(0)
+        while kept := out.read(_CHUNK):
+            digest.update(kept)
     with out:
         while chunk := stream.read(_CHUNK):
             if received == 0:
@@ -288,28 +286,6 @@ def _starts_at(answer: http.client.HTTPResponse, to: Path) -> int:
     if not answer.headers.get("Content-Range", "").startswith(f"bytes {kept}-"):
         raise WeightsError(f"{answer.url} sent another part of the file than was asked for; pull again")
     return kept
-
-
-def _hash_kept(to: Path, digest: Any) -> None:
-    with to.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-
-
-@contextmanager
-def writing(to: Path) -> Iterator[None]:
-    """Errors of our own disk, told apart from those of the network.
-
-    Raises:
-        DiskError: no space, or no right to write; says the remedy.
-    """
-    try:
-        yield
-    except OSError as error:
-        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable"
-        raise DiskError(
-            f"cannot write in {to.parent} ({error.strerror or error}); {remedy} or change FESBENCH_HOME"
-        ) from None
 
 
 def _flush(out: BinaryIO) -> None:

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fesbench.errors import WeightsError
-from fesbench.files import locked
-from fesbench.weights.download import temporary_beside, writing
+from fesbench.files import atomic_write_bytes, locked
 from fesbench.weights.entry import WeightsEntry
 
 
@@ -47,15 +46,12 @@ class JsonTable:
         """Write one row, and return it with its time.
 
         Raises:
-            WeightsError: the folder cannot be written.
+            DataError: the folder cannot be written.
         """
         written = {**row, "at": datetime.now(UTC).isoformat(timespec="seconds")}
-        with writing(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(lock_of(self.path)), writing(self.path), temporary_beside(self.path) as temporary:
+        with locked(lock_of(self.path)):
             rows = {**self.read(), name: written}
-            temporary.write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-            os.replace(temporary, self.path)
+            atomic_write_bytes(self.path, (json.dumps(rows, indent=2, sort_keys=True) + "\n").encode())
         return written
 
 

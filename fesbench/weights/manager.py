@@ -15,17 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fesbench.errors import UnknownNameError, WeightsError
-from fesbench.files import locked
+from fesbench.files import locked, writing
 from fesbench.weights import packages as weights_packages
-from fesbench.weights.download import (
-    DiskError,
-    Progress,
-    copy_checked,
-    download,
-    offline,
-    temporary_beside,
-    writing,
-)
+from fesbench.weights.download import Progress, copy_checked, download, offline, temporary_beside
 from fesbench.weights.entry import WeightsEntry, WeightsStatus
 from fesbench.weights.ledger import Licenses, Pins, lock_of
 from fesbench.weights.table import TABLE
@@ -165,8 +157,9 @@ class WeightsManager:
             progress: called with (bytes received, bytes in all or None).
 
         Raises:
-            WeightsError: terms not accepted, offline, unreachable, damaged, not the right file, no space;
-                nothing bad is left.
+            WeightsError: terms not accepted, offline, unreachable, damaged, not the right file; nothing bad
+                is left.
+            DataError: no space, or no right to write; no other mirror is asked.
         """
         if self.status(name).present:
             return self.path(name)
@@ -192,8 +185,6 @@ class WeightsManager:
                 try:
                     self._bring(entry, origin, fetch, progress)
                     return self.path(name)
-                except DiskError:
-                    raise
                 except WeightsError as error:
                     failures.append(str(error))
         reasons = "; ".join(failures)

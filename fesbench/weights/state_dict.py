@@ -48,11 +48,6 @@ def unfit(manager: WeightsManager, name: str, holds: str, why: object) -> Weight
     return WeightsError(f"{manager.path(name)} does not hold {holds} ({first})")
 
 
-def short_sha256(manager: WeightsManager, name: str) -> str:
-    """First 8 digits of the digest that the weights must have, as :meth:`WeightsManager.mark` marks them."""
-    return manager.mark(name)
-
-
 def checked_bytes(manager: WeightsManager, name: str) -> bytes:
     """The bytes of a weights file: those that are opened are those that were checked.
 

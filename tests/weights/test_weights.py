@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fesbench.errors import UnknownNameError, WeightsError
+from fesbench.errors import DataError, UnknownNameError, WeightsError
 from fesbench.weights import download as weights_download
 from fesbench.weights.entry import WeightsEntry
 from fesbench.weights.manager import WeightsManager, link_checked
@@ -121,7 +121,7 @@ def test_full_disk_is_named_and_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(weights_download, "_flush", full)
-    with pytest.raises(WeightsError, match=r"No space left.*free some space"):
+    with pytest.raises(DataError, match=r"net\.pth.*the disk is full; free space"):
         manager.pull("net")
     assert left_on_disk(manager) == []
 

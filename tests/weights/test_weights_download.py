@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from fesbench.errors import WeightsError
+from fesbench.errors import DataError, FesbenchError, WeightsError
 from fesbench.weights import download as weights_download
 from fesbench.weights.download import download, opened
 from fesbench.weights.entry import WeightsEntry
@@ -37,8 +37,8 @@ def left_on_disk(manager: WeightsManager) -> list[str]:
     return sorted(path.name for path in manager.folder.iterdir()) if manager.folder.exists() else []
 
 
-def pull_fails(manager: WeightsManager, words: str) -> str:
-    with pytest.raises(WeightsError, match=words) as caught:
+def pull_fails(manager: WeightsManager, words: str, error: type[FesbenchError] = WeightsError) -> str:
+    with pytest.raises(error, match=words) as caught:
         manager.pull("net")
     assert "\n" not in str(caught.value)
     assert not manager.status("net").present
@@ -239,7 +239,7 @@ def test_a_read_only_folder_is_named(tmp_path: Path, server: Server) -> None:
     manager = manager_of(tmp_path, server.url + "/net.pth")
     manager.folder.mkdir(parents=True)
     manager.folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    pull_fails(manager, "make it writable or change FESBENCH_HOME")
+    pull_fails(manager, "make the folder writable", DataError)
 
 
 def test_a_disk_that_refuses_is_not_asked_for_every_mirror(
@@ -252,7 +252,7 @@ def test_a_disk_that_refuses_is_not_asked_for_every_mirror(
 
     monkeypatch.setattr(weights_download, "_flush", refuse)
     manager = manager_of(tmp_path, server.url + "/net.pth", server.url + "/mirror")
-    pull_fails(manager, r"cannot write in .*make it writable or change FESBENCH_HOME")
+    pull_fails(manager, r"cannot write .*permission denied; make the folder writable", DataError)
     assert server.asked == ["/net.pth"]
     assert left_on_disk(manager) == []
 
