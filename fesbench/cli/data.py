@@ -257,7 +257,7 @@ def data_measure(
     if json_:
         print_json(found)
         return
-    show_table(("what", "figure"), ((key, value) for key, value in found.items()))
+    show_table(("what", "value"), ((key, value) for key, value in found.items()))
 
 
 def parse_options(given: Sequence[str]) -> dict[str, Any]:

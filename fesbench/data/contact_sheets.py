@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PRIVATE = "For your own screen: the license of this data set may forbid to show its images to others."
 
 _CELL, _CAPTION, _GAP = (96, 96), 14, 4
-_PEOPLE, _LABELS = 9, 12
+_IDENTITIES, _LABELS = 9, 12
 _INK, _PAPER, _EMPTY = (32, 32, 32), (255, 255, 255), (232, 232, 232)
 
 Cell = tuple[np.ndarray | None, str]
@@ -45,7 +45,7 @@ def contact_sheet(store: AlignedStore) -> Path:
         DataError: the folder cannot be written.
     """
     table = store.manifest.table
-    grid = _people_grid(store) if store.manifest.identities_known else _label_grid(store)
+    grid = _identity_grid(store) if store.manifest.identities_known else _label_grid(store)
     title = f"{store.data}: {len(store)} images at {store.size} px, {store.alignment}"
     path = store.path / "contact-sheet.png"
     return _save(path, _draw(grid, title, private=not bool(table["publishable"].all())))
@@ -95,14 +95,17 @@ def leakage_sheet(store: AlignedStore, pairs: Sequence[FacePair]) -> Path:
     return _save(store.path / "leakage.png", _draw(rows, title, private=private, shape=(240, 120), lines=3))
 
 
-def _people_grid(store: AlignedStore) -> list[list[Cell]]:
+def _identity_grid(store: AlignedStore) -> list[list[Cell]]:
     table = store.manifest.table
     order = np.lexsort((-table["intensity"].to_numpy(), table["domain"].ne("in").to_numpy()))
     first: dict[tuple[str, str], int] = {}
     for row in order:
         first.setdefault((table["identity"].iloc[row], table["expression"].iloc[row]), int(row))
-    people = sorted(set(table["identity"]))
-    shown = [people[k] for k in np.linspace(0, len(people) - 1, min(_PEOPLE, len(people))).astype(int)]
+    identities = sorted(set(table["identity"]))
+    shown = [
+        identities[k]
+        for k in np.linspace(0, len(identities) - 1, min(_IDENTITIES, len(identities))).astype(int)
+    ]
     return [
         [
             _cell(store, first.get((who, label)), f"{_tail(who)}\n{label or '(unlabelled)'}")
@@ -115,7 +118,7 @@ def _people_grid(store: AlignedStore) -> list[list[Cell]]:
 def _label_grid(store: AlignedStore) -> list[list[Cell]]:
     labels = _labels(store)
     names = store.manifest.table["expression"].to_numpy()
-    rows = {label: np.flatnonzero(names == label)[:_PEOPLE] for label in labels}
+    rows = {label: np.flatnonzero(names == label)[:_IDENTITIES] for label in labels}
     return [
         [
             _cell(store, rows[label][k] if k < len(rows[label]) else None, label or "(unlabelled)")
@@ -164,13 +167,13 @@ def _draw(
     if private:
         draw.text((_GAP, _GAP + _CAPTION), PRIVATE, fill=(160, 0, 0))
     for j, row in enumerate(rows):
-        for i, (picture, caption) in enumerate(row):
+        for i, (image, caption) in enumerate(row):
             x, y = _GAP + i * (width + _GAP), top + j * height
-            if picture is None and not caption:
+            if image is None and not caption:
                 continue
             draw.rectangle((x, y, x + width - 1, y + tall - 1), fill=_EMPTY)
-            if picture is not None:
-                whole = Image.fromarray(np.ascontiguousarray(picture))
+            if image is not None:
+                whole = Image.fromarray(np.ascontiguousarray(image))
                 fitted = ImageOps.contain(whole, shape, Image.Resampling.LANCZOS)
                 sheet.paste(fitted, (x + (width - fitted.width) // 2, y + (tall - fitted.height) // 2))
             for k, line in enumerate(_wrapped(draw, caption, width)[:lines]):

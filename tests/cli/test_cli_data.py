@@ -126,7 +126,7 @@ def test_show_counts_and_names_duplicates_and_protocols(
     assert "ck+@1 (data)" in told
 
 
-def test_counts_without_identities_speak_of_no_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_counts_without_identities_speak_of_no_subjects(capsys: pytest.CaptureFixture[str]) -> None:
     from fesbench.cli.data_tables import print_counts
 
     counts = {"images": 3, "expressions": {"fear": {"images": 3, "identities": 3}}, "identities_known": False}

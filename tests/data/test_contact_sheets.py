@@ -43,7 +43,7 @@ def read(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-def test_people_down_and_expressions_across_each_at_its_strongest(tmp_path: Path) -> None:
+def test_subjects_down_and_expressions_across_each_at_its_strongest(tmp_path: Path) -> None:
     rows = [
         {"identity": "b", "expression": "fear", "intensity": 0.5},
         {"identity": "b", "expression": "fear", "intensity": 1.0, "domain": "sketch"},
@@ -59,7 +59,7 @@ def test_people_down_and_expressions_across_each_at_its_strongest(tmp_path: Path
     assert shown(sheet, 1, 1) == color(2)
 
 
-def test_at_most_nine_people_spread_over_all(tmp_path: Path) -> None:
+def test_at_most_nine_subjects_spread_over_all(tmp_path: Path) -> None:
     rows = [{"identity": f"p{k:02d}", "expression": "anger"} for k in range(33)]
     sheet = read(contact_sheet(make(tmp_path / "s", rows)))
     assert sheet.shape[0] == TOP + 9 * STEP_Y + 4
@@ -87,7 +87,7 @@ def test_the_same_store_gives_the_same_bytes_and_a_private_one_says_so(tmp_path:
     assert "license" in PRIVATE
 
 
-def test_failures_are_shown_with_their_picture_or_a_gap(tmp_path: Path) -> None:
+def test_failures_are_shown_with_their_image_or_a_gap(tmp_path: Path) -> None:
     store = make(tmp_path / "s", [{"identity": "a"}])
     assert store.info["reasons"] == {"no-face": 1, "unreadable": 1}
     path = failure_sheet(store)
@@ -101,7 +101,7 @@ def test_failures_are_shown_with_their_picture_or_a_gap(tmp_path: Path) -> None:
     assert failure_sheet(fine) is None
 
 
-def test_only_the_first_failures_keep_a_picture(tmp_path: Path) -> None:
+def test_only_the_first_failures_keep_a_image(tmp_path: Path) -> None:
     with StoreWriter(tmp_path / "s", size=8) as writer:
         writer.add(np.zeros((8, 8, 3), np.uint8), {"image": "i", "sha256": "0", "identity": "a"})
         for k in range(30):
@@ -145,7 +145,7 @@ def test_nobody_with_landmarks_on_a_side_gives_no_pair(people: AlignedStore) -> 
     assert nearest_faces(people, nobody, 5, lambda images, landmarks: (images, landmarks)) == []
 
 
-def test_the_pairs_stand_side_by_side(people: AlignedStore) -> None:
+def test_the_pairs_stand_side_by_subset(people: AlignedStore) -> None:
     sheet = read(leakage_sheet(people, [FacePair(2, "train", 3, "test", 0.5)]))
     middle = TOP + 60
     assert tuple(sheet[middle, 4 + 60].tolist()) == color(2)

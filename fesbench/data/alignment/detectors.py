@@ -59,7 +59,7 @@ def find_face(image: np.ndarray, detector: str) -> Face:
         DataError: a package that the detector needs is not installed.
         UnknownNameError: no such detector.
     """
-    finders = {"dlib": lambda picture: Face(find_landmarks(picture)), "opencv": _by_haar, "mtcnn": _by_mtcnn}
+    finders = {"dlib": lambda image: Face(find_landmarks(image)), "opencv": _by_haar, "mtcnn": _by_mtcnn}
     if detector not in finders:
         raise UnknownNameError("detector", detector, finders)
     return finders[detector](image)

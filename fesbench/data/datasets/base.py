@@ -101,7 +101,7 @@ class DatasetAdapter(ABC):
     homepage: ClassVar[str]
     layout: ClassVar[str]
     """The folders and files that are expected."""
-    needs_source: ClassVar[bool]
+    needs_source: ClassVar[bool] = True
     """Whether the user has to bring a folder."""
     serves: ClassVar[str] = ""
     """What it can serve, in a few words: labels, action units, sequences, compounds, ..."""

@@ -55,7 +55,6 @@ class CfeeAdapter(DatasetAdapter):
   DIR/01-04/Images1/02_339_3470.jpg    (code, subject, running number; .jpg or .JPG)
   DIR/05-08/Images2/... and so on to DIR/21-26/Images6/...
 DIR may be CFEE_Database_230 or the folder above it."""
-    needs_source = True
     serves = "22 labels (15 compounds), action units where readable"
     expected = {  # noqa: RUF012 - read only
         "subjects": IDENTITIES,

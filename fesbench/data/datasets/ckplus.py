@@ -101,7 +101,6 @@ class CkPlusAdapter(DatasetAdapter):
   DIR/FACS/S005/001/S005_001_00000011_facs.txt
   DIR/Landmarks/S005/001/S005_001_00000011_landmarks.txt    (without them dlib finds landmarks)
 The outer folders may have any names (Emotion_labels/Emotion, extended-cohn-kanade-images/... and so on)."""
-    needs_source = True
     serves = "sequences, seven labels, action units, landmarks"
     expected = {  # noqa: RUF012 - read only
         "subjects": IDENTITIES,

@@ -31,7 +31,7 @@ the scale (C = 3 of 5). Not 0, which would call it absent; not NaN, which would 
 
 _FILE = re.compile(r"(S\d{3})_(\d{3})_(\d{8})(?:_(emotion|facs|landmarks)\.txt|\.png)", re.IGNORECASE)
 _DOCUMENTS = {".pdf", ".zip", ".txt", ".doc", ".docx", ".rtf", ".md", ".htm", ".html"}
-_PERSON = re.compile(r"S\d{3,4}")
+_IDENTITY = re.compile(r"S\d{3,4}")
 _LETTERS = {"A": 1.0, "B": 2.0, "C": 3.0, "D": 4.0, "E": 5.0}
 
 
@@ -102,7 +102,7 @@ def _expected_extra(path: Path, root: Path) -> bool:
     """Desktop droppings anywhere; archives and documents outside of the subjects' folders."""
     if JUNK.fullmatch(path.name):
         return True
-    inside = any(_PERSON.fullmatch(part) for part in path.relative_to(root).parts[:-1])
+    inside = any(_IDENTITY.fullmatch(part) for part in path.relative_to(root).parts[:-1])
     return not inside and path.suffix.lower() in _DOCUMENTS
 
 

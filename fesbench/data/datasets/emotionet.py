@@ -52,7 +52,6 @@ class EmotionNetAdapter(DatasetAdapter):
     layout = """  DIR/emotioNet_challenge_files_server_challenge_1.2_aws/dataFile_1000.txt    (and 1001, ...)
   or DIR/EmotioNet_FACS_aws*.xlsx (or the same as .csv)
   DIR/.../N_0000000356/N_0000000356_00190.jpg    (as the links end; folders may have any names, or be flat)"""
-    needs_source = True
     serves = "action units (present, absent or not labeled)"
     identities_known = False
     allowed = {"coded": ("hand", "all")}  # noqa: RUF012 - read only

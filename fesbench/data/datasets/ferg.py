@@ -51,7 +51,6 @@ class FergAdapter(DatasetAdapter):
     layout = """  DIR/aia/aia_anger/aia_anger_1.png
   DIR/<character>/<character>_<expression>/<character>_<expression>_<number>.png
 DIR may be FERG_DB_256 or the folder above it; characters: aia, bonnie, jules, malcolm, mery, ray."""
-    needs_source = True
     serves = "seven labels of six drawn characters"
     alignment = "none@1"
     expected = {  # noqa: RUF012 - read only

@@ -65,7 +65,6 @@ class FolderAdapter(DatasetAdapter):
 or
   DIR/manifest.csv                columns image, expression; identity recommended; see docs/data/folder.md
   DIR/images/...                  or anywhere below the table"""
-    needs_source = True
     domains = ()
     serves = "labels, compounds, and what the table gives: action units, landmarks, sequences, domains"
 

@@ -38,7 +38,6 @@ class Chosen:
 class NamedImages(DatasetAdapter):
     """A data set of image files whose names, and those of their folders, hold all labels."""
 
-    needs_source = True
     pattern: ClassVar[re.Pattern[str]]
     """Of the tail of an image's path; see `fesbench.data.datasets.listing.scan`."""
     without: ClassVar[re.Pattern[str] | None] = None

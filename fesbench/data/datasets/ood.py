@@ -43,7 +43,6 @@ class OodAdapter(DatasetAdapter):
   DIR/celebrity/neutral/name_02.jpg    the folder between declares it
   DIR/portrait/... DIR/statue/... DIR/avatar/...
   DIR/sources.csv                      optional: image,url,license,expression,publishable"""
-    needs_source = True
     serves = "four domains to test on; labels where they are declared"
     domains = DOMAINS
     expected = dict.fromkeys(DOMAINS, 1)

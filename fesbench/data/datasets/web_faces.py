@@ -150,7 +150,6 @@ def without_flat(entry: Item | Skipped) -> Item | Skipped:
 class WebAdapter(DatasetAdapter):
     """A set of faces from the web: small already, and nobody is known."""
 
-    needs_source = True
     identities_known = False
     alignment = "none@1"
 

@@ -1,33 +1,27 @@
 """Writing the embedded faces as their owners would lay real data sets out, traps included.
 
-One module a layout, each with a `fesbench.data.layouts.base.Layout` called ``write``.
+One module a layout, called as that of the data set, each with a `fesbench.data.layouts.base.Layout` called
+``write``.
 """
 
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fesbench.data.datasets import DATASETS
 from fesbench.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from fesbench.data.layouts.base import Layout
 
-_MODULES = {
-    "ck+": "ckplus",
-    "oulu-casia": "oulu_casia",
-    "rafd": "rafd",
-    "kdef": "kdef",
-    "mug": "mug",
-    "cfee": "cfee",
-    "emotionet": "emotionet",
-    "ferg": "ferg",
-    "fer2013": "fer2013",
-    "mmafedb": "mmafedb",
-    "fuse": "fuse",
-    "folder": "folder",
-    "ood": "ood",
-}
+
+def _modules() -> dict[str, str]:
+    """The modules here, by the name of the data set."""
+    here = {path.stem for path in Path(__file__).parent.glob("*.py")}
+    stems = {name: entry.module.rpartition(".")[2] for name, entry in DATASETS.declared.items()}
+    return {name: stem for name, stem in stems.items() if stem in here}
 
 
 def layout(name: str) -> Layout:
@@ -39,6 +33,7 @@ def layout(name: str) -> Layout:
     >>> layout("kdef").generations
     ('plain', 'archive', 'flat')
     """
-    if name not in _MODULES:
-        raise UnknownNameError("layout", name, _MODULES)
-    return importlib.import_module(f"{__name__}.{_MODULES[name]}").write
+    modules = _modules()
+    if name not in modules:
+        raise UnknownNameError("layout", name, modules)
+    return importlib.import_module(f"{__name__}.{modules[name]}").write

@@ -63,16 +63,16 @@ def write(asked: Request) -> None:
 def _write_identity(root: Path, identity: int, name: str, asked: Request) -> None:
     height = round(asked.size * 762 / 562)
     for take, session in enumerate(SESSIONS):
-        person = f"{session}{name}"
+        who = f"{session}{name}"
         specs = [AvatarSpec(identity, expression=canonical_label(code), take=take) for code in LABELS]
         for code, image in zip(LABELS, render(specs, asked.size, seed=asked.seed).images, strict=True):
             for pose in POSES:
-                stem = f"{person}{code}{pose}"
+                stem = f"{who}{code}{pose}"
                 wrong = {right: wrong for wrong, right in MISNAMED.items()}.get(stem, stem)
                 frame = in_frame(seen_from(image, DEGREES[pose]), asked.size, height)
                 if (name, session, code + pose) == BLACK:
                     frame = np.zeros_like(frame)
-                folder = root if asked.generation == "flat" else root / person
+                folder = root if asked.generation == "flat" else root / who
                 write_jpeg(folder / f"{wrong}.JPG", frame)
 
 

@@ -63,9 +63,9 @@ class Split:
 
     def rows(self, manifest: Manifest, subset: str) -> np.ndarray:
         """The manifest's row numbers in a subset, int64, ascending."""
-        people = self.subset(subset)
+        identities = self.subset(subset)
         return np.array(
-            [row for row, who in enumerate(manifest.table["identity"]) if who in people], dtype=np.int64
+            [row for row, who in enumerate(manifest.table["identity"]) if who in identities], dtype=np.int64
         )
 
 
@@ -114,14 +114,14 @@ def split_by_hash(identities: Iterable[str], *, seed: int, validation: float, te
     """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise DataError(f"validation {validation} and test {test} must be fractions that sum to less than 1")
-    people = set(identities)
-    subsets = {who: subset_by_hash(who, seed=seed, validation=validation, test=test) for who in people}
+    known = set(identities)
+    subsets = {who: subset_by_hash(who, seed=seed, validation=validation, test=test) for who in known}
     split = split_of(subsets)
     wanted = {"train": 1.0, "validation": validation, "test": test}
     for name in SUBSETS:
         if wanted[name] > 0 and not split.subset(name):
             raise DataError(
-                f"of {len(people)} subjects the hash split (seed {seed}) puts nobody into {name}; "
+                f"of {len(known)} subjects the hash split (seed {seed}) puts nobody into {name}; "
                 "bring more subjects or use another split seed"
             )
     return split
@@ -201,13 +201,13 @@ def split_table(manifest: Manifest, split: Split) -> pd.DataFrame:
     import pandas as pd
 
     labels = np.array([name or "(unlabelled)" for name in manifest.table["expression"]], dtype=object)
-    people = manifest.table["identity"].to_numpy(dtype=object)
+    identities = manifest.table["identity"].to_numpy(dtype=object)
     table = []
     for label in [*dict.fromkeys(labels), "all"]:
         line: dict[str, object] = {"expression": label}
         for name in SUBSETS:
             rows = split.rows(manifest, name)
             rows = rows if label == "all" else rows[labels[rows] == label]
-            line[name], line[f"{name}_people"] = len(rows), len(set(people[rows]))
+            line[name], line[f"{name}_people"] = len(rows), len(set(identities[rows]))
         table.append(line)
     return pd.DataFrame(table)

@@ -82,12 +82,12 @@ def find_leakage(manifest: Manifest, images: np.ndarray, split: Split, near: int
     subset_of = {who: subset for subset in SUBSETS for who in split.subset(subset)}
     subsets = [subset_of.get(who, "") for who in manifest.table["identity"]]
     names = manifest.table["image"].tolist()
-    people = [" ".join(str(who).casefold().split()) for who in manifest.table["identity"]]
+    identities = [" ".join(str(who).casefold().split()) for who in manifest.table["identity"]]
 
     def pair(kind: Literal["identity", "file", "image"], a: int, b: int, distance: int = 0) -> LeakagePair:
         return LeakagePair(kind, names[a], subsets[a], names[b], subsets[b], distance)
 
-    found = [pair("identity", a, b) for a, b in _shared(people, subsets, once=True)]
+    found = [pair("identity", a, b) for a, b in _shared(identities, subsets, once=True)]
     exact = list(_shared(manifest.table["sha256"].tolist(), subsets, once=False))
     found += [pair("file", a, b) for a, b in exact]
     known = set(exact)

@@ -69,7 +69,7 @@ def test_it_is_dlibs_face_chip(face: tuple[np.ndarray, np.ndarray]) -> None:
     assert shifted.mean() > 1.5 * difference.mean()
 
 
-def test_landmarks_move_with_the_picture() -> None:
+def test_landmarks_move_with_the_image() -> None:
     landmarks = points(scale=130, angle=0.3, shift=(60, 40))
     yy, xx = np.mgrid[:300, :300]
     blobs = sum(np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / 18) for x, y in landmarks[list(FIVE)])
@@ -247,7 +247,7 @@ def test_what_the_warp_reads_is_all_that_it_needs() -> None:
         assert np.array_equal(warp(image, matrix, 48), warp(wide, moved, 48))
 
 
-def test_gray_pictures_take_the_short_way_to_the_same_bytes() -> None:
+def test_gray_images_take_the_short_way_to_the_same_bytes() -> None:
     rng = np.random.default_rng(4)
     gray = np.repeat(rng.integers(0, 256, (80, 80, 1), dtype=np.uint8), 3, 2)
     almost = gray.copy()

@@ -77,7 +77,7 @@ def test_a_prepared_store(store: AlignedStore) -> None:
     assert not np.isnan(store.manifest.landmarks).any()
 
 
-def test_more_people_change_nobody(store: AlignedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_subjects_change_nobody(store: AlignedStore, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = prepare("avatars", size=64, alignment="none@1", options={"identities": [1, 0, 0]})
     shared = store.manifest.table["identity"] == "a0000"
     assert np.array_equal(store.images[shared.to_numpy()], alone.images)

@@ -133,7 +133,7 @@ def test_codes_that_make_no_sense(codes: object, message: str) -> None:
         ADAPTER.check_options({"codes": codes})
 
 
-def test_counts_and_missing_people(tmp_path: Path) -> None:
+def test_counts_and_missing_subjects(tmp_path: Path) -> None:
     found = plan(copy(tmp_path))
     counts = {count.what: count for count in found.facts.counts}
     assert counts["subjects"] == Count("subjects", 5, 230)
@@ -146,7 +146,7 @@ def test_counts_and_missing_people(tmp_path: Path) -> None:
     assert note(found, "fewer than 22").startswith("5 of 5 subjects")
 
 
-def test_a_second_picture_is_another_take_by_number(tmp_path: Path) -> None:
+def test_a_second_image_is_another_take_by_number(tmp_path: Path) -> None:
     found = plan(copy(tmp_path, ("01-04/Images1/02_339_3470.jpg", "01-04/Images1/02_339_999.jpg")))
     assert [(p.row["image"], p.row["take"]) for p in found.images] == [
         ("02_339_999.jpg", 0),

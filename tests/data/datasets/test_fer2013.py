@@ -272,7 +272,7 @@ def test_the_table_is_preferred_and_the_choice_noted(tmp_path: Path) -> None:
         ADAPTER.check_options({"forms": "csv"})
 
 
-def test_without_pictures(tmp_path: Path) -> None:
+def test_without_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="fesbench data prepare fer2013 --from DIR"):
         ADAPTER.plan(None, {}, 48)
     with pytest.raises(DataError, match=r"holds nothing of FER-2013\.\n"):
@@ -282,7 +282,7 @@ def test_without_pictures(tmp_path: Path) -> None:
         plan(tmp_path)
 
 
-def test_pictures_of_one_flat_gray_are_skipped(tmp_path: Path) -> None:
+def test_images_of_one_flat_gray_are_skipped(tmp_path: Path) -> None:
     touch(tmp_path, "train/happy/empty.jpg")
     for name, value in (("black", 0), ("gray", 90)):
         Image.new("L", (48, 48), value).save(tmp_path / f"train/happy/{name}.jpg")

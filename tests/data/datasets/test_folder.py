@@ -85,7 +85,7 @@ def test_a_tree_from_above_and_from_inside(tmp_path: Path) -> None:
     ]
 
 
-def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a/happy/anna_1.png", "b/happy/anna_1.png")
     with pytest.raises(DataError, match=r"have one name in this data set, 'happy/anna_1\.png'"):
         plan(tmp_path)
@@ -264,7 +264,7 @@ def test_what_fesbench_exports_comes_back(tmp_path: Path, monkeypatch: pytest.Mo
     assert back.manifest.identities_known
 
 
-def test_without_pictures(tmp_path: Path) -> None:
+def test_without_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="fesbench data prepare folder --from DIR"):
         ADAPTER.plan(None, {}, 64)
     with pytest.raises(DataError, match="is not a folder"):

@@ -111,7 +111,7 @@ def test_files_of_no_size_are_skipped(tmp_path: Path) -> None:
     assert second.image == "valid/sad/2.jpg"
 
 
-def test_without_pictures(tmp_path: Path) -> None:
+def test_without_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="fesbench data prepare mmafedb --from DIR"):
         ADAPTER.plan(None, {}, 48)
     with pytest.raises(DataError, match=r"holds nothing of MMAFEDB\.\n"):

@@ -54,7 +54,7 @@ def test_a_literal_listing(tmp_path: Path) -> None:
     assert note(found, "fewer than 6 labels").endswith("001 (1), 052 (1)")
 
 
-def test_a_folder_of_three_digits_around_the_people_is_nobody(tmp_path: Path) -> None:
+def test_a_folder_of_three_digits_around_the_subjects_is_nobody(tmp_path: Path) -> None:
     for who in ("001", "002"):
         take(tmp_path / "123", f"{who}/anger/take000")
         take(tmp_path / "456", f"{who}/{who}/anger/take000")
@@ -71,7 +71,7 @@ def test_the_apex_is_in_the_middle() -> None:
 
 
 @pytest.mark.parametrize("session", ["001/", "002/", "session1/"])
-def test_a_session_is_no_person(tmp_path: Path, session: str) -> None:
+def test_a_session_is_no_subject(tmp_path: Path, session: str) -> None:
     take(tmp_path, f"MUG/subjects3/001/{session}anger/take000")
     take(tmp_path, "MUG/subjects3/002/anger/take000")
     found = plan("mug", tmp_path)
@@ -125,7 +125,7 @@ def test_short_and_incomplete_takes_are_told(tmp_path: Path) -> None:
     assert note(found, "too short").startswith("2 sequences")
 
 
-def test_nobody_claims_to_know_how_many_people_there_are(tmp_path: Path) -> None:
+def test_nobody_claims_to_know_how_many_subjects_there_are(tmp_path: Path) -> None:
     take(tmp_path, "subjects3/001/anger/take000")
     found = plan("mug", tmp_path)
     assert not any("partial" in text for text in found.facts.notes)

@@ -119,7 +119,7 @@ def test_rights_enter_the_fingerprint(tmp_path: Path) -> None:
     assert plan(tmp_path).fingerprint != before
 
 
-def test_without_pictures(tmp_path: Path) -> None:
+def test_without_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="fesbench data prepare ood --from DIR"):
         ADAPTER.plan(None, {}, 64)
     touch(tmp_path, "celebrities/a.png")

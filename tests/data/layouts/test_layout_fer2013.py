@@ -105,7 +105,7 @@ def test_ferplus_comes_back(tmp_path: Path) -> None:
     assert store.info["not_understood"]["count"] == 0
 
 
-def test_people_are_in_one_part_only() -> None:
+def test_subjects_are_in_one_part_only() -> None:
     parts: dict[int, set[str]] = {}
     for face in faces(range(10), 16, 0):
         parts.setdefault(face.identity, set()).add(face.part)

@@ -12,7 +12,7 @@ from fesbench.errors import DataError
 
 
 @pytest.mark.parametrize(("generation", "to_the_byte"), [("csv", 0), ("folder", 18 + 1)])
-def test_each_picture_of_fer2013_is_found_again_in_mmafedb(
+def test_each_image_of_fer2013_is_found_again_in_mmafedb(
     tmp_path: Path, generation: str, to_the_byte: int
 ) -> None:
     source = write(tmp_path / "made", identities=15, generation=generation)

@@ -10,7 +10,7 @@ from fesbench.data.layouts.images import cast, in_frame, seen_from, write_junk
 from fesbench.errors import DataError
 
 
-def test_a_frame_keeps_the_picture_and_goes_on_around_it() -> None:
+def test_a_frame_keeps_the_image_and_goes_on_around_it() -> None:
     face = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
     frame = in_frame(face, 8, 7)
     assert frame.shape == (7, 8, 3)
@@ -20,7 +20,7 @@ def test_a_frame_keeps_the_picture_and_goes_on_around_it() -> None:
     assert (frame[1:5, :2] == face[:, :1]).all()
 
 
-def test_views_from_the_side() -> None:
+def test_views_from_the_subset() -> None:
     face = np.full((40, 40, 3), 200, np.uint8)
     face[:, 10:30] = 100
     assert seen_from(face, 0) is face

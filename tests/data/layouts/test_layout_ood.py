@@ -52,7 +52,7 @@ def test_what_is_counted(store: AlignedStore) -> None:
     assert store.info["not_understood"]["first"] == ["portrait/where from.txt", "statue/to sort/x_1.jpg"]
 
 
-def test_domains_are_styles_of_people_that_nobody_trains_on() -> None:
+def test_domains_are_styles_of_subjects_that_nobody_trains_on() -> None:
     assert STYLES == {"celebrity": "wild", "portrait": "portrait", "statue": "statue", "avatar": "cartoon"}
     assert FIRST_IDENTITY >= 260
 

@@ -76,7 +76,7 @@ def test_a_larger_test_side_holds_the_smaller_one(people: set[str]) -> None:
     assert small.test <= split_by_hash(people, seed=0, validation=0.0, test=0.4).test
 
 
-def test_fractions_are_met_on_many_people() -> None:
+def test_fractions_are_met_on_many_subjects() -> None:
     people = [f"p{k}" for k in range(20000)]
     split = split_by_hash(people, seed=1, validation=0.1, test=0.2)
     # 4 standard deviations of a binomial count

@@ -27,7 +27,7 @@ def faces() -> np.ndarray:
     return render([AvatarSpec(k, style="statue") for k in range(5)], 64).images
 
 
-def test_by_file_by_picture_and_over_two_steps(faces: np.ndarray, tmp_path: Path) -> None:
+def test_by_file_by_image_and_over_two_steps(faces: np.ndarray, tmp_path: Path) -> None:
     brighter = np.clip(faces[1].astype(int) + 3, 0, 255).astype(np.uint8)
     brightest = np.clip(faces[1].astype(int) + 6, 0, 255).astype(np.uint8)
     # row 4 is a copy of 3 and 3 of 1, while 4 and 1 differ by 6 levels; 5 has the file of 2

@@ -81,7 +81,7 @@ def test_copies_on_one_side_are_no_leak(faces: np.ndarray) -> None:
     assert check_leakage(manifest(["p0", "p1", "p2", "p3"]), images, halves(4)) == []
 
 
-def test_people_outside_of_the_split_play_no_part(faces: np.ndarray) -> None:
+def test_subjects_outside_of_the_split_play_no_part(faces: np.ndarray) -> None:
     images = np.stack([faces[0], faces[1], faces[1]])
     assert check_leakage(manifest(["p0", "p1", "elsewhere"]), images, halves(2)) == []
 
