@@ -24,7 +24,7 @@ class ClipFeatures(WholeImage):
     recipe = "224:bilinear-tf1:clip-mean-std"
     holds = "OpenAI's CLIP ViT-B/32"
 
-    def _build(self, content: bytes) -> Any:
+    def _parse(self, content: bytes) -> Any:
         from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
 
         # Given a file, torch-fidelity opens no connection; TorchScript runs no Python on loading.

@@ -7,7 +7,6 @@ Here its home is a folder of links to checked files, so that neither happens.
 from __future__ import annotations
 
 import threading
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,10 @@ from fesbench.weights.offline_guard import environment, no_network
 
 ENGINE = "pytorch"
 INSTALL = "pip install 'fesbench[faces]'"
+DLIB = (("dlib", f"dlib ({INSTALL})"),)
+PACKAGES = (("deepface", f"deepface ({INSTALL})"), *DLIB)
+"""What face networks need: (module, package and how to install it)."""
 _LOCK = threading.Lock()
-
-
-def missing_package() -> str | None:
-    """None when deepface and dlib are installed; else ``package: <name>`` and the command that gets it."""
-    for package in ("deepface", "dlib"):
-        if find_spec(package) is None:
-            return f"package: {package} ({INSTALL})"
-    return None
 
 
 def load_client(model: str, weights: Path, home: Path) -> Any:

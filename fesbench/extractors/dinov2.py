@@ -34,7 +34,7 @@ class DinoV2(WholeImage):
     dimension = 768
     recipe = f"{SIZE}:bilinear-tf1:imagenet-mean-std"
     holds = "DINOv2's vision transformer"
-    package = ("timm", "timm (pip install 'fesbench[clip]')")
+    packages = (("timm", "timm (pip install 'fesbench[clip]')"),)
 
     def _input(self, images: Any) -> Any:
         from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
@@ -45,7 +45,7 @@ class DinoV2(WholeImage):
         mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         return normalize(resized, [255 * m for m in mean], [255 * d for d in deviation])
 
-    def _build(self, content: bytes) -> Any:
+    def _parse(self, content: bytes) -> Any:
         from timm.models.vision_transformer import VisionTransformer
 
         state = tensors_of(content)

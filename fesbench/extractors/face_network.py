@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from abc import abstractmethod
 from typing import Any
 
@@ -10,12 +9,12 @@ import numpy as np
 
 from fesbench.extractors import crops
 from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
-from fesbench.weights.manager import WeightsManager
+from fesbench.extractors.loading import LoadedNetwork
 
 _BATCH = 16
 
 
-class FaceNetwork(Extractor):
+class FaceNetwork(LoadedNetwork, Extractor):
     """Features of a crop by one network with one weights file.
 
     Attributes:
@@ -25,22 +24,9 @@ class FaceNetwork(Extractor):
     needs_landmarks = True
     dimension: int
 
-    def __init__(self, manager: WeightsManager) -> None:
-        self._manager = manager
-        self._network: Any = None
-        self._lock = threading.Lock()
-
-    def available(self) -> str | None:
-        """None, or the missing package or weights."""
-        return self._manager.available(self.name)
-
     @abstractmethod
     def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """What the network sees of an image uint8 (H, W, 3), by its finite landmarks (68, 2)."""
-
-    @abstractmethod
-    def _build(self) -> Any:
-        """The network from its checked file, ready for inference."""
 
     @abstractmethod
     def _answer(self, network: Any, crops: np.ndarray) -> np.ndarray:
@@ -67,13 +53,3 @@ class FaceNetwork(Extractor):
                 for within, chunk in fixed_chunks(cut, _BATCH):
                     values[part[within]] = self._answer(network, chunk)[: len(part)]
         return values, valid
-
-    def _load(self) -> Any:
-        with self._lock:
-            if self._network is None:
-                self._network = self._build()
-            return self._network
-
-    def close(self) -> None:
-        """Forget the network."""
-        self._network = None

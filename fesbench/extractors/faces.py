@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
 
 from fesbench.extractors import crops
 from fesbench.extractors.base import Extractor, check_inputs
-from fesbench.extractors.deepface_adapter import INSTALL, load_client, missing_package
+from fesbench.extractors.deepface_adapter import DLIB, PACKAGES, load_client
 from fesbench.extractors.dlib_pool import DlibPool, default_processes, describe
 from fesbench.extractors.face_network import FaceNetwork
+from fesbench.extractors.loading import LoadedNetwork
 from fesbench.weights.manager import WeightsManager
 
 _IN_PROCESS = 8
 """Up to this many faces are done here: starting the workers takes about a second."""
 
 
-class DlibFaces(Extractor):
+class DlibFaces(LoadedNetwork, Extractor):
     """dlib's 128-d face descriptor, by deepface's model Dlib.
 
     Distances of this model are Euclidean; the customary threshold is 0.6.
@@ -31,22 +31,17 @@ class DlibFaces(Extractor):
     weights = ("dlib",)
     needs_landmarks = True
     dimension = 128
+    packages = PACKAGES
 
     def __init__(self, manager: WeightsManager, processes: int | None = None) -> None:
-        self._manager = manager
+        super().__init__(manager)
         self._processes = default_processes() if processes is None else processes
-        self._client: Any = None
         self._pool: DlibPool | None = None
-        self._lock = threading.Lock()
 
     @property
     def signature(self) -> str:
         """Names the weights, the chip and the range."""
         return f"dlib:{self._manager.mark('dlib')}:chip150-68pt:bilinear:rgb-0-255"
-
-    def available(self) -> str | None:
-        """None, or the missing package or weights."""
-        return missing_package() or self._manager.available("dlib")
 
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
@@ -72,15 +67,18 @@ class DlibFaces(Extractor):
             if self._processes > 1 and (len(chips) > _IN_PROCESS or self._pool is not None):
                 self._pool = self._pool or DlibPool(weights, home, self._processes)
                 return self._pool.describe(chips)
-            self._client = self._client or load_client("Dlib", weights, home)
-            return describe(self._client, chips)
+            self._network = self._network or self._build()
+            return describe(self._network, chips)
+
+    def _build(self) -> Any:
+        return load_client("Dlib", self._manager.path("dlib"), self._manager.home / "deepface")
 
     def close(self) -> None:
         """End the workers and forget the model."""
         with self._lock:
             if self._pool is not None:
                 self._pool.close()
-            self._pool = self._client = None
+            self._pool = self._network = None
 
 
 class TorchFaces(FaceNetwork):
@@ -95,6 +93,7 @@ class TorchFaces(FaceNetwork):
         zoom: of the crop around ArcFace's template; 1 is its tight framing.
     """
 
+    packages = PACKAGES
     model: str
     size: int
     zoom: float
@@ -104,10 +103,6 @@ class TorchFaces(FaceNetwork):
         """Names the weights, the crop, the filter and the range."""
         crop = f"similarity{self.size}z{self.zoom:g}"
         return f"{self.name}:{self._manager.mark(self.name)}:{crop}:bilinear-area:bgr-0-1"
-
-    def available(self) -> str | None:
-        """None, or the missing package or weights."""
-        return missing_package() or super().available()
 
     def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """A square of :attr:`size` px; see :func:`fesbench.extractors.crops.aligned_crop`."""
@@ -150,7 +145,7 @@ class VGGFace(TorchFaces):
 FACE_MODELS: tuple[type[TorchFaces], ...] = (ArcFace, FaceNet512, VGGFace)
 
 
-class DlibDetector(Extractor):
+class DlibDetector(LoadedNetwork, Extractor):
     """dlib's HOG frontal face detector, on the whole image: is there a face at all?
 
     ``values`` (N, 1) is 1 where it found one, else 0; ``valid`` says the same, so that faces that were not
@@ -160,20 +155,12 @@ class DlibDetector(Extractor):
     name = "dlib-hog"
     summary = "dlib's frontal face detector: is a face found at all"
     dimension = 1
-
-    def __init__(self, manager: WeightsManager | None = None) -> None:
-        self._detector: Any = None
+    packages = DLIB
 
     @property
     def signature(self) -> str:
         """Names the detector and its upsampling rule."""
         return "dlib-hog:19.24:upsample1-below-128::rgb-0-255"
-
-    def available(self) -> str | None:
-        """None, or the missing package."""
-        from importlib.util import find_spec
-
-        return None if find_spec("dlib") else f"package: dlib ({INSTALL})"
 
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
@@ -188,15 +175,12 @@ class DlibDetector(Extractor):
         The image is upsampled once below 128 px, since the detector's window is 80 px.
         """
         check_inputs(self.name, images, None, needs_landmarks=False)
-        if self._detector is None:
-            import dlib
-
-            self._detector = dlib.get_frontal_face_detector()
+        detector = self._load()
         upsample = 1 if min(images.shape[1:3]) < 128 else 0
-        found = [len(self._detector(np.ascontiguousarray(image), upsample)) > 0 for image in images]
+        found = [len(detector(np.ascontiguousarray(image), upsample)) > 0 for image in images]
         return np.array(found, dtype=bool)
 
+    def _build(self) -> Any:
+        import dlib
 
-def detected(images: np.ndarray) -> np.ndarray:
-    """:meth:`DlibDetector.detected` with a detector of its own."""
-    return DlibDetector().detected(images)
+        return dlib.get_frontal_face_detector()

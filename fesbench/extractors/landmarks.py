@@ -5,18 +5,17 @@ The detector's own error is part of every value that uses it; the row ``real`` s
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from fesbench.extractors.base import Extractor, check_inputs
-from fesbench.extractors.deepface_adapter import INSTALL
+from fesbench.extractors.deepface_adapter import DLIB
+from fesbench.extractors.loading import LoadedNetwork
 from fesbench.vocabulary import N_LANDMARKS
-from fesbench.weights.manager import WeightsManager
 
 
-class DlibLandmarks(Extractor):
+class DlibLandmarks(LoadedNetwork, Extractor):
     """dlib's HOG detector and its predictor of 68 landmarks, on the whole image.
 
     An image in which no face is found is not valid. Of several faces the largest is taken.
@@ -27,21 +26,12 @@ class DlibLandmarks(Extractor):
     weights = ("dlib-landmarks",)
     needs_landmarks = False
     dimension = 2 * N_LANDMARKS
-
-    def __init__(self, manager: WeightsManager) -> None:
-        self._manager = manager
-        self._tools: tuple[Any, Any] | None = None
+    packages = DLIB
 
     @property
     def signature(self) -> str:
         """Names the detector, the predictor's file and the upsampling rule."""
         return f"{self.name}:{self._manager.mark(self.name)}:hog-upsample1-below-128:largest:rgb-0-255"
-
-    def available(self) -> str | None:
-        """None, or the missing package or weights."""
-        if find_spec("dlib") is None:
-            return f"package: dlib ({INSTALL})"
-        return self._manager.available(self.name)
 
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
@@ -62,16 +52,8 @@ class DlibLandmarks(Extractor):
                 valid[row] = True
         return values, valid
 
-    def _load(self) -> tuple[Any, Any]:
-        if self._tools is None:
-            import dlib
+    def _build(self) -> tuple[Any, Any]:
+        import dlib
 
-            self._tools = (
-                dlib.get_frontal_face_detector(),
-                dlib.shape_predictor(str(self._manager.path(self.name))),
-            )
-        return self._tools
-
-    def close(self) -> None:
-        """Forget the models."""
-        self._tools = None
+        predictor = dlib.shape_predictor(str(self._manager.path(self.name)))
+        return dlib.get_frontal_face_detector(), predictor

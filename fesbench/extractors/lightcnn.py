@@ -13,7 +13,6 @@ import numpy as np
 
 from fesbench.extractors import crops
 from fesbench.extractors.face_network import FaceNetwork
-from fesbench.weights.manager import WeightsManager
 from fesbench.weights.state_dict import fill, read_state, unfit
 
 if TYPE_CHECKING:
@@ -31,10 +30,6 @@ class LightCNN(FaceNetwork):
     summary = "Light CNN's 256-d face embedding, on its published crop"
     weights = ("lightcnn-29-v2",)
     dimension = 256
-
-    def __init__(self, manager: WeightsManager, device: str | None = None) -> None:
-        super().__init__(manager)
-        self._device = device
 
     @property
     def signature(self) -> str:
@@ -54,8 +49,6 @@ class LightCNN(FaceNetwork):
         return found
 
     def _build(self) -> Any:
-        import torch
-
         saved = read_state(self._manager, self.name, _HOLDS)
         state = saved.get("state_dict") if isinstance(saved, dict) else None
         if not isinstance(state, dict):
@@ -67,7 +60,7 @@ class LightCNN(FaceNetwork):
             if not key.removeprefix("module.").startswith("fc2.")
         }
         network = fill(light_cnn_29_v2(), own, self._manager, self.name, _HOLDS)
-        return network.to(self._device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return self._placed(network)
 
 
 def gray_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

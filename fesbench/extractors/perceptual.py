@@ -10,15 +10,13 @@ and scaled, and not resized: values belong to one size. DISTS (Ding et al., TPAM
 
 from __future__ import annotations
 
-import threading
 from abc import abstractmethod
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fesbench.extractors.base import PairExtractor, check_pairs, fixed_chunks
-from fesbench.weights.manager import WeightsManager
+from fesbench.extractors.loading import LoadedNetwork
 from fesbench.weights.state_dict import fill, read_state, unfit
 
 if TYPE_CHECKING:
@@ -32,30 +30,18 @@ _CHANNELS = (3, 64, 128, 256, 512, 512)
 """Of DISTS: the image itself, then VGG's five stages."""
 
 
-class _TorchPairs(PairExtractor):
+class _TorchPairs(LoadedNetwork, PairExtractor):
     """A comparison by a network, in batches of one size, on the GPU where there is one.
 
     Its weights are those of the comparison and those of its trunk.
     """
 
     smallest = 32
-
-    def __init__(self, manager: WeightsManager, device: str | None = None) -> None:
-        self._manager = manager
-        self._device = device
-        self._network: Any = None
-        self._lock = threading.Lock()
+    packages = (("torchvision", "torchvision (pip install torchvision)"),)
 
     @abstractmethod
-    def _build(self) -> Any:
+    def _compare(self) -> Any:
         """The network: two stacks float32 (P, 3, H, W) in [0, 1] -> (P,)."""
-
-    def available(self) -> str | None:
-        """None, or the missing package or weights."""
-        if find_spec("torchvision") is None:
-            return "package: torchvision (pip install torchvision)"
-        reasons = (self._manager.available(name) for name in self.weights)
-        return next((reason for reason in reasons if reason), None)
 
     def compare(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Distances float32 (P,); see :meth:`PairExtractor.compare`."""
@@ -63,7 +49,8 @@ class _TorchPairs(PairExtractor):
 
         check_pairs(self, first, second)
         values = np.zeros(len(first), dtype=np.float32)
-        network, device = self._load()
+        network = self._load()
+        device = next(network.parameters()).device
         # TF32 would round the distances to three digits on a GPU.
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             pairs = zip(fixed_chunks(first, _BATCH), fixed_chunks(second, _BATCH), strict=True)
@@ -72,14 +59,8 @@ class _TorchPairs(PairExtractor):
                 values[rows] = found.flatten().float().cpu().numpy()[: rows.stop - rows.start]
         return values
 
-    def _load(self) -> tuple[Any, str]:
-        import torch
-
-        device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
-        with self._lock:
-            if self._network is None:
-                self._network = self._build().to(device)
-            return self._network, device
+    def _build(self) -> Any:
+        return self._placed(self._compare())
 
     def _trunk(self, name: str) -> Any:
         """The convolutions of a torchvision classifier, from its published file."""
@@ -95,10 +76,6 @@ class _TorchPairs(PairExtractor):
         with torch.device("meta"):
             trunk = getattr(models, name)(weights=None).features
         return fill(trunk, own, self._manager, name, holds)
-
-    def close(self) -> None:
-        """Forget the network."""
-        self._network = None
 
 
 class LPIPSDistance(_TorchPairs):
@@ -117,7 +94,7 @@ class LPIPSDistance(_TorchPairs):
         own, trunk = (self._manager.mark(name) for name in self.weights)
         return f"{self.name}:v0.1-{own}-{trunk}:native:none:rgb-minus1-1"
 
-    def _build(self) -> Any:
+    def _compare(self) -> Any:
         import torch
 
         holds = f"the linear layers of LPIPS 0.1 ({self.net})"
@@ -185,7 +162,7 @@ class DISTSDistance(_TorchPairs):
         own, trunk = (self._manager.mark(name) for name in self.weights)
         return f"dists:piq-{own}-{trunk}:at-most-256:bilinear:rgb-0-1"
 
-    def _build(self) -> Any:
+    def _compare(self) -> Any:
         import torch
         from piq import DISTS
         from piq.perceptual import VGG16_LAYERS, ContentLoss

@@ -40,7 +40,7 @@ class QualiCLIP(WholeImage):
     smallest = 32
     recipe = "native-no-position:none:rgb-clip-float32"
     holds = "QualiCLIP"
-    package = ("open_clip", "open-clip-torch (pip install 'fesbench[clip]')")
+    packages = (("open_clip", "open-clip-torch (pip install 'fesbench[clip]')"),)
 
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
@@ -61,7 +61,7 @@ class QualiCLIP(WholeImage):
         mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in (_MEAN, _STD))
         return (super()._input(images).float() / 255 - mean) / std
 
-    def _build(self, content: bytes) -> Any:
+    def _parse(self, content: bytes) -> Any:
         import torch
 
         state = tensors_of(content)

@@ -179,15 +179,15 @@ def test_an_interrupt_ends_the_workers(
     assert pool.pids == []
 
 
-def test_detector_finds_nothing_in_noise() -> None:
-    detector = DlibDetector()
+def test_detector_finds_nothing_in_noise(manager: WeightsManager) -> None:
+    detector = DlibDetector(manager)
     values, valid = detector.extract(face_images(3, 64))
     assert values.shape == (3, 1)
     assert not valid.any()
     assert np.array_equal(values[:, 0] > 0, valid)
 
 
-def test_detector_finds_a_photograph() -> None:
+def test_detector_finds_a_photograph(manager: WeightsManager) -> None:
     data = pytest.importorskip("skimage.data", reason="scikit-image is not installed")
     from PIL import Image
 
@@ -195,7 +195,7 @@ def test_detector_finds_a_photograph() -> None:
     face = Image.fromarray(data.astronaut()).crop((150, 0, 300, 150))
     at_128 = np.asarray(face.resize((128, 128), Image.Resampling.LANCZOS))
     at_64 = np.asarray(face.resize((64, 64), Image.Resampling.LANCZOS))
-    detector = DlibDetector()
+    detector = DlibDetector(manager)
     assert detector.detected(at_128[None]).tolist() == [True]
     assert detector.detected(at_64[None]).tolist() == [True]
 
