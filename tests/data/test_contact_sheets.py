@@ -101,7 +101,7 @@ def test_failures_are_shown_with_their_image_or_a_gap(tmp_path: Path) -> None:
     assert failure_sheet(fine) is None
 
 
-def test_only_the_first_failures_keep_a_image(tmp_path: Path) -> None:
+def test_only_the_first_failures_keep_an_image(tmp_path: Path) -> None:
     with StoreWriter(tmp_path / "s", size=8) as writer:
         writer.add(np.zeros((8, 8, 3), np.uint8), {"image": "i", "sha256": "0", "identity": "a"})
         for k in range(30):
@@ -145,7 +145,7 @@ def test_nobody_with_landmarks_on_a_side_gives_no_pair(people: AlignedStore) -> 
     assert nearest_faces(people, nobody, 5, lambda images, landmarks: (images, landmarks)) == []
 
 
-def test_the_pairs_stand_side_by_subset(people: AlignedStore) -> None:
+def test_the_pairs_stand_side_by_side(people: AlignedStore) -> None:
     sheet = read(leakage_sheet(people, [FacePair(2, "train", 3, "test", 0.5)]))
     middle = TOP + 60
     assert tuple(sheet[middle, 4 + 60].tolist()) == color(2)

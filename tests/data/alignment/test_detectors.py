@@ -68,7 +68,7 @@ def test_no_face_and_several_faces(detector: str, avatar: tuple[np.ndarray, np.n
     assert caught.value.key == "several-faces"
 
 
-def test_a_image_too_small_for_mtcnn() -> None:
+def test_an_image_too_small_for_mtcnn() -> None:
     with pytest.raises(FaceError) as caught:
         find_face(np.zeros((12, 30, 3), np.uint8), "mtcnn")
     assert caught.value.key == "no-face"

@@ -58,7 +58,7 @@ def test_action_units_are_present_absent_or_unknown(store: AlignedStore) -> None
     assert 0 < unknown.sum() < found.size / 4
 
 
-def test_a_small_folder_has_images_on_every_subset() -> None:
+def test_a_small_folder_has_images_in_every_subset() -> None:
     subsets = {subset_by_hash(tail(k), seed=0, validation=0.05, test=0.1) for k in range(16)}
     assert subsets == {"train", "validation", "test"}
 

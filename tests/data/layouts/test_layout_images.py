@@ -20,7 +20,7 @@ def test_a_frame_keeps_the_image_and_goes_on_around_it() -> None:
     assert (frame[1:5, :2] == face[:, :1]).all()
 
 
-def test_views_from_the_subset() -> None:
+def test_views_from_the_side() -> None:
     face = np.full((40, 40, 3), 200, np.uint8)
     face[:, 10:30] = 100
     assert seen_from(face, 0) is face
