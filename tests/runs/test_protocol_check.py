@@ -134,7 +134,7 @@ def metrics_of(**more: Any) -> dict[str, Any]:
             {"tasks": [{"kind": "random"}], "metrics": metrics_of(required=["SSIM"])},
             "none of SSIM means anything for task 'random'",
         ),
-        ({"split": {"rule": "names", "test_names": ["a"], "validation_names": ["a"]}}, "'a' stands on more"),
+        ({"split": {"rule": "names", "test_names": ["a"], "validation_names": ["a"]}}, "'a' stands in more"),
         ({"split": {"rule": "hash", "folds": 2}}, "needs three folds"),
         ({"split": {"by": "image", "rule": "hash", "test": 0.2}}, "'avatars' says who is shown"),
         ({"split": {"rule": "official"}}, "'official' belongs to by"),

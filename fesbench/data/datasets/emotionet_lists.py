@@ -36,7 +36,7 @@ class Coded:
     Attributes:
         tail: the end of its link, <folder>/<image>.
         action_units: float32 (len(ACTION_UNITS),), 1 present, 0 absent, NaN not labeled.
-        by_hand: whether its list is one of those that subjects coded.
+        by_hand: whether its list is one of those that people coded.
     """
 
     tail: str
@@ -70,7 +70,7 @@ class Lists:
         Args:
             path: dataFile_*.txt (tabs), or EmotioNet_FACS_aws*.xlsx or .csv.
             here: file names of the images that are here, in lower case; the others' codes are not kept.
-            by_hand: whether subjects coded it.
+            by_hand: whether people coded it.
 
         Raises:
             DataError: the file cannot be read.

@@ -98,7 +98,7 @@ def _workbook(units: dict[str, list[tuple[str, np.ndarray]]], generation: str) -
     summary += [[float(code), name] for code, name in spelled.items()]
     tables: dict[str, _Table] = {
         "summary": summary,
-        "remarks": [["Coded by three subjects"], ["see the paper"]],
+        "remarks": [["Coded by three people"], ["see the paper"]],
     }
     for code, rows in units.items():
         table: _Table = [["Subject", *(f"AU{unit}" for unit in ACTION_UNITS)]]

@@ -1,4 +1,4 @@
-"""Writing avatars out as FER-2013 lies on subjects' disks: the table, two Kaggle copies, FER+'s export.
+"""Writing avatars out as FER-2013 lies on users' disks: the table, two Kaggle copies, FER+'s export.
 
 The traps, in every form: a training image again in a test part, once to the byte and once saved again as
 JPEG of quality 75; an image that is black all over. In the table: a line with a pixel too few, a line with

@@ -1,4 +1,4 @@
-"""Writing avatars out as subjects lay out images of their own, with the oddities of such folders.
+"""Writing avatars out as users lay out images of their own, with the oddities of such folders.
 
 The traps of the tree: folder names in other spellings, a part above some expressions, endings in capitals, a
 file name without "_", an empty file, a text file and desktop droppings between the images. Those of the
@@ -21,7 +21,7 @@ from fesbench.files import atomic_write_bytes
 from fesbench.vocabulary import EXPRESSIONS
 
 SPELLINGS = ("Neutral", "angry", "Contempt", "disgusted", "afraid", "Happy", "sad", "surprised")
-"""How subjects call `EXPRESSIONS`, in their order."""
+"""How users call `EXPRESSIONS`, in their order."""
 
 _TAKES = 2
 

@@ -1,4 +1,4 @@
-"""Writing avatars out as MMAFEDB lies on subjects' disks, with FER-2013's images in it.
+"""Writing avatars out as MMAFEDB lies on users' disks, with FER-2013's images in it.
 
 A third of the subjects are those of the layout of FER-2013, in the same parts and images, as the real set
 almost certainly has them: every second of these files is FER-2013's to the byte, the others are saved again
