@@ -43,7 +43,7 @@ class LeftOut:
         image: its name.
         key: one of `fesbench.data.alignment.recipes.REASONS`.
         reason: in words.
-        image: uint8 (h, w, 3), the original made small; None where there is none to see.
+        picture: uint8 (h, w, 3), the original made small; None where there is none to see.
     """
 
     image: str

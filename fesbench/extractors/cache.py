@@ -1,4 +1,4 @@
-"""Features on disk, filed by content: the sha256 of an image's decoded pixels, never a name somebody typed.
+"""Features on disk, filed by content: the sha256 of an image's decoded pixels, never a name that was typed.
 
 One SQLite file in write-ahead mode: a killed process loses at most the chunk in the making, and several
 processes may share it. A damaged file is set aside with a warning and built anew; a row that does not match
@@ -172,7 +172,7 @@ class FeatureCache:
                                 )
                 return rows
             except sqlite3.DatabaseError as error:
-                if not self._mend(error, last=attempt == 2):
+                if not self._repair(error, last=attempt == 2):
                     break
         return rows
 
@@ -189,7 +189,7 @@ class FeatureCache:
                     connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?, ?, ?)", records)
                 return
             except sqlite3.DatabaseError as error:
-                if not self._mend(error, last=attempt == 2):
+                if not self._repair(error, last=attempt == 2):
                     return
 
     @contextlib.contextmanager
@@ -208,7 +208,7 @@ class FeatureCache:
         finally:
             connection.close()
 
-    def _mend(self, error: sqlite3.DatabaseError, *, last: bool) -> bool:
+    def _repair(self, error: sqlite3.DatabaseError, *, last: bool) -> bool:
         """Set a damaged file aside; where the disk is at fault, say so and go on without keeping.
 
         Returns:

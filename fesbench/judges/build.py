@@ -126,7 +126,7 @@ def build_regressor(
     Args:
         protocol: for the name in messages.
         store: holds the images and their codes.
-        split: who trains and who is tested.
+        split: which subjects train and which are tested.
         folder: where it is kept.
         reporter: shown the progress.
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.extractors.face_pictures import face_images, face_landmarks
+from tests.extractors.drawn_faces import face_images, face_landmarks
 
 
 @pytest.fixture

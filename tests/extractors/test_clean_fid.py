@@ -17,7 +17,7 @@ from fesbench.errors import WeightsError
 from fesbench.extractors.inception import CleanFidInception, clean_input
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.table import TABLE
-from tests.extractors.face_pictures import face_images
+from tests.extractors.drawn_faces import face_images
 
 NAME = "inception-clean-fid"
 
@@ -75,7 +75,7 @@ def test_resize_is_clean_fids(size: int) -> None:
     assert np.array_equal(ours, (theirs - 128) / 128)
 
 
-def test_resize_keeps_a_flat_picture_and_does_not_overshoot() -> None:
+def test_resize_keeps_a_flat_image_and_does_not_overshoot() -> None:
     flat = np.full((1, 40, 40, 3), 77, dtype=np.uint8)
     assert clean_input(flat).numpy() == pytest.approx((77 - 128) / 128, abs=1e-6)
     edge = np.zeros((1, 40, 40, 3), dtype=np.uint8)

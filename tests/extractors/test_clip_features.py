@@ -17,7 +17,7 @@ from fesbench.errors import WeightsError
 from fesbench.extractors.clip import ClipFeatures
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.table import TABLE
-from tests.extractors.face_pictures import face_images
+from tests.extractors.drawn_faces import face_images
 
 NAME = "clip-vit-b-32"
 WIDTH, LAYERS, EMBED, TEXT_WIDTH = 128, 2, 48, 64

@@ -12,7 +12,7 @@ from fesbench.extractors.crops import (
     template,
     usable,
 )
-from tests.extractors.face_pictures import face_images, face_landmarks
+from tests.extractors.drawn_faces import face_images, face_landmarks
 
 dlib = pytest.importorskip("dlib", reason="dlib is not installed")
 

@@ -17,7 +17,7 @@ from fesbench.errors import WeightsError
 from fesbench.extractors.dinov2 import DinoV2, DinoV2Large, resized_positions
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.table import TABLE
-from tests.extractors.face_pictures import face_images
+from tests.extractors.drawn_faces import face_images
 
 NAME = "dinov2-vit-b-14"
 WIDTH, LAYERS, TRAINED = 128, 2, 37

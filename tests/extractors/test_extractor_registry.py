@@ -91,7 +91,7 @@ def test_default_manager_lies_under_the_home(tmp_path: Any, monkeypatch: pytest.
     assert made._manager.folder == tmp_path / "here" / "weights"
 
 
-def test_outside_packages_add_extractors(manager: WeightsManager, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_external_packages_add_extractors(manager: WeightsManager, monkeypatch: pytest.MonkeyPatch) -> None:
     points = [
         EntryPoint("outside", f"{__name__}:Outside", EXTRACTORS.group),
         EntryPoint("outside-pairs", f"{__name__}:OutsidePairs", EXTRACTORS.group),

@@ -19,7 +19,7 @@ from fesbench.extractors.faces import ArcFace, DlibDetector, DlibFaces, FaceNet5
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.packages import PackageSource
 from fesbench.weights.table import TABLE
-from tests.extractors.face_pictures import face_images, face_landmarks
+from tests.extractors.drawn_faces import face_images, face_landmarks
 
 pytest.importorskip("dlib", reason="dlib is not installed")
 pytest.importorskip("deepface", reason="deepface is not installed")

@@ -11,7 +11,7 @@ import pytest
 from fesbench.errors import DataError
 from fesbench.extractors.base import Extractor, fixed_chunks
 from fesbench.extractors.cache import FeatureCache, content_key
-from tests.extractors.face_pictures import face_images, face_landmarks
+from tests.extractors.drawn_faces import face_images, face_landmarks
 
 
 class Means(Extractor):
@@ -58,7 +58,7 @@ def test_second_asking_computes_nothing_and_gives_the_same_bits(path: Path) -> N
     assert seen == [(150, 150)]
 
 
-def test_equal_pictures_are_computed_once_and_order_is_kept(path: Path) -> None:
+def test_equal_images_are_computed_once_and_order_is_kept(path: Path) -> None:
     images = face_images(5, 16)[[0, 1, 0, 2, 1, 0]]
     extractor = Means()
     features = FeatureCache(path).get(extractor, images)
@@ -66,7 +66,7 @@ def test_equal_pictures_are_computed_once_and_order_is_kept(path: Path) -> None:
     assert np.array_equal(features.values, Means().extract(images)[0])
 
 
-def test_one_changed_pixel_is_another_picture(path: Path) -> None:
+def test_one_changed_pixel_is_another_image(path: Path) -> None:
     images = face_images(1, 16)
     FeatureCache(path).get(Means(), images)
     images[0, 5, 5, 1] ^= 1

@@ -15,7 +15,7 @@ from fesbench.extractors.registry import extractor
 from fesbench.vocabulary import EXPRESSIONS
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.table import TABLE
-from tests.extractors.face_pictures import face_landmarks
+from tests.extractors.drawn_faces import face_landmarks
 
 pytest.importorskip("h5py", reason="the faces extra is not installed")
 

@@ -16,7 +16,7 @@ from fesbench.extractors.cache import FeatureCache
 from fesbench.extractors.inception import Inception, InceptionClean, InceptionLogits
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.table import TABLE
-from tests.extractors.face_pictures import face_images
+from tests.extractors.drawn_faces import face_images
 
 NAME = "inception-tf-2015"
 MODULE = "torch_fidelity.feature_extractor_inceptionv3"

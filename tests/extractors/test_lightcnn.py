@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from fesbench.errors import DataError, WeightsError
 from fesbench.extractors import face_network
 from fesbench.extractors.lightcnn import LightCNN, gray_crop, light_cnn_29_v2
-from tests.extractors.face_pictures import face_images, face_landmarks
+from tests.extractors.drawn_faces import face_images, face_landmarks
 from tests.extractors.random_weights import manager_with, serialized
 
 State = dict[str, torch.Tensor]

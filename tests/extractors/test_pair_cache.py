@@ -8,7 +8,7 @@ import pytest
 from fesbench.errors import DataError
 from fesbench.extractors.base import PairExtractor, check_pairs
 from fesbench.extractors.cache import FeatureCache
-from tests.extractors.face_pictures import face_images
+from tests.extractors.drawn_faces import face_images
 
 
 class Difference(PairExtractor):

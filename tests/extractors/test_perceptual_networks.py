@@ -15,7 +15,7 @@ from fesbench.extractors import perceptual
 from fesbench.extractors.perceptual import DISTSDistance, LPIPSDistance, LPIPSVGGDistance
 from fesbench.extractors.registry import network, pair_extractor, pair_names
 from fesbench.weights.manager import WeightsManager
-from tests.extractors.face_pictures import face_images
+from tests.extractors.drawn_faces import face_images
 from tests.extractors.random_weights import manager_with, trunk_state
 
 TRUNKS = {"alex": "alexnet", "vgg": "vgg16"}
@@ -148,15 +148,15 @@ class TestEveryPairExtractor:
         assert extractor.compare(second, first) == pytest.approx(whole, rel=1e-5)
         assert extractor.compare(first[:0], second[:0]).shape == (0,)
 
-    def test_equal_pictures_have_no_distance_and_noise_adds_to_it(self, extractor: Any) -> None:
-        picture = face_images(1, 32).repeat(4, axis=0)
-        noise = np.random.default_rng(0).normal(size=picture.shape[1:])
+    def test_equal_images_have_no_distance_and_noise_adds_to_it(self, extractor: Any) -> None:
+        image = face_images(1, 32).repeat(4, axis=0)
+        noise = np.random.default_rng(0).normal(size=image.shape[1:])
         levels = np.array([0, 5, 20, 60])[:, None, None, None]
-        found = extractor.compare(picture, (picture + levels * noise).clip(0, 255).astype(np.uint8))
+        found = extractor.compare(image, (image + levels * noise).clip(0, 255).astype(np.uint8))
         assert found[0] == pytest.approx(0, abs=1e-5)
         assert (np.diff(found) > 0).all()
 
-    def test_unequal_stacks_and_small_pictures_are_refused(self, extractor: Any) -> None:
+    def test_unequal_stacks_and_small_images_are_refused(self, extractor: Any) -> None:
         first, second = pairs(32)
         with pytest.raises(DataError, match="equal stacks"):
             extractor.compare(first, second[:2])

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 
 from fesbench.errors import DataError, WeightsError
-from fesbench.extractors import full_image as whole_picture
+from fesbench.extractors import full_image
 from fesbench.extractors.qualiclip import QualiCLIP, image_tower
-from tests.extractors.face_pictures import face_images
+from tests.extractors.drawn_faces import face_images
 from tests.extractors.random_weights import manager_with, serialized
 
 pytest.importorskip("open_clip", reason="open-clip-torch is not installed")
@@ -134,7 +134,7 @@ def test_open_clips_own_encoder_gives_other_numbers(extractor: QualiCLIP, state:
 
 
 def test_batch_and_order_do_not_matter(extractor: QualiCLIP, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole_picture, "_BATCH", 2)
+    monkeypatch.setattr(full_image, "_BATCH", 2)
     images = face_images(3, 32)
     values, _ = extractor.extract(images)
     assert np.array_equal(extractor.extract(images[2:])[0], values[2:])
@@ -142,7 +142,7 @@ def test_batch_and_order_do_not_matter(extractor: QualiCLIP, monkeypatch: pytest
     assert len({row.tobytes() for row in values}) == 3
 
 
-def test_small_pictures_are_refused(extractor: QualiCLIP) -> None:
+def test_small_images_are_refused(extractor: QualiCLIP) -> None:
     with pytest.raises(DataError, match="32 px or more, not of 24x24"):
         extractor.extract(face_images(1, 24))
 
