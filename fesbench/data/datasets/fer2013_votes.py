@@ -28,12 +28,12 @@ _EXPRESSIONS = (
     "contempt",
 )
 _COLUMNS = ("Usage", "Image name", *_EXPRESSIONS, "unknown", "NF")
-_SIDES = {
+_FOLDERS = {
     "train": ("Training", "train"),
     "valid": ("PublicTest", "validation"),
     "test": ("PrivateTest", "test"),
 }
-"""FER2013<side> -> the table's Usage, and the part."""
+"""FER2013<folder> -> the table's Usage, and the part."""
 
 
 def voted_rows(files: WebFiles) -> tuple[list[tuple[Path, dict[str, Any]]], list[str]]:
@@ -50,7 +50,7 @@ def voted_rows(files: WebFiles) -> tuple[list[tuple[Path, dict[str, Any]]], list
     rows = []
     left: Counter[str] = Counter()
     for found in files.voted:
-        usage, part = _SIDES[found.match["side"].lower()]
+        usage, part = _FOLDERS[found.match["folder"].lower()]
         line = lines.pop((usage, found.match["voted"].lower()), None)
         if line is None:
             left["have no line in fer2013new.csv"] += 1

@@ -39,7 +39,7 @@ _TREE = (
 )
 _FILE = re.compile(
     r"(?P<csv>fer2013\.csv)|(?P<votes>fer2013new\.csv)"
-    rf"|FER2013(?P<side>Train|Valid|Test)/(?P<voted>fer\d{{7}}\.png)|{_TREE}",
+    rf"|FER2013(?P<folder>Train|Valid|Test)/(?P<voted>fer\d{{7}}\.png)|{_TREE}",
     re.IGNORECASE,
 )
 _BESIDE = re.compile(
