@@ -61,8 +61,10 @@ def refuse_pickle(path: Path) -> None:
     start = b""
     if path.is_file():
         with path.open("rb") as stream:
-            start = stream.read(4)
-    if path.suffix.lower() in _PICKLE_SUFFIXES or start.startswith(_PICKLE_STARTS):
+            start = stream.read(9)
+    # A safetensors file starts with its header's length in 8 bytes, which may look like a pickle (640: 80 02).
+    pickled = start.startswith(_PICKLE_STARTS) and not start.endswith(b"{")
+    if path.suffix.lower() in _PICKLE_SUFFIXES or pickled:
         raise RecordError(
             f"{path} is a pickle, and a pickle can run any code when it is opened; fesbench reads weights "
             "from safetensors files only (convert it with safetensors.torch.save_file where you trust it)"

@@ -21,7 +21,7 @@ from fesbench.methods.base import Method
 from fesbench.methods.card import Problem
 from fesbench.methods.registry import methods
 from fesbench.methods.training_set import TrainingSet
-from fesbench.training.checkpoints import CHECKPOINT, STATE, load_checkpoint, load_tensors
+from fesbench.training.checkpoints import CHECKPOINT, STATE, load_checkpoint, load_tensors, save_tensors
 from fesbench.training.loop import TrainingProgress, TrainingResult, train
 from fesbench.vocabulary import EXPRESSIONS
 from tests.factories import fake_store
@@ -246,6 +246,15 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="is a pickle"):
         load_checkpoint(method, tmp_path / "zip.safetensors")
     assert not (tmp_path / "boom").exists()
+
+
+def test_a_header_of_any_length_is_no_pickle(tmp_path: Path) -> None:
+    path, seen = tmp_path / "a.safetensors", set()
+    for filler in range(0, 1500, 8):
+        save_tensors(path, {"a": torch.ones(1)}, {"filler": "x" * filler})
+        seen.add(path.read_bytes()[:2])
+        assert load_tensors(path)[0]["a"] == 1
+    assert {b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"} <= seen
 
 
 def test_a_damaged_or_foreign_checkpoint_is_named(tmp_path: Path) -> None:
