@@ -62,7 +62,7 @@ def refuse_pickle(path: Path) -> None:
     if path.is_file():
         with path.open("rb") as stream:
             start = stream.read(9)
-    # A safetensors file starts with its header's length in 8 bytes, which may look like a pickle (640: 80 02).
+    # A safetensors file starts with the length of its header, which may look like a pickle (640: 80 02).
     pickled = start.startswith(_PICKLE_STARTS) and not start.endswith(b"{")
     if path.suffix.lower() in _PICKLE_SUFFIXES or pickled:
         raise RecordError(
