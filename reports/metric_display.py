@@ -46,41 +46,17 @@ class Style:
         return self.percent and not self.name.startswith(GAIN)
 
 
-_WORDS: dict[str, tuple[Literal["higher", "lower", ""], int, bool, str]] = {
-    "ECS": ("higher", 1, True, "share of images on which the judge sees the expression that was asked for"),
-    "FSS": ("higher", 3, False, "cosine between the face embeddings of the source and of the result"),
-    "TAR@FAR=1%": ("higher", 1, True, "share of results accepted as the subject when 1 % of impostors are"),
-    "TAR@FAR=0.1%": (
-        "higher",
-        1,
-        True,
-        "share of results accepted as the subject when 0.1 % of impostors are",
-    ),
-    "Rank-1": (
-        "higher",
-        1,
-        True,
-        "share of results whose nearest gallery image (another take) is the subject",
-    ),
-    "SSIM": ("higher", 3, False, "structural similarity to the target image"),
-    "PSNR": ("higher", 2, False, "peak signal-to-noise ratio against the target image"),
-    "FID": ("lower", 1, False, "Fréchet distance between Inception features of real and generated images"),
-    "KID": ("lower", 2, False, "kernel distance between Inception features, real and generated, × 1000"),
-    "FD-dlib": ("lower", 4, False, "Fréchet distance between dlib face descriptors, real and generated"),
-}
 SELF_ASSESSED = "D-acc-"
 """Told by a method's own discriminator: shown, marked, and never part of a rank over all columns."""
 GAIN, ACCURACY = "augmentation-gain@", "augmentation-accuracy@"
-STYLES = {name: Style(name, way, n, words, percent) for name, (way, n, percent, words) in _WORDS.items()}
-_ORDER = list(STYLES)
+_ORDER = ["ECS", "FSS", "TAR@FAR=1%", "TAR@FAR=0.1%", "Rank-1", "SSIM", "PSNR", "FID", "KID", "FD-dlib"]
+"""First columns of the leaderboard."""
+_DECIMALS = {"PSNR": 2, "FID": 1, "KID": 2, "FD-dlib": 4}
+"""Where they are neither the 1 of a share nor the 3 of another score."""
 
 
 def style_of(metric: str) -> Style:
-    """A metric's style; one from an external package is taken from its card, or shown without direction."""
-    if metric in STYLES:
-        return STYLES[metric]
-    if metric.startswith(("FD-", "FID", "KID")):
-        return Style(metric, "lower", 3, "distance between the features of real and generated images")
+    """A metric's style, by its card; one that is not installed is shown without direction."""
     if metric.startswith((GAIN, ACCURACY)):
         return _of_augmentation(metric)
     from fesbench.metrics.explain import card_of, title_of
@@ -94,8 +70,8 @@ def style_of(metric: str) -> Style:
     return Style(
         metric,
         card.direction,
-        1 if share else 3,
-        title_of(metric),
+        _DECIMALS.get(metric, 1 if share else 3),
+        card.plain if card.plain and metric == card.name else title_of(metric),
         percent=share,
         quality=not metric.startswith(SELF_ASSESSED),
     )

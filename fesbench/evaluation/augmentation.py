@@ -10,7 +10,7 @@ import numpy as np
 from fesbench.context.context import RunContext
 from fesbench.context.folded import FoldedContext, answered_requests
 from fesbench.evaluation.augmentation_trials import TASK, Counter, Progress, outcomes_of
-from fesbench.metrics.augmentation import Figure, Outcomes, figures
+from fesbench.metrics.augmentation import AugmentationScore, Outcomes, score_outcomes
 from fesbench.records.record import Cell, Record, Score
 from fesbench.records.signature import Signature
 
@@ -53,7 +53,7 @@ def score_augmentation(
             for split, cell, where, table in places
         ]
         found = _together(parts)
-        scores += [_score(context, record, domain, figure, found) for figure in figures(found)]
+        scores += [_score(context, record, domain, figure, found) for figure in score_outcomes(found)]
     return scores
 
 
@@ -77,7 +77,9 @@ def _together(parts: list[Outcomes]) -> Outcomes:
     )
 
 
-def _score(context: RunContext, record: Record, domain: str, figure: Figure, outcomes: Outcomes) -> Score:
+def _score(
+    context: RunContext, record: Record, domain: str, figure: AugmentationScore, outcomes: Outcomes
+) -> Score:
     cell, n = record.cell, len(outcomes.identities)
     valid = 0 if figure.value is None else n
     settings = dict(outcomes.settings)

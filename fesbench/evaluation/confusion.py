@@ -25,9 +25,9 @@ def confusion_matrix(inputs: MetricInputs, judge: str, task: str, domain: str) -
 
     The class seen is the single highest one; of a tie the first, as in the samples' ``predicted``.
     """
-    from fesbench.metrics.expression.score import classes_of, judged_pictures
+    from fesbench.metrics.expression.score import classes_of, judged_images
 
-    judged, classes = judged_pictures(inputs, judge), classes_of(inputs, judge)
+    judged, classes = judged_images(inputs, judge), classes_of(inputs, judge)
     first = inputs.requests["target_expression"].to_numpy()
     second = inputs.requests["second_expression"].to_numpy()
     asked = np.array([f"{a}+{b}" if b else a for a, b in zip(first, second, strict=True)], dtype=object)

@@ -1,126 +1,54 @@
-"""Metrics: pure functions of evidence, each with a card, a signature and an interval.
+"""Metrics: pure functions of their inputs, each with a card, a signature and an interval.
 
-``METRICS`` maps a column name to its metric and is built when first asked for, so that importing the
-package stays quick. External packages add their own through the entry-point group ``fesbench.metrics`` (an
-object with ``card`` and ``measure``).
+``METRICS`` finds them by column name without importing any. Other packages add their own through the
+entry-point group ``fesbench.metrics``: a class or an instance of :class:`fesbench.metrics.base.Metric`, under
+the metric's name.
 """
 
 from __future__ import annotations
 
-import warnings
-from functools import cache
-from typing import TYPE_CHECKING
+import ast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fesbench.registry import Declared, Registry, literals
 
 if TYPE_CHECKING:
     from fesbench.metrics.base import Metric
 
-    METRICS: dict[str, Metric]
-
 __all__ = ["METRICS", "metric"]
 
 
-@cache
-def _registry() -> dict[str, Metric]:
-    from fesbench.metrics.control import action_units as au
-    from fesbench.metrics.control.action_unit_error import ActionUnitError
-    from fesbench.metrics.control.detection import FaceNotFound
-    from fesbench.metrics.control.landmarks import LandmarkError
-    from fesbench.metrics.distribution.diversity import ExpressionDiversity, PeopleDiversity
-    from fesbench.metrics.distribution.frechet_distance import FrechetDistance
-    from fesbench.metrics.distribution.frechet_variants import FrechetExtrapolated, FrechetOverExpressions
-    from fesbench.metrics.distribution.inception_score import InceptionScore
-    from fesbench.metrics.distribution.kernel import KernelDistance
-    from fesbench.metrics.distribution.memorization import Memorized, NearestRatio
-    from fesbench.metrics.distribution.neighbors import KINDS, Neighborhood
-    from fesbench.metrics.expression.discriminator import DiscriminatorAccuracy
-    from fesbench.metrics.expression.score import ExpressionScore, KnownExpressionScore
-    from fesbench.metrics.expression.variants import (
-        MacroExpressionScore,
-        RestrictedExpressionScore,
-        TopTwoExpressionScore,
-    )
-    from fesbench.metrics.fidelity.perceptual import PerceptualDistance
-    from fesbench.metrics.fidelity.qualiclip import Quality, QualityGain, QualityT2
-    from fesbench.metrics.fidelity.ssim_psnr import PSNR, SSIM, LuminanceSSIM, MultiScaleSSIM, PooledPSNR
-    from fesbench.metrics.identity.acd import ContentDistance, InputDistance
-    from fesbench.metrics.identity.fvs import FaceVerification, FaceVerificationAtFar
-    from fesbench.metrics.identity.similarity import FaceSimilarity, Rank1, Verification
-
-    own: tuple[Metric, ...] = (
-        ExpressionScore(),
-        FaceSimilarity(),
-        Verification(0.01),
-        Verification(0.001),
-        Rank1(),
-        SSIM(),
-        PSNR(),
-        FrechetDistance(),
-        KernelDistance(),
-        FrechetDistance("dlib"),
-        FrechetDistance("inception-clean-fid"),
-        FrechetOverExpressions(),
-        FrechetExtrapolated(),
-        FrechetDistance("clip-vit-b-32"),
-        FrechetDistance("dinov2-vit-b-14"),
-        KernelDistance(subsets=True),
-        InceptionScore(),
-        *(Neighborhood(kind) for kind in KINDS),
-        FaceVerification(),
-        FaceVerificationAtFar(0.001),
-        InputDistance(),
-        ContentDistance(),
-        FaceNotFound(),
-        LuminanceSSIM(),
-        PooledPSNR(),
-        MultiScaleSSIM(),
-        PerceptualDistance("LPIPS"),
-        PerceptualDistance("LPIPS-vgg"),
-        PerceptualDistance("DISTS"),
-        Quality(),
-        QualityT2(),
-        QualityGain(),
-        PeopleDiversity(),
-        ExpressionDiversity(),
-        Memorized(),
-        ExpressionScore("fer"),
-        KnownExpressionScore("fer"),
-        RestrictedExpressionScore(),
-        MacroExpressionScore(),
-        TopTwoExpressionScore(),
-        au.ActionUnitCorrelation(),
-        au.ActionUnitMonotonicity(),
-        au.ActionUnitTau(),
-        au.ActionUnitLeakage(),
-        ActionUnitError(),
-        LandmarkError(),
-        DiscriminatorAccuracy("generated"),
-        DiscriminatorAccuracy("truth"),
-        DiscriminatorAccuracy("training"),
-        NearestRatio(),
-    )
-    found = {m.card.name: m for m in own}
-    return found | {name: m for name, m in _plugins().items() if name not in found}
+def _declared(module: str, tree: ast.Module) -> Iterator[Declared]:
+    """Classes that bind ``name`` to a text, or ``named`` to a dictionary whose keys are texts."""
+    for kind in tree.body:
+        if not isinstance(kind, ast.ClassDef):
+            continue
+        facts = literals(kind.body)
+        names = [facts["name"]] if "name" in facts else []
+        for node in (part for part in kind.body if isinstance(part, ast.Assign)):
+            if [getattr(target, "id", "") for target in node.targets] == ["named"]:
+                assert isinstance(node.value, ast.Dict), f"{module}.{kind.name}.named is no display"
+                names += [ast.literal_eval(key) for key in node.value.keys if key is not None]
+        for name in names:
+            yield Declared(name, module, kind.name, facts | {"name": name})
 
 
-def _plugins() -> dict[str, Metric]:
-    from importlib.metadata import entry_points
-
+def _accept(name: str, value: Any) -> Metric:
     from fesbench.metrics.base import Metric
 
-    found: dict[str, Metric] = {}
-    for point in entry_points(group="fesbench.metrics"):
-        try:
-            made = point.load()
-            made = made() if isinstance(made, type) else made
-        # A broken plug-in is reported by name and must not end the run.
-        except Exception as error:  # noqa: BLE001
-            warnings.warn(f"metric plug-in '{point.name}' cannot be loaded: {error}", stacklevel=2)
-            continue
-        if isinstance(made, Metric):
-            found[made.card.name] = made
-        else:
-            warnings.warn(f"metric plug-in '{point.name}' is no fesbench Metric", stacklevel=2)
-    return found
+    if isinstance(value, type) and issubclass(value, Metric):
+        value = value(name=name) if name in value.named else value()
+    if not isinstance(value, Metric):
+        raise TypeError(f"{value!r} is no fesbench Metric")
+    if value.name != name:
+        raise TypeError(f"the metric is called '{value.name}'; its entry must be too")
+    return value
+
+
+METRICS: Registry[Metric] = Registry(
+    "metric", "fesbench.metrics", _declared, group="fesbench.metrics", accept=_accept
+)
 
 
 def metric(name: str, extractor: str | None = None) -> Metric:
@@ -132,23 +60,17 @@ def metric(name: str, extractor: str | None = None) -> Metric:
     Raises:
         UnknownNameError: no such metric; names the nearest ones.
         UsageError: the metric is defined on its own extractor alone.
+
+    >>> metric("FSS[arcface]").title
+    'face similarity score'
+    >>> metric("FD-arcface").extractor
+    'arcface'
     """
-    from fesbench.errors import UnknownNameError
-
-    known = _registry()
     base, bracket, inside = name.removesuffix("]").partition("[")
-    if name not in known and bracket and name.endswith("]") and base in known:
-        return known[base].with_extractor(inside)
-    if name not in known and name.startswith("FD-") and len(name) > 3:
-        found = known["FD-dlib"].with_extractor(name[3:])
-    elif name in known:
-        found = known[name]
+    if name not in METRICS and bracket and name.endswith("]") and base in METRICS:
+        return METRICS.get(base).with_extractor(inside)
+    if name not in METRICS and name.startswith("FD-") and len(name) > 3:
+        found = METRICS.get("FD-dlib").with_extractor(name[3:])
     else:
-        raise UnknownNameError("metric", name, known)
-    return found if extractor in (None, found.card.extractor) else found.with_extractor(str(extractor))
-
-
-def __getattr__(name: str) -> dict[str, Metric]:
-    if name == "METRICS":
-        return _registry()
-    raise AttributeError(f"module 'fesbench.metrics' has no attribute '{name}'")
+        found = METRICS.get(name)
+    return found if extractor in (None, found.extractor) else found.with_extractor(str(extractor))

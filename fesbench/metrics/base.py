@@ -1,6 +1,6 @@
-"""What a metric is: a card, the evidence it reads, and the measurement it returns.
+"""What a metric is: a card, the inputs that it reads, and the measurement that it returns.
 
-A metric is a pure function of an :class:`MetricInputs` (one task and domain of one cell) and a choice of
+A metric is a pure function of a :class:`MetricInputs` (one task and domain of one cell) and a choice of
 rows. It never reads a file, never draws from global random state, and never drops a request without counting
 it.
 """
@@ -10,46 +10,52 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from fesbench.errors import UsageError
-from fesbench.metrics.inputs import Floats, MetricInputs, Rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
 from fesbench.records.signature import Signature
 from fesbench.statistics.intervals import Interval, Replicates, cluster_mean
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class MetricCard:
-    """What a reader must know to read a figure.
+    """What a reader must know to read a score.
 
     Attributes:
         name: Column name, such as "FSS".
         title: Full name.
+        source: Citation.
         direction: Which way is better.
-        low, high: Range of the figure (may be infinite).
+        low, high: Range of the score (may be infinite).
         unit: Unit, "" for a plain number; "fraction" lies in [0, 1].
         extractor: Name of the feature extractor, "" where pixels are compared.
-        needs: Which parts of the evidence it reads: truth, source, gallery, reference, training; and
+        needs: Which parts of the inputs it reads: truth, source, gallery, reference, training; and
             landmarks, action_units: those that are known of the target image (or of the driver).
-        source: Citation.
         per_sample: Whether it yields one value a request.
         tasks: Kinds of task that it means something for; empty: all that its needs allow.
+        plain: One sentence on what the score says, where the title is not enough.
+        meanings: What each of the metric's own fields of a signature means; those of all metrics stand with
+            the signature.
     """
 
     name: str
     title: str
-    direction: Literal["higher", "lower"]
-    low: float
-    high: float
-    unit: str
-    extractor: str
-    needs: frozenset[str]
     source: str
-    per_sample: bool
+    direction: Literal["higher", "lower"] = "higher"
+    low: float = 0.0
+    high: float = 1.0
+    unit: str = ""
+    extractor: str = ""
+    needs: frozenset[str] = frozenset()
+    per_sample: bool = True
     tasks: frozenset[str] = frozenset()
+    plain: str = ""
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -59,15 +65,15 @@ class Measurement:
     Attributes:
         per_sample: (rows,) value of each request, NaN where the metric is not defined for it; None: no such
             values.
-        value: The figure; None with a ``reason``.
+        value: The score; None with a ``reason``.
         low, high: 95 % interval; None where too few identities allow none.
         n_requested: Rows asked for.
         n_valid: Rows whose images could be read by the extractor (a face found); the others count as
             failures.
-        identities: Number of identities (clusters) behind the figure.
-        signature: How the figure was made.
+        identities: Number of identities (clusters) behind the score.
+        signature: How the score was made.
         interval_method: How the interval was made.
-        replicates: The figure on changed sets of subjects, where it is no mean of ``per_sample``.
+        replicates: The score on changed sets of subjects, where it is no mean of ``per_sample``.
     """
 
     card: MetricCard
@@ -84,26 +90,139 @@ class Measurement:
     replicates: Replicates | None = None
 
 
-class Metric(ABC):
-    """A metric with its settings; two with equal signatures measure the same."""
+@dataclass
+class Found:
+    """What a metric computes from rows; :meth:`Metric.measure` makes the measurement of it.
 
-    card: MetricCard
+    Attributes:
+        n_valid: Rows whose images could be read.
+        values: (rows,) one a request, NaN where there is none; None: no such values.
+        interval: The score with its interval; None: the mean of the finite ``values``.
+        reason: Why there is no score; "" where there is one.
+        extractor, resize, reference: For the signature.
+        settings: What follows from the inputs, beside the metric's own settings.
+        n_requested: Images asked for where they are not the rows.
+    """
+
+    n_valid: int
+    values: Floats | None = None
+    interval: Interval | None = None
+    reason: str = ""
+    extractor: str = ""
+    resize: str = ""
+    reference: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    n_requested: int | None = None
+
+
+class Metric(MetricCard, ABC):
+    """A metric is its own card, by class attributes; two with equal signatures measure the same.
+
+    ``name = "..."`` in the body of a class declares a metric, and ``named = {"...": {...}}`` several: their
+    names, and the attributes in which they differ. Both are read from the source, so names are plain strings
+    and ``named`` a display of a dictionary.
+
+    Args:
+        extractor: another one than the card's.
+        name: one of ``named``; "": the class's own, or the first of them.
+        attributes: others than the class's.
+    """
+
+    named: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    portable: ClassVar[bool] = False
+    """Whether it can be measured on another extractor, as ``NAME[extractor]``."""
+
+    meanings: Mapping[str, str] = {}
+
+    def __init__(self, extractor: str = "", *, name: str = "", **attributes: Any) -> None:
+        own = name or getattr(type(self), "name", "") or next(iter(self.named))
+        for key, value in {**self.named.get(own, {}), "name": own, **attributes}.items():
+            setattr(self, key, value)
+        if extractor not in ("", self.extractor):
+            self.move_to(extractor)
+
+    @property
+    def card(self) -> MetricCard:
+        """The metric itself."""
+        return self
 
     @abstractmethod
     def settings(self) -> dict[str, str]:
         """Every setting that can change the value, for the signature."""
 
     @abstractmethod
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Measure the given rows of the evidence (indices into ``evidence.requests``)."""
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """Compute the values or the score of rows, which are checked already."""
 
-    def with_extractor(self, extractor: str) -> Metric:
+    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
+        """Measure the given rows of the inputs (indices into ``inputs.requests``).
+
+        A mean of values has an identity-clustered interval; rows without a value are left out.
+
+        Raises:
+            DataError: wrong rows, or inputs that do not fit together.
+        """
+        rows = checked_rows(inputs, rows)
+        found = self.find(inputs, rows)
+        asked = len(rows) if found.n_requested is None else found.n_requested
+        signature = self.signature(
+            inputs,
+            found.n_valid,
+            asked,
+            found=found.settings,
+            extractor=found.extractor,
+            resize=found.resize,
+            reference=found.reference,
+        )
+        values, interval, reason = found.values, found.interval, found.reason
+        if not reason and interval is None:
+            kept = np.zeros(0, dtype=bool) if values is None else np.isfinite(values)
+            if values is None or not kept.any():
+                reason = "no request has a value"
+            else:
+                interval = cluster_mean(
+                    values[kept], inputs.clusters[rows][kept], seed=inputs.seed, bounds=self.bounds
+                )
+        if reason or interval is None:
+            return Measurement(self, values, None, None, None, asked, found.n_valid, 0, signature, reason)
+        low, high = (None if math.isnan(bound) else bound for bound in (interval.low, interval.high))
+        return Measurement(
+            card=self,
+            per_sample=values,
+            value=interval.value,
+            low=low,
+            high=high,
+            n_requested=asked,
+            n_valid=found.n_valid,
+            identities=interval.clusters,
+            signature=signature,
+            interval_method=interval.method,
+            replicates=interval.replicates,
+        )
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """What a mean's interval is cut to: the range of a share, else nothing."""
+        return (self.low, self.high) if self.unit == "fraction" else None
+
+    def with_extractor(self, extractor: str) -> Self:
         """The same metric on another extractor.
 
         Raises:
             UsageError: the metric's name belongs to one extractor, or it uses none.
         """
-        raise UsageError(f"metric '{self.card.name}' is defined on '{self.card.extractor or 'pixels'}' alone")
+        if not self.portable:
+            raise UsageError(f"metric '{self.name}' is defined on '{self.extractor or 'pixels'}' alone")
+        made = copy(self)
+        made.move_to(extractor)
+        return made
+
+    def move_to(self, extractor: str) -> None:
+        """Take another extractor, and a name that says so."""
+        base = self.name.partition("[")[0]
+        own = getattr(type(self), "name", base)
+        self.name = own if extractor == type(self).extractor else f"{base}[{extractor}]"
+        self.extractor = extractor
 
     def signature(
         self,
@@ -117,14 +236,14 @@ class Metric(ABC):
         """The signature of a measurement.
 
         Args:
-            evidence: what was measured.
+            inputs: what was measured.
             n_valid: images that could be read.
             n_requested: images that were asked for.
-            found: settings that follow from the evidence, beside the metric's own.
+            found: settings that follow from the inputs, beside the metric's own.
             parts: extractor, resize, reference.
         """
         return Signature.of(
-            self.card.name,
+            self.name,
             n_valid=n_valid,
             n_requested=n_requested,
             protocol=inputs.protocol,
@@ -134,52 +253,7 @@ class Metric(ABC):
         )
 
 
-def mean_measurement(
-    metric: Metric,
-    inputs: MetricInputs,
-    rows: Rows,
-    values: Floats,
-    *,
-    n_valid: int,
-    signature: Signature,
-    bounds: tuple[float, float] | None = None,
-) -> Measurement:
-    """Mean of per-request values with its identity-clustered interval; NaN rows are left out."""
-    kept = np.isfinite(values)
-    clusters = inputs.clusters[rows]
-    if not kept.any():
-        return refusal(metric, values, rows, n_valid, signature, "no request has a value")
-    interval = cluster_mean(values[kept], clusters[kept], seed=inputs.seed, bounds=bounds)
-    return from_interval(metric, interval, values, rows, n_valid, signature)
-
-
-def from_interval(
-    metric: Metric, interval: Interval, values: Floats | None, rows: Rows, n_valid: int, signature: Signature
-) -> Measurement:
-    """A measurement from an interval; NaN bounds become None."""
-    low, high = (None if math.isnan(bound) else bound for bound in (interval.low, interval.high))
-    return Measurement(
-        card=metric.card,
-        per_sample=values,
-        value=interval.value,
-        low=low,
-        high=high,
-        n_requested=len(rows),
-        n_valid=n_valid,
-        identities=interval.clusters,
-        signature=signature,
-        interval_method=interval.method,
-        replicates=interval.replicates,
-    )
-
-
-def refusal(
-    metric: Metric, values: Floats | None, rows: Rows, n_valid: int, signature: Signature, reason: str
-) -> Measurement:
-    """A measurement without a figure, and why."""
-    return Measurement(metric.card, values, None, None, None, len(rows), n_valid, 0, signature, reason)
-
-
-def renamed(card: MetricCard, extractor: str, name: str | None = None) -> MetricCard:
-    """The card of the same metric on another extractor, under a name that says so."""
-    return replace(card, extractor=extractor, name=name or f"{card.name}[{extractor}]")
+def cut_to(interval: Interval, low: float, high: float) -> Interval:
+    """An interval within a range; one without bounds (NaN) stays so."""
+    # Python's max keeps a NaN that stands first: no interval stays no interval.
+    return replace(interval, low=max(interval.low, low), high=min(interval.high, high))

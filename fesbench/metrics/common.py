@@ -13,6 +13,8 @@ from fesbench.metrics.inputs import FeatureSet, Floats, MetricInputs, Rows
 NEIGHBORS = 20
 """An item of a group is paired with so many that follow it, cyclically: all pairs of groups up to 41."""
 
+NO_TARGET = "no target image exists for these requests"
+
 
 def has_truth(inputs: MetricInputs) -> npt.NDArray[np.bool_]:
     """(N,) whether a request has a target image."""

@@ -1,71 +1,14 @@
-"""Signatures in words: what each field says, and why two figures may or may not stand in one column."""
+"""Signatures in words: what each field says, and why two scores may or may not stand in one column."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fesbench.records.signature import Signature
+from fesbench.records.signature import FIELDS, Signature
 
 if TYPE_CHECKING:
     from fesbench.metrics.base import MetricCard
-
-FIELDS: Mapping[str, str] = {
-    "x": "extractor (name, weights, input, resize, range)",
-    "r": "resize before the comparison",
-    "ref": "compared with",
-    "n": "images that counted / that were asked for",
-    "p": "protocol, its hash, the data with its fingerprint, the budget",
-    "a": "alignment of the images",
-    "v": "version of fesbench (may differ)",
-    "against": "what the error is measured against",
-    "argmax": "classes that the judge chooses among",
-    "avg": "average over requests",
-    "ball": "border of a neighborhood",
-    "cap": "largest value, in dB",
-    "ch": "color channels",
-    "change": "change that is measured",
-    "classes": "expressions that the judge chooses among",
-    "constant": "a constant series counts as",
-    "corr": "correlation",
-    "cov": "divisor of the covariance",
-    "dist": "distance",
-    "down": "downsampling before the comparison",
-    "dtype": "precision of the arithmetic",
-    "est": "estimator",
-    "far": "false accept rate",
-    "found": "when a face counts as found",
-    "gallery": "rule of the gallery",
-    "impostor": "what impostor pairs are",
-    "judge": "who judges",
-    "k": "number of neighbors",
-    "kernel": "kernel",
-    "logits": "factor of the cosines before the softmax",
-    "mean": "what is averaged",
-    "missing": "an image without a face (or features) counts as",
-    "next": "largest number of pairs or images compared",
-    "norm": "what distances are divided by",
-    "over": "expressions that are pooled",
-    "pair": "what is compared with what",
-    "pairs": "number of antonym pairs",
-    "points": "number of landmarks",
-    "quantile": "quantile that sets the threshold",
-    "range": "range of the pixel values",
-    "rise": "what counts as rising",
-    "scale": "factor of the figure",
-    "scales": "number of scales",
-    "shuffle": "order of the images before they are split",
-    "sim": "similarity",
-    "splits": "number of splits",
-    "subset": "size of the subsets",
-    "tau": "threshold, or form of the rank correlation",
-    "temp": "temperature",
-    "ties": "ties count as",
-    "unit": "what the figure is divided by",
-    "window": "window and border",
-}
-"""What each field of a signature means."""
 
 UNKNOWN = "a field that this fesbench does not know"
 
@@ -91,8 +34,9 @@ def explain(signature: str) -> list[Explained]:
     parsed = Signature.parse(signature)
     title = title_of(parsed.name)
     lines = [Explained("metric", parsed.name, title, title != UNKNOWN, True)]
+    known = meanings(parsed.name)
     for name, value in parsed.fields:
-        lines.append(Explained(name, value, FIELDS.get(name, UNKNOWN), name in FIELDS, name != "v"))
+        lines.append(Explained(name, value, known.get(name, UNKNOWN), name in known, name != "v"))
     return lines
 
 
@@ -103,11 +47,10 @@ def explain_difference(a: str, b: str) -> list[str]:
         UsageError: a text is no signature.
     """
     left, right = (Signature.parse(text).comparable() for text in (a, b))
+    known = meanings(left["metric"]) | meanings(right["metric"]) | {"metric": "metric"}
     sentences = []
     for name in Signature.difference(a, b):
-        words = "metric" if name == "metric" else FIELDS.get(name, UNKNOWN)
-        if name == "n":
-            words = "images asked for"
+        words = "images asked for" if name == "n" else known.get(name, UNKNOWN)
         shown = [f"'{side[name]}'" if name in side else "nothing" for side in (left, right)]
         sentences.append(f"{words} ({name}): {shown[0]} against {shown[1]}")
     return sentences
@@ -122,10 +65,23 @@ def title_of(metric: str) -> str:
     return f"{card.title}, on {other}" if other and card.name != metric else card.title
 
 
+def meanings(metric: str) -> dict[str, str]:
+    """What each field of a metric's signature means; of a metric that is not known, the common ones."""
+    card = card_of(metric)
+    return {**FIELDS, **({} if card is None else card.meanings)}
+
+
 def card_of(metric: str) -> MetricCard | None:
-    """The card of a score's metric, whichever extractor it was measured on; None where it is not known."""
+    """The card of a score's metric, whichever extractor it was measured on; None where it is not known.
+
+    >>> card_of("augmentation-gain@5[classical]").direction
+    'higher'
+    """
     from fesbench.metrics import METRICS
+    from fesbench.metrics.augmentation import CARDS
 
     base = metric.partition("[")[0]
+    if (kind := base.partition("@")[0]) in CARDS:
+        return CARDS[kind]
     name = metric if metric in METRICS else ("FD-dlib" if base.startswith("FD-") else base)
-    return METRICS[name].card if name in METRICS else None
+    return METRICS.get(name) if name in METRICS else None

@@ -27,8 +27,7 @@ def rows() -> list[dict[str, Any]]:
     from fesbench.weights.table import TABLE
 
     found = []
-    for name, metric in METRICS.items():
-        card = metric.card
+    for name, card in METRICS.all().items():
         weights = list(weights_of(card.extractor))
         found.append(
             {
@@ -55,7 +54,7 @@ def page() -> str:
 
     lines = []
     for row in rows():
-        if not type(METRICS[row["name"]]).__module__.startswith("fesbench."):
+        if row["name"] not in METRICS.declared:
             continue
         cells = (
             f"`{row['name']}`",

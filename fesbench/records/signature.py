@@ -1,4 +1,4 @@
-"""The line that travels with every figure and says how it was made.
+"""The line that travels with every score and says how it was made.
 
 Example::
 
@@ -6,7 +6,7 @@ Example::
 
 After the metric's name come ``key:value`` fields in one fixed order: ``x`` extractor, ``r`` resize, ``ref``
 reference set, then the metric's own settings (``far``, ``gallery``, ``window`` ...), ``n`` valid/requested,
-``p`` protocol, ``a`` alignment, ``v`` code version. Two figures may stand in one column only if their keys
+``p`` protocol, ``a`` alignment, ``v`` code version. Two scores may stand in one column only if their keys
 are equal; the key leaves out the code version and the valid n.
 """
 
@@ -20,6 +20,24 @@ from fesbench.errors import UsageError
 
 _FIRST = ("x", "r", "ref")
 _LAST = ("n", "p", "a", "v")
+FIELDS: Mapping[str, str] = {
+    "x": "extractor (name, weights, input, resize, range)",
+    "r": "resize before the comparison",
+    "ref": "compared with",
+    "n": "images that counted / that were asked for",
+    "p": "protocol, its hash, the data with its fingerprint, the budget",
+    "a": "alignment of the images",
+    "v": "version of fesbench (may differ)",
+    "avg": "average over requests",
+    "dist": "distance",
+    "dtype": "precision of the arithmetic",
+    "missing": "an image without a face (or features) counts as",
+    "pair": "what is compared with what",
+    "sim": "similarity",
+    "ties": "ties count as",
+}
+"""What the fields mean that signatures of many metrics have; a metric declares the meanings of its others."""
+
 _ESCAPES = (("%", "%25"), ("|", "%7C"), ("\n", "%0A"))
 
 
@@ -49,6 +67,9 @@ class Signature:
 
         Raises:
             UsageError: a setting uses a reserved or malformed key.
+
+        >>> str(Signature.of("SSIM", n_valid=9, n_requested=10, protocol="avatars@1", version="1"))
+        'SSIM|n:9/10|p:avatars@1|v:1'
         """
         own = dict(settings or {})
         for key in own:
@@ -67,6 +88,9 @@ class Signature:
 
         Raises:
             UsageError: the text is no signature.
+
+        >>> Signature.parse("FVS|tau:0.6|n:9/10").fields
+        (('tau', '0.6'), ('n', '9/10'))
         """
         name, *rest = text.split("|")
         pairs = [part.split(":", 1) for part in rest]
@@ -77,7 +101,7 @@ class Signature:
         return cls(_unescape(name), tuple((key, _unescape(value)) for key, value in pairs))
 
     def comparable(self) -> dict[str, str]:
-        """The fields that must agree before two figures are compared; ``n`` is the requested number alone."""
+        """The fields that must agree before two scores are compared; ``n`` is the requested number alone."""
         kept = {"metric": self.name, **dict(self.fields)}
         kept.pop("v", None)
         if "n" in kept:
@@ -92,7 +116,11 @@ class Signature:
 
     @staticmethod
     def difference(a: Signature | str, b: Signature | str) -> tuple[str, ...]:
-        """Names of the fields in which two signatures are not comparable; empty when their keys agree."""
+        """Names of the fields in which two signatures are not comparable; empty when their keys agree.
+
+        >>> Signature.difference("FVS|tau:0.6|n:9/10|v:1", "FVS|tau:0.5|n:8/10|v:2")
+        ('tau',)
+        """
         first, second = (Signature.parse(s) if isinstance(s, str) else s for s in (a, b))
         left, right = first.comparable(), second.comparable()
         return tuple(name for name in {**left, **right} if left.get(name) != right.get(name))

@@ -15,7 +15,7 @@ from fesbench.context.context import RunContext
 from fesbench.errors import DataError
 from fesbench.evaluation.augmentation import score_augmentation
 from fesbench.judges.recognizer import Pool, Recipe, pool_of, recipe_for, right, train_recognizer
-from fesbench.metrics.augmentation import Outcomes, figures
+from fesbench.metrics.augmentation import Outcomes, score_outcomes
 from fesbench.protocol.protocol import load_protocol
 from fesbench.protocol.schema import SplitRule, Task
 from fesbench.records.record import Cell, Record, Score
@@ -271,7 +271,8 @@ def test_gains_are_paired_by_picture_and_the_spread_is_that_of_the_seeds() -> No
     base = np.array([[1, 0, 0, 1], [1, 0, 0, 0]], dtype=bool)
     with_more = np.array([[1, 1, 0, 1], [1, 1, 1, 1]], dtype=bool)
     people = np.array(["a", "a", "b", "b"])
-    found = {f.name: f for f in figures(Outcomes(people, {("real", 0): base, ("synthetic", 5): with_more}))}
+    outcomes = Outcomes(people, {("real", 0): base, ("synthetic", 5): with_more})
+    found = {f.name: f for f in score_outcomes(outcomes)}
     assert found["augmentation-accuracy@0"].value == pytest.approx(3 / 8)
     assert found["augmentation-accuracy@5"].value == pytest.approx(7 / 8)
     assert found["augmentation-gain@5"].value == pytest.approx(0.5)

@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from fesbench.errors import UsageError
+from fesbench.gate.comparison import direction_of
+from fesbench.judges.recognizer import Recipe
 from fesbench.metrics import METRICS
-from fesbench.metrics.explain import FIELDS, UNKNOWN, explain, explain_difference
+from fesbench.metrics.augmentation import CARDS
+from fesbench.metrics.explain import UNKNOWN, explain, explain_difference, meanings
+from fesbench.records.signature import FIELDS, Signature
 
 FID = "FID|x:inception-tf-2015:6726825d|ref:test-real:280|cov:n-1|n:98/100|p:ck+@1:8c1f|a:dlib68|v:0.3.0"
 
@@ -44,13 +48,37 @@ def test_no_signature(text: str) -> None:
         explain(text)
 
 
-def test_every_setting_of_every_metric_has_words() -> None:
-    used = {key for metric in METRICS.values() for key in metric.settings()}
+def test_every_setting_of_every_metric_has_a_meaning_and_no_meaning_is_left_over() -> None:
     # Those that follow from what was measured.
-    used |= {"classes", "over"}
-    assert used <= set(FIELDS), "say what the new settings mean in fesbench/metrics/explain.py"
+    found = {"ECS-known[fer]": {"over"}, "ECS-restricted": {"classes"}}
+    used: set[str] = set()
+    for name, metric in METRICS.all().items():
+        own = set(metric.settings()) | found.get(name, set())
+        assert own <= set(meanings(name)), f"say what they mean in the meanings of {name}"
+        assert not set(metric.meanings) & set(FIELDS), "those of all metrics stand with the signature"
+        used |= own
+    assert {key for metric in METRICS.all().values() for key in metric.meanings} <= used
+
+
+def test_every_field_of_an_augmentation_is_explained() -> None:
+    settings = Recipe(40).settings() | {"classes": "anger,fear", "labels": "as-requested"}
+    for name in ("augmentation-accuracy@0", "augmentation-gain@5[classical]", "augmentation-gain-seed-sd@5"):
+        signature = Signature.of(
+            name,
+            n_valid=9,
+            n_requested=9,
+            protocol="avatars@1",
+            reference="test-real",
+            alignment="dlib68",
+            settings=settings | {"factor": "5", "added": "classical"},
+        )
+        assert [line.field for line in explain(str(signature)) if not line.known] == []
+    assert direction_of("augmentation-gain@5") == "higher"
+    assert direction_of("augmentation-gain-seed-sd@5[repetition]") == "lower"
 
 
 def test_every_field_stands_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text(encoding="utf-8")
-    assert [name for name in FIELDS if f"| `{name}` |" not in text] == []
+    cards = [*METRICS.all().values(), *CARDS.values()]
+    fields = {*FIELDS, *(name for card in cards for name in card.meanings)}
+    assert [name for name in sorted(fields) if f"| `{name}` |" not in text] == []

@@ -3,18 +3,17 @@
 import math
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import fesbench.metrics
 from fesbench.errors import DataError, UnknownNameError, UsageError
-from fesbench.metrics import METRICS, metric
-from fesbench.metrics.base import Metric
-from fesbench.metrics.distribution.frechet_distance import FrechetDistance
+from fesbench.metrics import METRICS as REGISTRY
+from fesbench.metrics import metric, table
 from fesbench.metrics.distribution.kernel import KernelDistance
-from fesbench.metrics.explain import FIELDS
+from fesbench.metrics.explain import explain, meanings
 from fesbench.metrics.fidelity.ssim_psnr import SSIM
 from fesbench.metrics.identity.similarity import Verification
 from fesbench.records.signature import Signature
@@ -28,6 +27,7 @@ OTHER_KINDS = ("AU-", "D-acc-", "ECS[", "ECS-known[", "ECS-top2", "NME")
 such evidence.
 """
 
+METRICS = REGISTRY.all()
 NAMES = tuple(name for name in METRICS if name not in OTHER_EVIDENCE and not name.startswith(OTHER_KINDS))
 PEOPLE, PER = 40, 7
 
@@ -83,7 +83,8 @@ def group(make_inputs):
 
 
 def test_registry_holds_the_known_metrics():
-    assert tuple(METRICS)[: len(FIRST)] == FIRST
+    assert set(METRICS) >= set(FIRST)
+    assert list(METRICS) == REGISTRY.names()
     assert set(METRICS) >= OTHER_EVIDENCE
     assert all(name == found.card.name for name, found in METRICS.items())
 
@@ -114,7 +115,7 @@ class TestEveryMetric:
         assert fields["p"] == "p@1:abcd"
         assert fields["a"] == "dlib68-128"
         assert METRICS[name].settings().items() <= fields.items()
-        assert set(fields) <= set(FIELDS), "say what they mean in fesbench/metrics/explain.py"
+        assert set(fields) <= set(meanings(name)), "say what they mean in the metric's meanings"
         assert ("x" in fields) == bool(METRICS[name].card.extractor)
         assert Signature.parse(str(found)) == found
 
@@ -189,7 +190,10 @@ def test_a_changed_setting_changes_value_and_signature(path, value, name, field,
 
 
 def test_the_false_accept_rate_is_in_the_signature(group):
-    one, two = (Verification(far).measure(group(), np.arange(280)).signature for far in (0.01, 0.02))
+    one, two = (
+        Verification(name=f"TAR@FAR={far:%}", far=far).measure(group(), np.arange(280)).signature
+        for far in (0.01, 0.02)
+    )
     assert Signature.difference(one, two) == ("metric", "far")
 
 
@@ -224,35 +228,76 @@ def test_metrics_by_name():
             own.with_extractor("dlib")
 
 
-class _Point:
-    def __init__(self, name, made):
-        self.name, self._made = name, made
-
-    def load(self):
-        if isinstance(self._made, Exception):
-            raise self._made
-        return self._made
+MINE = """
+from fesbench.metrics.base import Found, Metric
 
 
-def test_plugins_add_metrics_and_broken_ones_are_named(monkeypatch):
-    class Mine(FrechetDistance):
-        def __init__(self):
-            super().__init__("mine")
+class Sum(Metric):
+    name = "Sum"
+    title = "sum of the pixels"
+    source = "here"
+    high = 255.0
+    meanings = {"of": "what is summed"}
 
-    points = [_Point("mine", Mine), _Point("broken", ImportError("no such module")), _Point("odd", 3)]
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
+    def settings(self):
+        return {"of": "pixels"}
+
+    def find(self, inputs, rows):
+        return Found(len(rows), inputs.generated[rows].mean(axis=(1, 2, 3)))
+
+
+odd = 3
+"""
+
+
+def test_a_metric_of_another_package_takes_one_file(monkeypatch, tmp_path, make_inputs):
+    (tmp_path / "my_metrics.py").write_text(MINE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    points = [
+        EntryPoint(name, value, "fesbench.metrics")
+        for name, value in (
+            ("Sum", "my_metrics:Sum"),
+            ("broken", "no_such_module:X"),
+            ("odd", "my_metrics:odd"),
+            ("other", "my_metrics:Sum"),
+            ("FID", "my_metrics:Sum"),
+        )
+    ]
+    monkeypatch.setattr("fesbench.registry.entry_points", lambda group: points)
+    monkeypatch.setattr(REGISTRY, "_made", dict(REGISTRY._made))
     with pytest.warns(UserWarning, match="metric plug-in") as caught:
-        found = fesbench.metrics._plugins()
-    assert list(found) == ["FD-mine"]
-    assert isinstance(found["FD-mine"], Metric)
+        assert list(REGISTRY.all()) == [*METRICS, "Sum"]
     messages = " ".join(str(w.message) for w in caught)
-    assert "'broken' cannot be loaded: no such module" in messages
-    assert "'odd' is no fesbench Metric" in messages
+    for said in ("no_such_module", "3 is no fesbench Metric", "is called 'Sum'", "taken by fesbench"):
+        assert said in messages
+    inputs = make_inputs([0, 0, 1, 1])
+    found = metric("Sum").measure(inputs, np.arange(4))
+    assert found.value == pytest.approx(inputs.generated.mean())
+    assert [line.known for line in explain(str(found.signature))] == [True] * 5
+    assert "Sum" in [row["name"] for row in table.rows()]
+
+
+def test_the_names_of_metrics_cost_no_import_and_the_list_no_torch():
+    code = (
+        "import sys; from fesbench.metrics import METRICS;"
+        "assert 'TAR@FAR=0.1%' in METRICS.names() and 'FID' in METRICS;"
+        "assert not any(name.startswith('fesbench.metrics.') for name in sys.modules);"
+        "assert METRICS.declared['SSIM'].facts['title'] == 'structural similarity to the target image';"
+        "METRICS.get('SSIM');"
+        "assert 'fesbench.metrics.identity.similarity' not in sys.modules;"
+        "from fesbench.cli.main import main\n"
+        "try:\n    main(['metrics', 'list'])\nexcept SystemExit:\n    pass\n"
+        "heavy = ('torch', 'piq', 'scipy', 'sklearn', 'pandas', 'torch_fidelity');"
+        "assert not [name for name in heavy if name in sys.modules]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Rank-1" in done.stdout
 
 
 def test_importing_the_metrics_is_light():
     code = (
-        "import sys, fesbench.statistics.intervals; from fesbench.metrics import METRICS;"
+        "import sys, fesbench.statistics.intervals; from fesbench.metrics import METRICS; METRICS.all();"
         "heavy = ('torch', 'piq', 'scipy', 'sklearn', 'pandas', 'torch_fidelity');"
         "print([name for name in heavy if name in sys.modules])"
     )

@@ -18,8 +18,8 @@ def test_the_page_in_the_docs_is_current() -> None:
 
 def test_every_metric_has_a_row_with_its_declaration() -> None:
     found = {row["name"]: row for row in rows()}
-    assert list(found) == list(METRICS)
-    for name, metric in METRICS.items():
+    assert list(found) == METRICS.names()
+    for name, metric in METRICS.all().items():
         assert found[name]["direction"] == metric.card.direction
         assert found[name]["source"] == metric.card.source
     assert found["ECS"]["range"] == "0 to 1"

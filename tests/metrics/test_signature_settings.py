@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fesbench.metrics import METRICS
+from fesbench.metrics import METRICS as REGISTRY
 from fesbench.records.signature import Signature
 
+METRICS = REGISTRY.all()
 GIVEN = {"extractor": "x:0", "resize": "none", "reference": "test-real:10"}
 PLACE = SimpleNamespace(protocol="ck+@1:8c1f:ck+-5d90:standard", alignment="dlib68-128-gray")
 

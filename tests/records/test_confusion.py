@@ -101,5 +101,5 @@ def test_counts_that_do_not_fit_are_refused() -> None:
 
 def test_judges_are_those_of_the_expression_scores_that_can_be_computed() -> None:
     names = ["ECS", "ECS-macro", "ECS[fer]", "FSS", "D-acc-real"]
-    assert judges_of(names, METRICS, {}) == ["judge", "fer"]
-    assert judges_of(names, METRICS, {"ECS[fer]": "weights: fer"}) == ["judge"]
+    assert judges_of(names, METRICS.all(), {}) == ["judge", "fer"]
+    assert judges_of(names, METRICS.all(), {"ECS[fer]": "weights: fer"}) == ["judge"]

@@ -51,7 +51,7 @@ def test_a_frechet_distance_is_paired_person_by_person(measured):
 
 
 def test_tar_is_paired_draw_by_draw(measured):
-    (one, a), (two, b) = (measured(Verification(0.01), noise) for noise in (0.6, 1.2))
+    (one, a), (two, b) = (measured(Verification(name="TAR@FAR=1%"), noise) for noise in (0.6, 1.2))
     assert (a.kind, len(a.values), a.people) == ("identity-bootstrap", 2000, b.people)
     found = difference_of_draws(
         one.value - two.value, np.array(a.values), np.array(b.values), clusters=PEOPLE

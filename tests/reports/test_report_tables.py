@@ -9,7 +9,7 @@ import pytest
 
 from fesbench.records.record import load_record
 from fesbench.reports.boards import Board, make_boards, read_runs
-from fesbench.reports.metric_display import STYLES, Style, ordered, style_of
+from fesbench.reports.metric_display import Style, ordered, style_of
 from fesbench.reports.ranking import drop
 from fesbench.reports.table_model import Column, ScoreCell, Table
 from fesbench.reports.table_model import Row as TableRow
@@ -181,12 +181,19 @@ def test_the_drop_is_taken_on_matched_requests(tmp_path: Path) -> None:
     assert drop(board_of(tmp_path), "mr", "FSS", "moon") is None
 
 
-def test_every_shown_metric_agrees_with_its_card() -> None:
-    from fesbench.metrics import METRICS
-
-    for name, style in STYLES.items():
-        assert METRICS[name].card.direction == style.direction, name
-        assert (METRICS[name].card.unit == "fraction") == style.percent, name
+def test_metrics_are_shown_by_their_cards() -> None:
+    shown = {name: style_of(name) for name in ("ECS", "FSS", "PSNR", "FID", "KID", "FD-dlib", "FID-avg")}
+    assert {name: (style.direction, style.decimals, style.unit) for name, style in shown.items()} == {
+        "ECS": ("higher", 1, "%"),
+        "FSS": ("higher", 3, ""),
+        "PSNR": ("higher", 2, "dB"),
+        "FID": ("lower", 1, ""),
+        "KID": ("lower", 2, ""),
+        "FD-dlib": ("lower", 4, ""),
+        "FID-avg": ("lower", 3, ""),
+    }
+    assert shown["ECS"].words == "share of images on which the judge sees the expression that was asked for"
+    assert style_of("SSIM").words == "structural similarity to the target image"
 
 
 def test_styles_of_strange_metrics() -> None:

@@ -12,47 +12,41 @@ from __future__ import annotations
 
 import numpy as np
 
-from fesbench.metrics.base import Measurement, mean_measurement, refusal
-from fesbench.metrics.control.action_units import ByRegressor, unit_card
-from fesbench.metrics.inputs import MetricInputs, Rows, checked_rows
+from fesbench.metrics.base import Found
+from fesbench.metrics.control.action_units import ByRegressor
+from fesbench.metrics.inputs import MetricInputs, Rows
 from fesbench.vocabulary import ACTION_UNITS
-
-TASKS = frozenset({"expression", "intensity", "compound"})
 
 
 class ActionUnitError(ByRegressor):
     """Mean absolute difference of the output's measured units to the target image's coded ones."""
 
-    def __init__(self) -> None:
-        self.card = unit_card(
-            "AU-error",
-            "difference to the target image's coded action units",
-            direction="lower",
-            needs=frozenset({"action_units"}),
-            per_sample=True,
-            tasks=TASKS,
-        )
+    name = "AU-error"
+    title = "difference to the target image's coded action units"
+    direction = "lower"
+    needs = frozenset({"action_units"})
+    tasks = frozenset({"expression", "intensity", "compound"})
+    meanings = ByRegressor.meanings | {"against": "what the error is measured against"}
 
     def settings(self) -> dict[str, str]:
         """What is compared with what."""
         return {"against": "coded-units", "change": "absolute", "avg": "coded-units", "missing": "0"}
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Mean over requests whose target image is coded; the others are counted as not valid."""
-        rows = checked_rows(inputs, rows)
-        found, made = self.levels(inputs, "generated")
-        known = [ACTION_UNITS.index(int(name[2:])) for name in inputs.columns[self.card.extractor]]
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """Of requests whose target image is coded; the others are counted as not valid."""
+        features, made = self.levels(inputs, "generated")
+        known = [ACTION_UNITS.index(int(name[2:])) for name in inputs.columns[self.extractor]]
         coded = inputs.action_units.get("truth")
         values = np.full(len(rows), np.nan)
         if coded is not None:
-            true = np.asarray(coded, dtype=np.float64)[rows][:, known]
-            some = np.isfinite(true).any(axis=1)
-            values[some] = np.nanmean(np.abs(made[rows] - true)[some], axis=1)
-        n_valid = int((np.isfinite(values) & found.valid[rows]).sum())
-        signature = self.signature(
-            inputs, n_valid, len(rows), extractor=found.signature, reference="truth-action-units"
+            wanted = np.asarray(coded, dtype=np.float64)[rows][:, known]
+            some = np.isfinite(wanted).any(axis=1)
+            values[some] = np.nanmean(np.abs(made[rows] - wanted)[some], axis=1)
+        finite = np.isfinite(values)
+        return Found(
+            int((finite & features.valid[rows]).sum()),
+            values,
+            extractor=features.signature,
+            reference="truth-action-units",
+            reason="" if finite.any() else "no target image of these requests has coded action units",
         )
-        if not np.isfinite(values).any():
-            reason = "no target image of these requests has coded action units"
-            return refusal(self, values, rows, n_valid, signature, reason)
-        return mean_measurement(self, inputs, rows, values, n_valid=n_valid, signature=signature)

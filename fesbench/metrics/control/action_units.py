@@ -1,10 +1,10 @@
 """Control over action units: does the unit that was asked for follow the level, and do the others stay?
 
 Levels are measured by a regressor that was trained on the protocol's training subjects (extractor
-``au-regressor``). It never saw one unit by itself, so no figure of it reaches 1 even on perfect images:
+``au-regressor``). It never saw one unit by itself, so no score of it reaches 1 even on perfect images:
 compare methods by it, and do not read it as a percentage. Avatars that really show one unit at four levels
 (20 test subjects at 64 px, nine units) get: correlation 0.52, monotonicity 0.74, tau 0.78, leakage 0.04; AU17
-alone is not seen at all (tau -0.18), for training subjects raise the chin in whole expressions only. Figures
+alone is not seen at all (tau -0.18), for training subjects raise the chin in whole expressions only. Scores
 on the task ``action-unit``:
 
 - ``AU-correlation``: for each requested unit Pearson's r, over its requests, between the requested level and
@@ -30,30 +30,21 @@ import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
-from fesbench.metrics.base import (
-    Measurement,
-    Metric,
-    MetricCard,
-    from_interval,
-    mean_measurement,
-    refusal,
-    renamed,
-)
-from fesbench.metrics.inputs import FeatureSet, Floats, MetricInputs, Rows, Which, checked_rows
+from fesbench.metrics.base import Found, Metric, cut_to
+from fesbench.metrics.inputs import FeatureSet, Floats, MetricInputs, Rows, Which
 from fesbench.statistics.intervals import jackknife
 
 REGRESSOR = "au-regressor"
-_TASK = frozenset({"action-unit"})
 
 
 class ByRegressor(Metric):
     """What the metrics have in common: one extractor, and requests that need a measurable unit."""
 
-    def with_extractor(self, extractor: str) -> ByRegressor:
-        """The same by another regressor of action units."""
-        made = type(self)()
-        made.card = renamed(made.card, extractor)
-        return made
+    extractor = REGRESSOR
+    source = "fesbench; one unit at several levels as in GANimation (ECCV 2018), section 5"
+    tasks = frozenset({"action-unit"})
+    portable = True
+    meanings = {"change": "change that is measured"}
 
     def levels(self, inputs: MetricInputs, which: Which) -> tuple[FeatureSet, Floats]:
         """The regressor's features of a set of images and float64 (N, units), 0 where not read.
@@ -61,18 +52,18 @@ class ByRegressor(Metric):
         Raises:
             DataError: the evidence does not name as many units as there are columns.
         """
-        found = inputs.feature_set(self.card.extractor, which)
-        names = inputs.columns.get(self.card.extractor, ())
+        found = inputs.feature_set(self.extractor, which)
+        names = inputs.columns.get(self.extractor, ())
         if len(names) != found.values.shape[1]:
             raise DataError(
-                f"regressor '{self.card.extractor}' gives {found.values.shape[1]} values for {len(names)} "
+                f"regressor '{self.extractor}' gives {found.values.shape[1]} values for {len(names)} "
                 "units; name its columns in the evidence"
             )
         return found, np.where(found.valid[:, None], found.values, 0.0).astype(np.float64)
 
     def asked(self, inputs: MetricInputs, rows: Rows) -> npt.NDArray[np.int64]:
         """The column of each row's requested unit; -1 where none is asked for or the regressor has none."""
-        names = inputs.columns.get(self.card.extractor, ())
+        names = inputs.columns.get(self.extractor, ())
         if "action_unit" not in inputs.requests:
             return np.full(len(rows), -1, dtype=np.int64)
         index = {name: column for column, name in enumerate(names)}
@@ -95,61 +86,59 @@ class ByRegressor(Metric):
 class ActionUnitCorrelation(ByRegressor):
     """Mean over units of the correlation between requested and measured level."""
 
-    def __init__(self) -> None:
-        self.card = unit_card(
-            "AU-correlation",
-            "correlation of requested and measured action-unit level",
-            low=-1.0,
-            needs=frozenset({"source"}),
-        )
+    name = "AU-correlation"
+    title = "correlation of requested and measured action-unit level"
+    low = -1.0
+    needs = frozenset({"source"})
+    per_sample = False
+    meanings = ByRegressor.meanings | {"constant": "a constant series counts as", "corr": "correlation"}
 
     def settings(self) -> dict[str, str]:
         """Kind of correlation and of average."""
         return {"corr": "pearson", "change": "from-source", "avg": "units", "constant": "0", "missing": "0"}
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """The figure, with a delete-one-identity interval."""
-        rows = checked_rows(inputs, rows)
-        (found, levels), (_, before) = (self.levels(inputs, which) for which in ("generated", "source"))
-        n_valid = int(found.valid[rows].sum())
-        signature = self.signature(inputs, n_valid, len(rows), extractor=found.signature)
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """The score, with a delete-one-identity interval."""
+        (features, levels), (_, before) = (self.levels(inputs, which) for which in ("generated", "source"))
         columns = self.asked(inputs, rows)
-        reason = self.refused(inputs, rows, columns)
-        if reason:
-            return refusal(self, None, rows, n_valid, signature, reason)
+        found = Found(int(features.valid[rows].sum()), extractor=features.signature)
+        found.reason = self.refused(inputs, rows, columns)
+        if found.reason:
+            return found
         wanted = inputs.requests["intensity"].to_numpy(dtype=np.float64)[rows]
         if any(np.ptp(wanted[columns == column]) == 0 for column in np.unique(columns)):
-            reason = "a correlation needs a unit to be asked for at two levels or more"
-            return refusal(self, None, rows, n_valid, signature, reason)
+            found.reason = "a correlation needs a unit to be asked for at two levels or more"
+            return found
         measured = levels[rows, columns] - before[rows, columns]
         interval = jackknife(
             lambda kept: mean_correlation(wanted[kept], measured[kept], columns[kept]),
             inputs.clusters[rows],
         )
-        made = from_interval(self, interval, None, rows, n_valid, signature)
-        if made.low is not None and made.high is not None:
-            made.low, made.high = max(-1.0, made.low), min(1.0, made.high)
-        return made
+        found.interval = cut_to(interval, -1.0, 1.0)
+        return found
 
 
 class _Series(ByRegressor):
-    """A figure for each series of levels of one unit from one source, told at every request of the series."""
+    """A value for each series of levels of one unit from one source, told at every request of the series."""
 
     @abstractmethod
     def of_series(self, wanted: Floats, measured: Floats) -> float:
-        """The figure of one series: requested levels, ascending and different, and the measured ones."""
+        """The value of one series: requested levels, ascending and different, and the measured ones."""
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Mean over requests of their series' figure; a series of one level has none."""
-        rows = checked_rows(inputs, rows)
-        found, levels = self.levels(inputs, "generated")
-        n_valid = int(found.valid[rows].sum())
-        signature = self.signature(inputs, n_valid, len(rows), extractor=found.signature)
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The range of the score."""
+        return self.low, self.high
+
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """Their series' value; a series of one level has none."""
+        features, levels = self.levels(inputs, "generated")
         columns = self.asked(inputs, rows)
         values = np.full(len(rows), np.nan)
-        reason = self.refused(inputs, rows, columns)
-        if reason:
-            return refusal(self, values, rows, n_valid, signature, reason)
+        found = Found(int(features.valid[rows].sum()), values, extractor=features.signature)
+        found.reason = self.refused(inputs, rows, columns)
+        if found.reason:
+            return found
         table = inputs.requests.iloc[rows]
         wanted, measured = table["intensity"].to_numpy(dtype=np.float64), levels[rows, columns]
         keys = [key for key in ("identity", "domain", "take", "source") if key in table]
@@ -157,33 +146,21 @@ class _Series(ByRegressor):
         for places in series.values():
             order = places[np.argsort(wanted[places], kind="stable")]
             if len(np.unique(wanted[order])) < len(order):
-                raise DataError(f"{self.card.name}: a level of a unit is asked for twice from one source")
+                raise DataError(f"{self.name}: a level of a unit is asked for twice from one source")
             if len(order) > 1:
                 values[order] = self.of_series(wanted[order], measured[order])
         if not np.isfinite(values).any():
-            reason = "no unit is asked for at two levels or more"
-            return refusal(self, values, rows, n_valid, signature, reason)
-        return mean_measurement(
-            self,
-            inputs,
-            rows,
-            values,
-            n_valid=n_valid,
-            signature=signature,
-            bounds=(self.card.low, self.card.high),
-        )
+            found.reason = "no unit is asked for at two levels or more"
+        return found
 
 
 class ActionUnitMonotonicity(_Series):
     """Share of series whose measured levels rise at every step."""
 
-    def __init__(self) -> None:
-        self.card = unit_card(
-            "AU-monotonicity",
-            "share of action units that rise with the requested level",
-            unit="fraction",
-            per_sample=True,
-        )
+    name = "AU-monotonicity"
+    title = "share of action units that rise with the requested level"
+    unit = "fraction"
+    meanings = {"rise": "what counts as rising"}
 
     def settings(self) -> dict[str, str]:
         """What counts as rising."""
@@ -197,10 +174,10 @@ class ActionUnitMonotonicity(_Series):
 class ActionUnitTau(_Series):
     """Mean over series of Kendall's tau-a between requested and measured level."""
 
-    def __init__(self) -> None:
-        self.card = unit_card(
-            "AU-tau", "rank correlation of requested and measured level", low=-1.0, per_sample=True
-        )
+    name = "AU-tau"
+    title = "rank correlation of requested and measured level"
+    low = -1.0
+    meanings = {"tau": "form of the rank correlation"}
 
     def settings(self) -> dict[str, str]:
         """The form of tau."""
@@ -215,39 +192,38 @@ class ActionUnitTau(_Series):
 class ActionUnitLeakage(ByRegressor):
     """Mean change of the units that were not asked for, against the source."""
 
-    def __init__(self) -> None:
-        self.card = unit_card(
-            "AU-leakage",
-            "change of action units that were not asked for",
-            direction="lower",
-            needs=frozenset({"source"}),
-            per_sample=True,
-        )
+    name = "AU-leakage"
+    title = "change of action units that were not asked for"
+    direction = "lower"
+    needs = frozenset({"source"})
 
     def settings(self) -> dict[str, str]:
         """What is compared with what."""
         return {"change": "absolute", "avg": "other-units", "missing": "0"}
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Mean over requests of the mean over the other units."""
-        rows = checked_rows(inputs, rows)
-        (found, made), (_, before) = (self.levels(inputs, which) for which in ("generated", "source"))
-        n_valid = int(found.valid[rows].sum())
-        signature = self.signature(inputs, n_valid, len(rows), extractor=found.signature)
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """Mean over the other units, a request."""
+        (features, made), (_, before) = (self.levels(inputs, which) for which in ("generated", "source"))
         columns = self.asked(inputs, rows)
-        reason = self.refused(inputs, rows, columns)
-        if not reason and made.shape[1] < 2:
-            reason = "the regressor knows one unit alone, so nothing can leak"
-        if reason:
-            return refusal(self, np.full(len(rows), np.nan), rows, n_valid, signature, reason)
-        change = np.abs(made[rows] - before[rows])
-        own = change[np.arange(len(rows)), columns]
-        values = (change.sum(axis=1) - own) / (change.shape[1] - 1)
-        return mean_measurement(self, inputs, rows, values, n_valid=n_valid, signature=signature)
+        values = np.full(len(rows), np.nan)
+        found = Found(int(features.valid[rows].sum()), values, extractor=features.signature)
+        found.reason = self.refused(inputs, rows, columns)
+        if not found.reason and made.shape[1] < 2:
+            found.reason = "the regressor knows one unit alone, so nothing can leak"
+        if not found.reason:
+            change = np.abs(made[rows] - before[rows])
+            own = change[np.arange(len(rows)), columns]
+            values[:] = (change.sum(axis=1) - own) / (change.shape[1] - 1)
+        return found
 
 
 def mean_correlation(wanted: Floats, measured: Floats, groups: npt.NDArray[np.int64]) -> float:
-    """Mean over groups of Pearson's r within each; 0 for a group in which either side does not vary."""
+    """Mean over groups of Pearson's r within each; 0 for a group in which either side does not vary.
+
+    >>> wanted, measured = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.2, 0.6, 0.5, 0.5])
+    >>> mean_correlation(wanted, measured, groups=np.array([1, 1, 2, 2]))
+    0.5
+    """
     found = []
     for group in np.unique(groups):
         x, y = wanted[groups == group], measured[groups == group]
@@ -257,30 +233,3 @@ def mean_correlation(wanted: Floats, measured: Floats, groups: npt.NDArray[np.in
         flat = size <= 1e-12 * max(1.0, float(np.abs(measured).max(initial=0.0))) * len(x)
         found.append(0.0 if flat else float(np.clip(x @ y / size, -1.0, 1.0)))
     return float(np.mean(found))
-
-
-def unit_card(
-    name: str,
-    title: str,
-    *,
-    direction: str = "higher",
-    low: float = 0.0,
-    unit: str = "",
-    needs: frozenset[str] = frozenset(),
-    per_sample: bool = False,
-    tasks: frozenset[str] = _TASK,
-) -> MetricCard:
-    """The card of a figure that the regressor measures."""
-    return MetricCard(
-        name=name,
-        title=title,
-        direction="lower" if direction == "lower" else "higher",
-        low=low,
-        high=1.0,
-        unit=unit,
-        extractor=REGRESSOR,
-        needs=needs,
-        source="fesbench; one unit at several levels as in GANimation (ECCV 2018), section 5",
-        per_sample=per_sample,
-        tasks=tasks,
-    )

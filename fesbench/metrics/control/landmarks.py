@@ -21,11 +21,13 @@ the outer eye corners).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from fesbench.errors import DataError
-from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal, renamed
-from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
+from fesbench.metrics.base import Found, Metric
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows
 from fesbench.metrics.motion.landmark_motion import STILL_POINTS
 
 _OUTER_EYES = (36, 45)
@@ -34,51 +36,38 @@ _OUTER_EYES = (36, 45)
 class LandmarkError(Metric):
     """Normalized mean distance of detected landmarks to the wanted ones."""
 
-    def __init__(self, extractor: str = "dlib-landmarks") -> None:
-        self.card = MetricCard(
-            name="NME",
-            title="landmark error, in inter-ocular distances",
-            direction="lower",
-            low=0.0,
-            high=np.inf,
-            unit="inter-ocular distances",
-            extractor="dlib-landmarks",
-            needs=frozenset({"landmarks"}),
-            source="Sagonas et al., ICCV workshops 2013; under transfer fesbench's own target",
-            per_sample=True,
-            tasks=frozenset({"expression", "transfer", "intensity", "compound"}),
-        )
-        if extractor != "dlib-landmarks":
-            self.card = renamed(self.card, extractor)
+    name = "NME"
+    title = "landmark error, in inter-ocular distances"
+    direction = "lower"
+    high = math.inf
+    unit = "inter-ocular distances"
+    extractor = "dlib-landmarks"
+    needs = frozenset({"landmarks"})
+    source = "Sagonas et al., ICCV workshops 2013; under transfer fesbench's own target"
+    tasks = frozenset({"expression", "transfer", "intensity", "compound"})
+    portable = True
+    meanings = {"norm": "what distances are divided by", "points": "number of landmarks"}
 
     def settings(self) -> dict[str, str]:
         """Points, normalization, average."""
         return {"points": "68", "norm": "outer-eyes", "avg": "images", "missing": "left-out"}
 
-    def with_extractor(self, extractor: str) -> LandmarkError:
-        """The same with another detector of 68 landmarks."""
-        return LandmarkError(extractor)
-
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Mean over requests with a detected face and a known target; the others are not valid."""
-        rows = checked_rows(inputs, rows)
-        found = inputs.feature_set(self.card.extractor, "generated")
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """Of requests with a detected face and a known target; the others are not valid."""
+        found = inputs.feature_set(self.extractor, "generated")
         if found.values.shape[1] != 136:
-            raise DataError(
-                f"{self.card.extractor} gives {found.values.shape[1]} values, not 68 points (x, y)"
-            )
+            raise DataError(f"{self.extractor} gives {found.values.shape[1]} values, not 68 points (x, y)")
         wanted, reference = targets(inputs)
-        values = np.full(len(rows), np.nan)
-        usable = found.valid[rows] & np.isfinite(wanted[rows]).all(axis=(1, 2))
+        values, known = np.full(len(rows), np.nan), np.isfinite(wanted[rows]).all(axis=(1, 2))
+        usable = found.valid[rows] & known
         points = found.values.reshape(-1, 68, 2).astype(np.float64)
         values[usable] = normalized_error(points[rows[usable]], wanted[rows[usable]])
-        n_valid = int(usable.sum())
-        signature = self.signature(inputs, n_valid, len(rows), extractor=found.signature, reference=reference)
-        if not n_valid:
-            known = np.isfinite(wanted[rows]).all(axis=(1, 2)).any()
-            reason = "no face is found in any image" if known else "no landmarks are known to compare with"
-            return refusal(self, values, rows, 0, signature, reason)
-        return mean_measurement(self, inputs, rows, values, n_valid=n_valid, signature=signature)
+        reason = ""
+        if not usable.any():
+            reason = (
+                "no face is found in any image" if known.any() else "no landmarks are known to compare with"
+            )
+        return Found(int(usable.sum()), values, extractor=found.signature, reference=reference, reason=reason)
 
 
 def targets(inputs: MetricInputs) -> tuple[Floats, str]:
@@ -119,7 +108,13 @@ def transferred(source: Floats, driver: Floats, driver_neutral: Floats) -> Float
 
 
 def normalized_error(points: Floats, wanted: Floats) -> Floats:
-    """Mean distance of the points over the wanted eyes' distance, a row: two (N, 68, 2) -> (N,)."""
+    """Mean distance of the points over the wanted eyes' distance, a row: two (N, 68, 2) -> (N,).
+
+    >>> wanted = np.zeros((1, 68, 2))
+    >>> wanted[:, 45] = [10.0, 0.0]
+    >>> normalized_error(wanted + [3.0, 4.0], wanted)
+    array([0.5])
+    """
     left, right = _OUTER_EYES
     between = np.linalg.norm(wanted[:, left] - wanted[:, right], axis=1)
     distances = np.linalg.norm(points - wanted, axis=2).mean(axis=1)

@@ -3,22 +3,24 @@
 Only the 2015 Inception's distance is called FID, under a name of its own for each file and resize; on any
 other extractor it is ``FD-<extractor>``, or by the name that the literature gives it. The reference is the
 pooled real images of the test requests, cut down to the requested expressions where some rows are measured
-alone. FID falls with n for the same pair of distributions (bias), so figures compare at equal n, which the
+alone. FID falls with n for the same pair of distributions (bias), so scores compare at equal n, which the
 signature holds.
 """
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
-from fesbench.metrics.base import Measurement, Metric, MetricCard, from_interval, refusal
+from fesbench.metrics.base import Found, Metric, cut_to
 from fesbench.metrics.distribution.frechet_math import frechet_jackknife
-from fesbench.metrics.inputs import MetricInputs, Rows, checked_rows
+from fesbench.metrics.inputs import MetricInputs, Rows
 from fesbench.statistics.intervals import Interval
 from fesbench.vocabulary import EXPRESSIONS
 
@@ -26,29 +28,7 @@ INCEPTION = "inception-tf-2015"
 SMALLEST = 10
 """Images a side below which a distance between distributions says nothing."""
 
-_COLUMNS = {
-    INCEPTION: (
-        "FID",
-        "Fréchet Inception distance",
-        "Heusel et al., GANs trained by a two time-scale update rule (2017)",
-    ),
-    "inception-clean-fid": (
-        "FID-clean",
-        "Fréchet Inception distance with clean-fid's file and antialiased resize",
-        "Parmar et al., On aliased resizing and surprising subtleties in GAN evaluation (2022)",
-    ),
-    "clip-vit-b-32": (
-        "CLIP-FD",
-        "Fréchet distance of CLIP ViT-B/32 features",
-        "Kynkäänniemi et al., The role of ImageNet classes in Fréchet inception distance (2023)",
-    ),
-    "dinov2-vit-b-14": (
-        "DINOv2-FD",
-        "Fréchet distance of DINOv2 ViT-B/14 features",
-        "Stein et al., Exposing flaws of generative model evaluation metrics (2023)",
-    ),
-}
-"""By extractor: column, title and source. All of them read the whole image, whatever it shows."""
+_KYNKAANNIEMI = "Kynkäänniemi et al., The role of ImageNet classes in Fréchet inception distance (2023)"
 
 
 @dataclass(frozen=True)
@@ -63,7 +43,7 @@ class Sides:
         labels, reference_labels: (n,), (m,) expressions, -1 where there is no single one; None: unknown.
         extractor: its signature.
         reference_name: for the signature.
-        evidence: what they were taken from.
+        inputs: what they were taken from.
         rows: (N,) all that were asked for, with features or without.
     """
 
@@ -80,66 +60,89 @@ class Sides:
 
 
 class Distribution(Metric):
-    """A figure of generated against reference features."""
+    """A score of generated against reference features, with its interval cut to the score's range."""
 
+    direction: Literal["higher", "lower"] = "lower"
+    high = math.inf
+    extractor = INCEPTION
+    needs = frozenset({"reference"})
+    per_sample = False
     smallest = SMALLEST
 
     @abstractmethod
     def _interval(self, sides: Sides) -> Interval:
-        """The figure with its interval."""
+        """The score with its interval."""
 
     def _refusal(self, sides: Sides) -> str:
-        """Why there is no figure; "" where there is one."""
+        """Why there is no score; "" where there is one."""
         n, m = len(sides.generated), len(sides.reference)
         if min(n, m) >= self.smallest:
             return ""
         return f"needs {self.smallest} images a side, has {n} generated and {m} reference"
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """The figure with its interval, cut to the range of the figure."""
-        rows = checked_rows(inputs, rows)
-        sides = sides_of(inputs, rows, self.card.extractor)
-        n, m = len(sides.generated), len(sides.reference)
-        signature = self.signature(
-            inputs, n, len(rows), extractor=sides.extractor, reference=f"{sides.reference_name}:{m}"
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """Of the rows that have features."""
+        sides = sides_of(inputs, rows, self.extractor)
+        found = Found(
+            len(sides.generated),
+            extractor=sides.extractor,
+            reference=f"{sides.reference_name}:{len(sides.reference)}",
+            reason=self._refusal(sides),
         )
-        if reason := self._refusal(sides):
-            return refusal(self, None, rows, n, signature, reason)
-        found = self._interval(sides)
-        # Python's max keeps a NaN that stands first: no interval stays no interval.
-        cut = replace(found, low=max(found.low, self.card.low), high=min(found.high, self.card.high))
-        return from_interval(self, cut, None, rows, n, signature)
+        if not found.reason:
+            found.interval = cut_to(self._interval(sides), self.low, self.high)
+        return found
 
 
 class FrechetDistance(Distribution):
-    """Fréchet distance: FID on the 2015 Inception, FD-<extractor> on any other."""
+    """Fréchet distance: FID on the 2015 Inception, FD-<extractor> on any other.
 
-    def __init__(self, extractor: str = INCEPTION) -> None:
-        name, title, source = _COLUMNS.get(
-            extractor,
-            (f"FD-{extractor}", f"Fréchet distance of {extractor} features", _COLUMNS[INCEPTION][2]),
-        )
-        self.card = MetricCard(
-            name=name,
-            title=title,
-            direction="lower",
-            low=0.0,
-            high=float("inf"),
-            unit="",
-            extractor=extractor,
-            needs=frozenset({"reference"}),
-            source=source,
-            per_sample=False,
-        )
+    Those that the literature has given a name read the whole image, whatever it shows.
+    """
+
+    named = {
+        "FID": {
+            "title": "Fréchet Inception distance",
+            "plain": "Fréchet distance between Inception features of real and generated images",
+        },
+        "FID-clean": {
+            "title": "Fréchet Inception distance with clean-fid's file and antialiased resize",
+            "extractor": "inception-clean-fid",
+            "source": "Parmar et al., On aliased resizing and surprising subtleties in GAN evaluation (2022)",
+        },
+        "CLIP-FD": {
+            "title": "Fréchet distance of CLIP ViT-B/32 features",
+            "extractor": "clip-vit-b-32",
+            "source": _KYNKAANNIEMI,
+        },
+        "DINOv2-FD": {
+            "title": "Fréchet distance of DINOv2 ViT-B/14 features",
+            "extractor": "dinov2-vit-b-14",
+            "source": "Stein et al., Exposing flaws of generative model evaluation metrics (2023)",
+        },
+        "FD-dlib": {
+            "title": "Fréchet distance of dlib features",
+            "plain": "Fréchet distance between dlib face descriptors, real and generated",
+            "extractor": "dlib",
+        },
+    }
+    source = "Heusel et al., GANs trained by a two time-scale update rule (2017)"
+    portable = True
+    meanings = {"cov": "divisor of the covariance"}
 
     def settings(self) -> dict[str, str]:
         """Covariance, precision, root, and what happens to an image without features."""
-        missing = "none" if self.card.extractor in _COLUMNS else "left-out"
+        missing = "left-out" if self.name.startswith("FD-") else "none"
         return {"cov": "n-1", "dtype": "float64", "missing": missing}
 
-    def with_extractor(self, extractor: str) -> FrechetDistance:
+    def move_to(self, extractor: str) -> None:
         """The distance on another extractor's features, under that extractor's name."""
-        return FrechetDistance(extractor)
+        names = {own.get("extractor", INCEPTION): name for name, own in self.named.items()}
+        name = names.get(extractor, f"FD-{extractor}")
+        title = f"Fréchet distance of {extractor} features"
+        own = self.named.get(name, {})
+        self.name, self.extractor, self.title = name, extractor, own.get("title", title)
+        self.plain, self.source = own.get("plain", ""), own.get("source", type(self).source)
 
     def _interval(self, sides: Sides) -> Interval:
         return frechet_jackknife(sides.generated, sides.reference, sides.clusters, sides.reference_clusters)
@@ -182,7 +185,7 @@ def sides_of(inputs: MetricInputs, rows: Rows, extractor: str) -> Sides:
 def in_order(inputs: MetricInputs, rows: Rows) -> Rows:
     """Rows by their requests' names, the order in which torch-fidelity reads the files of a folder.
 
-    What shuffles or draws images by a seed so gives one figure, in whatever order they are asked for.
+    What shuffles or draws images by a seed so gives one score, in whatever order they are asked for.
     """
     names = inputs.requests["request"].to_numpy(dtype=str)[rows]
     return rows[np.argsort(names, kind="stable")]

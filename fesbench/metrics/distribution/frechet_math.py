@@ -44,6 +44,9 @@ def frechet_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
     Raises:
         DataError: fewer than two samples, different dimensions, or values that are not finite.
+
+    >>> frechet_distance([[0.0], [2.0]], [[3.0], [5.0]])
+    9.0
     """
     x, y = _checked(a), _checked(b)
     if x.shape[1] != y.shape[1]:
@@ -166,6 +169,10 @@ def _checked(features: npt.ArrayLike) -> Floats:
 
 
 def codes_among(clusters: npt.NDArray[np.int64], names: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Index of each cluster in ``names``, -1 where it is not there (an identity that is never deleted)."""
+    """Index of each cluster in ``names``, -1 where it is not there (an identity that is never deleted).
+
+    >>> codes_among(np.array([7, 3, 5]), np.array([3, 7]))
+    array([ 1,  0, -1])
+    """
     position = np.searchsorted(names, clusters).clip(0, len(names) - 1)
     return np.where(names[position] == clusters, position, -1)

@@ -1,7 +1,7 @@
 """FID over expressions, and FID freed of most of its bias in n.
 
 ``FID-avg`` is the mean over the requested expressions of the FID of one expression's images against the
-real images of that expression. It sees what the pooled figure hides: a method that makes good faces with
+real images of that expression. It sees what the pooled score hides: a method that makes good faces with
 the wrong expression. Its parts have few images each, so its bias is larger; the two never share a column.
 
 ``FID-inf`` is Chong and Forsyth's extrapolation: FID(n) is close to FID(inf) + c / n, so that a straight
@@ -9,8 +9,7 @@ line through FIDs of smaller sets, read at 1/n = 0, has less bias (Effectively u
 Score and where to find them, 2020). They draw subsets of the generated images against a reference so large
 that it counts as exact; here both sides are equally small, so whole subjects are drawn from both together,
 and 1/n runs over the two sides' mean. Where samples are fewer than features the curve is flatter than c / n,
-and
-part of the bias stays: the figure is better than FID, not exact. It may be negative.
+and part of the bias stays: the score is better than FID, not exact. It may be negative.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from fesbench.metrics.base import MetricCard
-from fesbench.metrics.distribution.frechet_distance import INCEPTION, SMALLEST, Distribution, Sides
+from fesbench.metrics.distribution.frechet_distance import SMALLEST, Distribution, Sides
 from fesbench.metrics.distribution.frechet_math import codes_among, frechet_distance, frechet_of_subsets
 from fesbench.metrics.inputs import Floats
 from fesbench.statistics.intervals import Interval, jackknife_interval
@@ -36,7 +34,7 @@ DRAWS = 3
 """Of each share below 1: one draw alone would add its own noise."""
 
 SEED = 0
-"""Of the draws. They move the figure, so they are not the evidence's resamples and stand in the signature."""
+"""Of the draws. They move the score, so they are not the inputs' resamples and stand in the signature."""
 
 JACKKNIFE_GROUPS = 10
 
@@ -44,18 +42,10 @@ JACKKNIFE_GROUPS = 10
 class FrechetOverExpressions(Distribution):
     """Mean over expressions of each one's FID, with a delete-one-identity interval."""
 
-    card = MetricCard(
-        name="FID-avg",
-        title="Fréchet Inception distance, averaged over expressions",
-        direction="lower",
-        low=0.0,
-        high=float("inf"),
-        unit="",
-        extractor=INCEPTION,
-        needs=frozenset({"reference"}),
-        source="the mean over labels of Heusel et al. (2017)",
-        per_sample=False,
-    )
+    name = "FID-avg"
+    title = "Fréchet Inception distance, averaged over expressions"
+    source = "the mean over labels of Heusel et al. (2017)"
+    meanings = {"cov": "divisor of the covariance", "mean": "what is averaged"}
 
     def settings(self) -> dict[str, str]:
         """Covariance, precision, and what is averaged."""
@@ -101,18 +91,11 @@ class FrechetExtrapolated(Distribution):
 
     smallest = 5 * SMALLEST
     fewest_identities = 8
-    card = MetricCard(
-        name="FID-inf",
-        title="Fréchet Inception distance extrapolated to infinite n",
-        direction="lower",
-        low=float("-inf"),
-        high=float("inf"),
-        unit="",
-        extractor=INCEPTION,
-        needs=frozenset({"reference"}),
-        source="Chong and Forsyth, Effectively unbiased FID and Inception Score (2020), on both sides",
-        per_sample=False,
-    )
+    name = "FID-inf"
+    title = "Fréchet Inception distance extrapolated to infinite n"
+    low = -math.inf
+    source = "Chong and Forsyth, Effectively unbiased FID and Inception Score (2020), on both sides"
+    meanings = {"cov": "divisor of the covariance", "est": "estimator", "subset": "size of the subsets"}
 
     def settings(self) -> dict[str, str]:
         """Covariance, precision, and the subsets."""
@@ -125,9 +108,9 @@ class FrechetExtrapolated(Distribution):
         }
 
     def _refusal(self, sides: Sides) -> str:
-        people = len(np.unique(sides.clusters))
-        if not (reason := super()._refusal(sides)) and people < self.fewest_identities:
-            return f"needs {self.fewest_identities} subjects, has {people}"
+        subjects = len(np.unique(sides.clusters))
+        if not (reason := super()._refusal(sides)) and subjects < self.fewest_identities:
+            return f"needs {self.fewest_identities} subjects, has {subjects}"
         return reason
 
     def _interval(self, sides: Sides) -> Interval:
@@ -178,12 +161,14 @@ def frechet_extrapolated(
     return jackknife_interval(value, deleted, names=names)
 
 
-def _draws(people: int, alone: Ints, rng: np.random.Generator) -> list[Ints]:
+def _draws(subjects: int, alone: Ints, rng: np.random.Generator) -> list[Ints]:
     """Identity codes of every subset: subjects of the generated side, and of the reference alone."""
     drawn = []
     for share in SHARES:
         for _ in range(1 if share == 1.0 else DRAWS):
-            parts = [rng.permutation(pool)[: round(share * len(pool))] for pool in (np.arange(people), alone)]
+            parts = [
+                rng.permutation(pool)[: round(share * len(pool))] for pool in (np.arange(subjects), alone)
+            ]
             drawn.append(np.concatenate(parts))
     return drawn
 

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
-from fesbench.metrics.base import Measurement, Metric, MetricCard, from_interval, refusal
+from fesbench.metrics.base import Found, Metric
 from fesbench.metrics.distribution.frechet_distance import in_order
-from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows
 from fesbench.statistics.intervals import Interval, jackknife_interval
 
 SPLITS = 10
@@ -32,34 +32,29 @@ SMALLEST_SPLIT = 10
 class InceptionScore(Metric):
     """Inception score with a delete-one-identity interval."""
 
-    card = MetricCard(
-        name="IS",
-        title="Inception score",
-        direction="higher",
-        low=1.0,
-        high=1008.0,
-        unit="",
-        extractor="inception-tf-2015-logits",
-        needs=frozenset(),
-        source="Salimans et al., Improved techniques for training GANs (2016)",
-        per_sample=False,
-    )
+    name = "IS"
+    title = "Inception score"
+    low = 1.0
+    high = 1008.0
+    extractor = "inception-tf-2015-logits"
+    source = "Salimans et al., Improved techniques for training GANs (2016)"
+    per_sample = False
+    meanings = {"shuffle": "order of the images before they are split", "splits": "number of splits"}
 
     def settings(self) -> dict[str, str]:
         """Splits and how images come into them."""
         return {"splits": str(SPLITS), "shuffle": f"by-name-seed{SEED}", "dtype": "float64"}
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
         """Mean over splits."""
-        rows = checked_rows(inputs, rows)
-        found = inputs.feature_set(self.card.extractor, "generated")
-        kept = in_order(inputs, rows[found.valid[rows]])
-        signature = self.signature(inputs, len(kept), len(rows), extractor=found.signature)
+        features = inputs.feature_set(self.extractor, "generated")
+        kept = in_order(inputs, rows[features.valid[rows]])
+        found = Found(len(kept), extractor=features.signature)
         if len(kept) < SPLITS * SMALLEST_SPLIT:
-            reason = f"needs {SPLITS * SMALLEST_SPLIT} images for {SPLITS} splits, has {len(kept)}"
-            return refusal(self, None, rows, len(kept), signature, reason)
-        interval = score_interval(found.values[kept], inputs.clusters[kept])
-        return from_interval(self, interval, None, rows, len(kept), signature)
+            found.reason = f"needs {SPLITS * SMALLEST_SPLIT} images for {SPLITS} splits, has {len(kept)}"
+        else:
+            found.interval = score_interval(features.values[kept], inputs.clusters[kept])
+        return found
 
 
 def inception_score(logits: npt.ArrayLike, *, splits: int = SPLITS, seed: int = SEED) -> tuple[float, float]:
@@ -75,6 +70,9 @@ def inception_score(logits: npt.ArrayLike, *, splits: int = SPLITS, seed: int = 
 
     Raises:
         DataError: fewer images than splits.
+
+    >>> round(inception_score(np.diag([50.0, 50.0, 50.0]), splits=1)[0], 6)
+    3.0
     """
     scores = [math.exp(_mutual(*parts)) for parts in _split(logits, splits, seed)[0]]
     return float(np.mean(scores)), float(np.std(scores))

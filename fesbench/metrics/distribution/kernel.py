@@ -6,9 +6,9 @@ With k(x, y) = (x.y / d + 1)^3, n generated x and m real y,
           - 2 sum_{i, j} k(x_i, y_j) / (n m),
 
 which is unbiased at every n and may be slightly negative (Binkowski et al. 2018). ``KID`` takes all samples
-at once: of all unbiased estimates it varies least. Published figures are rather the mean over 100 random
+at once: of all unbiased estimates it varies least. Published scores are rather the mean over 100 random
 subsets of 1000 a side; ``KID-1000`` is that one, draw for draw as torch-fidelity makes it, and it has no
-figure below 1000 images. Both estimate the same quantity.
+score below 1000 images. Both estimate the same quantity.
 
 The interval deletes one identity at a time on both sides. It rests on sums of the kernel over identities, so
 that the kernel is formed once. On simulated subjects it holds the mean estimate in 95 to 99 of 100 samples
@@ -18,14 +18,14 @@ from 32 feature dimensions on; in four dimensions the cube makes the estimate so
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
-from fesbench.metrics.base import MetricCard
-from fesbench.metrics.distribution.frechet_distance import INCEPTION, SMALLEST, Distribution, Sides
+from fesbench.metrics.distribution.frechet_distance import Distribution, Sides
 from fesbench.metrics.inputs import Floats
 from fesbench.statistics.intervals import Interval, jackknife_interval
 
@@ -43,22 +43,27 @@ Kernel = Callable[[Ints, Ints], Floats]
 class KernelDistance(Distribution):
     """KID times 1000, of all samples or as the mean over subsets."""
 
-    def __init__(self, *, subsets: bool = False) -> None:
-        self.subsets = subsets
-        self.smallest = SUBSET_SIZE if subsets else SMALLEST
-        tail = f", mean over {SUBSETS} subsets of {SUBSET_SIZE}" if subsets else ""
-        self.card = MetricCard(
-            name=f"KID-{SUBSET_SIZE}" if subsets else "KID",
-            title=f"kernel Inception distance x 1000{tail}",
-            direction="lower",
-            low=float("-inf"),
-            high=float("inf"),
-            unit="x1000",
-            extractor=INCEPTION,
-            needs=frozenset({"reference"}),
-            source="Binkowski et al., Demystifying MMD GANs (2018)",
-            per_sample=False,
-        )
+    named = {
+        "KID": {
+            "title": "kernel Inception distance x 1000",
+            "plain": "kernel distance between Inception features, real and generated, × 1000",
+        },
+        "KID-1000": {
+            "title": "kernel Inception distance x 1000, mean over 100 subsets of 1000",
+            "subsets": True,
+            "smallest": SUBSET_SIZE,
+        },
+    }
+    low = -math.inf
+    unit = "x1000"
+    source = "Binkowski et al., Demystifying MMD GANs (2018)"
+    subsets = False
+    meanings = {
+        "est": "estimator",
+        "kernel": "kernel",
+        "scale": "factor of the score",
+        "subset": "size of the subsets",
+    }
 
     def settings(self) -> dict[str, str]:
         """Kernel, estimator, subsets with their seed, scale."""
@@ -66,11 +71,10 @@ class KernelDistance(Distribution):
         return {"kernel": "poly3", "est": "unbiased", "subset": subset, "scale": f"x{KID_SCALE:g}"}
 
     def _interval(self, sides: Sides) -> Interval:
-        x, y, people, others = sides.generated, sides.reference, sides.clusters, sides.reference_clusters
+        parts = sides.generated, sides.reference, sides.clusters, sides.reference_clusters
         if not self.subsets:
-            return kernel_distance(x, y, people, others)
-        draws = {"subsets": SUBSETS, "size": SUBSET_SIZE, "seed": SUBSET_SEED}
-        return subset_kernel_distance(x, y, people, others, **draws)
+            return kernel_distance(*parts)
+        return subset_kernel_distance(*parts, subsets=SUBSETS, size=SUBSET_SIZE, seed=SUBSET_SEED)
 
 
 def kernel_distance(
@@ -91,6 +95,9 @@ def kernel_distance(
 
     Raises:
         DataError: fewer than two samples, or different dimensions.
+
+    >>> kernel_distance([[1.0], [1.0]], [[-1.0], [-1.0]]).value
+    16000.0
     """
     x, y = _checked(a, b)
     names, code_x, code_y = _codes(len(x), len(y), clusters_a, clusters_b)

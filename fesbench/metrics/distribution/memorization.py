@@ -14,14 +14,15 @@ Both say nothing about quality: a destroyed face is far from everything.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal, renamed
+from fesbench.metrics.base import Found, Metric
 from fesbench.metrics.common import same_extractor, unit_rows
-from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows
 
 EMBEDDING = "dlib"
 QUANTILE = 0.01
@@ -76,60 +77,45 @@ def closest_pairs(
 
 
 class _Nearest(Metric):
-    """A figure of the distances to the nearest training image."""
+    """Of the distances to the nearest training image; the yardstick is held fixed."""
 
-    def __init__(self, card: MetricCard, extractor: str) -> None:
-        self.card = card if extractor == card.extractor else renamed(card, extractor)
+    extractor = EMBEDDING
+    needs = frozenset({"reference", "training"})
+    source = "after Meehan et al., A non-parametric test to detect data-copying (2020)"
+    portable = True
 
+    @abstractmethod
     def _values(self, found: Nearest) -> Floats:
-        raise AssertionError("a metric of nearest training images defines its values")
+        """(N,) the value of every output, NaN without features."""
 
-    def _bounds(self) -> tuple[float, float] | None:
-        return None
-
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Mean over the rows that have features; the yardstick is held fixed."""
-        rows = checked_rows(inputs, rows)
-        found = nearest_training(inputs, self.card.extractor)
-        values = self._values(found)[rows]
-        n_valid = int(np.isfinite(found.distance[rows]).sum())
-        reference = f"training:{found.trained_on},{inputs.reference_name}:{len(found.real)}"
-        signature = self.signature(inputs, n_valid, len(rows), extractor=found.signature, reference=reference)
-        if not found.trained_on:
-            return refusal(self, values, rows, n_valid, signature, "no training image has features")
-        if len(found.real) < FEWEST_REAL:
-            reason = f"needs {FEWEST_REAL} real test images as a yardstick, has {len(found.real)}"
-            return refusal(self, values, rows, n_valid, signature, reason)
-        return mean_measurement(
-            self, inputs, rows, values, n_valid=n_valid, signature=signature, bounds=self._bounds()
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """Of the rows that have features."""
+        near = nearest_training(inputs, self.extractor)
+        found = Found(
+            int(np.isfinite(near.distance[rows]).sum()),
+            self._values(near)[rows],
+            extractor=near.signature,
+            reference=f"training:{near.trained_on},{inputs.reference_name}:{len(near.real)}",
         )
+        if not near.trained_on:
+            found.reason = "no training image has features"
+        elif len(near.real) < FEWEST_REAL:
+            found.reason = f"needs {FEWEST_REAL} real test images as a yardstick, has {len(near.real)}"
+        return found
 
 
 class Memorized(_Nearest):
     """Share of outputs closer to a training image than 99 % of real test images are."""
 
-    def __init__(self, extractor: str = EMBEDDING) -> None:
-        card = MetricCard(
-            name="Memorized",
-            title="outputs closer to a training image than real images are",
-            direction="lower",
-            low=0.0,
-            high=1.0,
-            unit="fraction",
-            extractor=EMBEDDING,
-            needs=frozenset({"reference", "training"}),
-            source="after Meehan et al., A non-parametric test to detect data-copying (2020)",
-            per_sample=True,
-        )
-        super().__init__(card, extractor)
+    name = "Memorized"
+    title = "outputs closer to a training image than real images are"
+    direction = "lower"
+    unit = "fraction"
+    meanings = {"quantile": "quantile that sets the threshold"}
 
     def settings(self) -> dict[str, str]:
         """Distance, quantile of the real distances, and what a missing face counts as."""
         return {"dist": "l2-unit", "quantile": f"{QUANTILE:g}", "missing": "left-out"}
-
-    def with_extractor(self, extractor: str) -> Memorized:
-        """The same on other features."""
-        return Memorized(extractor)
 
     def _values(self, found: Nearest) -> Floats:
         if not len(found.real):
@@ -137,35 +123,18 @@ class Memorized(_Nearest):
         cut = float(np.quantile(found.real, QUANTILE, method="inverted_cdf"))
         return np.where(np.isnan(found.distance), math.nan, found.distance < cut)
 
-    def _bounds(self) -> tuple[float, float]:
-        return (0.0, 1.0)
-
 
 class NearestRatio(_Nearest):
     """Mean distance to the nearest training image, in units of the real test images'."""
 
-    def __init__(self, extractor: str = EMBEDDING) -> None:
-        card = MetricCard(
-            name="NN-ratio",
-            title="distance to the nearest training image, relative to real images",
-            direction="higher",
-            low=0.0,
-            high=math.inf,
-            unit="",
-            extractor=EMBEDDING,
-            needs=frozenset({"reference", "training"}),
-            source="after Meehan et al., A non-parametric test to detect data-copying (2020)",
-            per_sample=True,
-        )
-        super().__init__(card, extractor)
+    name = "NN-ratio"
+    title = "distance to the nearest training image, relative to real images"
+    high = math.inf
+    meanings = {"unit": "what the score is divided by"}
 
     def settings(self) -> dict[str, str]:
         """Distance, yardstick, and what a missing face counts as."""
         return {"dist": "l2-unit", "unit": "mean-of-real", "missing": "left-out"}
-
-    def with_extractor(self, extractor: str) -> NearestRatio:
-        """The same on other features."""
-        return NearestRatio(extractor)
 
     def _values(self, found: Nearest) -> Floats:
         mean = found.real.mean() if len(found.real) else 0.0

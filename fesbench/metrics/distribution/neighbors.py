@@ -14,7 +14,7 @@ large ball that makes Precision generous; Density counts balls and is not misled
 balls alone, so that stray generated images do not help it as they help Recall. A collapsed method has a
 low Recall and Coverage.
 
-The papers use k = 3 and k = 5; here k = 5 in all four. All depend on n and k: the signature has both. A
+The papers use k = 3 and k = 5; here k = 5 in all four. All depend on n and k: the signature has both. An
 image without features (no face found) lies in no ball. The same code serves all extractors: ``Precision``
 is on Inception features, ``Precision[dlib]`` on dlib's.
 """
@@ -28,8 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
-from fesbench.metrics.base import MetricCard, renamed
-from fesbench.metrics.distribution.frechet_distance import INCEPTION, Distribution, Sides
+from fesbench.metrics.distribution.frechet_distance import Distribution, Sides
 from fesbench.metrics.distribution.frechet_math import codes_among
 from fesbench.metrics.inputs import Floats
 from fesbench.statistics.intervals import Interval, jackknife_interval
@@ -45,45 +44,33 @@ ROUNDING = 1e-12
 """Squared distances this share of the largest squared norm apart are equal: copies lie on a radius of 0."""
 
 PRECISION, RECALL, DENSITY, COVERAGE = "Precision", "Recall", "Density", "Coverage"
-KINDS = (PRECISION, RECALL, DENSITY, COVERAGE)
 
-_TITLES = {
-    PRECISION: "share of generated images among real ones",
-    RECALL: "share of real images among generated ones",
-    DENSITY: "real neighborhoods that hold a generated image, over k",
-    COVERAGE: "share of real neighborhoods that hold a generated image",
-}
 _KYNKAANNIEMI = "Kynkäänniemi et al., Improved precision and recall metric for generative models (2019)"
-_NAEEM = "Naeem et al., Reliable fidelity and diversity metrics for generative models (2020)"
 
 
 class Neighborhood(Distribution):
-    """One of the four figures, with its delete-one-identity interval."""
+    """One of the four scores, with its delete-one-identity interval."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.card = MetricCard(
-            name=kind,
-            title=_TITLES[kind],
-            direction="higher",
-            low=0.0,
-            high=math.inf if kind == DENSITY else 1.0,
-            unit="" if kind == DENSITY else "fraction",
-            extractor=INCEPTION,
-            needs=frozenset({"reference"}),
-            source=_KYNKAANNIEMI if kind in (PRECISION, RECALL) else _NAEEM,
-            per_sample=False,
-        )
+    named = {
+        "Precision": {"title": "share of generated images among real ones", "source": _KYNKAANNIEMI},
+        "Recall": {"title": "share of real images among generated ones", "source": _KYNKAANNIEMI},
+        "Density": {
+            "title": "real neighborhoods that hold a generated image, over k",
+            "high": math.inf,
+            "unit": "",
+        },
+        "Coverage": {"title": "share of real neighborhoods that hold a generated image"},
+    }
+    direction = "higher"
+    high = 1.0
+    unit = "fraction"
+    source = "Naeem et al., Reliable fidelity and diversity metrics for generative models (2020)"
+    portable = True
+    meanings = {"ball": "border of a neighborhood", "k": "number of neighbors"}
 
     def settings(self) -> dict[str, str]:
         """Number of neighbors, the border of a ball, and what an image without features counts as."""
         return {"k": str(NEIGHBORS), "ball": "closed", "dtype": "float64", "missing": "outside"}
-
-    def with_extractor(self, extractor: str) -> Neighborhood:
-        """The same figure of another extractor's features."""
-        made = Neighborhood(self.kind)
-        made.card = renamed(self.card, extractor, f"{self.kind}[{extractor}]")
-        return made
 
     def _interval(self, sides: Sides) -> Interval:
         def compute() -> dict[str, Interval]:
@@ -95,9 +82,9 @@ class Neighborhood(Distribution):
                 asked=sides.inputs.clusters[sides.rows],
             )
 
-        # The four figures share their distances.
-        key = ("neighborhoods", self.card.extractor, NEIGHBORS, sides.rows.tobytes())
-        return sides.inputs.memo(key, compute)[self.kind]
+        # The four scores share their distances.
+        key = ("neighborhoods", self.extractor, NEIGHBORS, sides.rows.tobytes())
+        return sides.inputs.memo(key, compute)[self.name.partition("[")[0]]
 
 
 def neighborhoods(
@@ -139,17 +126,17 @@ def neighborhoods(
         code_x, blocks = code_x % GROUPS, GROUPS
         code_y, wanted = (np.where(code < 0, -1, code % GROUPS) for code in (code_y, wanted))
     balls = _Balls.of(x, y, code_x, code_y, k)
-    figures = balls.figures(None, len(wanted))
+    scores = balls.scores(None, len(wanted))
     left_x, left_y = ((code[:, None] != np.arange(blocks)).sum(axis=0).min() for code in (code_x, code_y))
     if blocks < 2 or min(left_x, left_y) <= k:
         nothing = "none: too few identities"
         return {
-            kind: Interval(value, math.nan, math.nan, nothing, len(names)) for kind, value in figures.items()
+            kind: Interval(value, math.nan, math.nan, nothing, len(names)) for kind, value in scores.items()
         }
-    deleted = [balls.figures(block, int((wanted != block).sum())) for block in range(blocks)]
+    deleted = [balls.scores(block, int((wanted != block).sum())) for block in range(blocks)]
     return {
         kind: _bounded(jackknife_interval(value, np.array([each[kind] for each in deleted]), names=names))
-        for kind, value in figures.items()
+        for kind, value in scores.items()
     }
 
 
@@ -181,8 +168,8 @@ class _Balls:
         near_x, near_y = _near(x, code_x, k), _near(y, code_y, k)
         return cls(_squared(x, y), near_x, near_y, code_x, code_y, k, ROUNDING * scale)
 
-    def figures(self, block: int | None, asked: int) -> dict[str, float]:
-        """The four figures without a block of identities; ``asked`` is how many images were asked for."""
+    def scores(self, block: int | None, asked: int) -> dict[str, float]:
+        """The four scores without a block of identities; ``asked`` is how many images were asked for."""
         rows_x, rows_y = self.code_x != block, self.code_y != block
         # Balls of the block hold nothing; its points are left out below.
         radius_x = np.where(rows_x, self._radii(self.near_x, block) + self.rounding, -np.inf)

@@ -5,7 +5,7 @@ chance is one over the number of classes. A tie at the top is an error, and so i
 could not read.
 
 An external judge (``ECS[fer]``) answers in its own classes, which are matched by name. What it has no class
-for cannot be right: such a request is refused, and with it every figure that pools over it. The same score
+for cannot be right: such a request is refused, and with it every score that pools over it. The same score
 over the remaining requests has a name of its own, ``ECS-known[fer]``, for it answers another question.
 """
 
@@ -15,112 +15,88 @@ import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
-from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal, renamed
-from fesbench.metrics.inputs import FeatureSet, Floats, MetricInputs, Rows, checked_rows
+from fesbench.metrics.base import Found, Metric
+from fesbench.metrics.inputs import FeatureSet, Floats, MetricInputs, Rows
 from fesbench.vocabulary import EXPRESSIONS
 
 SINGLE = frozenset({"expression", "transfer", "intensity", "random"})
 """Tasks whose requests have one label each."""
 
-SOURCE = "RegGAN (arXiv 2603.15648); StarGAN (arXiv 1711.09020), section 5.4, as accuracy"
+Columns = npt.NDArray[np.int64]
 
 
-class ExpressionScore(Metric):
-    """Share of requests whose requested expression is the judge's single highest class."""
+class JudgedExpression(Metric):
+    """A share of right answers of a judge; the protocol's own unless another is named."""
 
-    def __init__(self, extractor: str = "judge") -> None:
-        tasks = SINGLE | {"compound"}
-        self.card = score_card("ECS", "expression classification score", tasks=tasks)
-        if extractor != "judge":
-            self.card = renamed(self.card, extractor)
+    unit = "fraction"
+    extractor = "judge"
+    source = "RegGAN (arXiv 2603.15648); StarGAN (arXiv 1711.09020), section 5.4, as accuracy"
+    tasks = SINGLE
+    portable = True
+    meanings = {
+        "argmax": "classes that the judge chooses among",
+        "classes": "expressions that the judge chooses among",
+        "over": "expressions that are pooled",
+    }
 
     def settings(self) -> dict[str, str]:
         """Rule of the decision and of the average."""
         return {"argmax": "all-classes", "avg": "micro", "ties": "wrong", "missing": "wrong"}
 
-    def with_extractor(self, extractor: str) -> ExpressionScore:
-        """ECS by another judge."""
-        return ExpressionScore(extractor)
+    def judged(self, inputs: MetricInputs, rows: Rows) -> tuple[FeatureSet, Columns, Found]:
+        """The judge's probabilities, the column of each row's requested expression, and what to add to."""
+        judged = judged_images(inputs, self.extractor)
+        found = Found(int(judged.valid[rows].sum()), extractor=judged.signature)
+        return judged, asked_columns(inputs, self.extractor, rows), found
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Mean of the 0/1 values; refuses requests whose expression the judge does not know."""
-        rows = checked_rows(inputs, rows)
-        judged = judged_pictures(inputs, self.card.extractor)
-        n_valid = int(judged.valid[rows].sum())
-        signature = self.signature(inputs, n_valid, len(rows), extractor=judged.signature)
-        columns = asked_columns(inputs, self.card.extractor, rows)
+
+class ExpressionScore(JudgedExpression):
+    """Share of requests whose requested expression is the judge's single highest class."""
+
+    name = "ECS"
+    named = {"ECS[fer]": {"extractor": "fer"}}
+    title = "expression classification score"
+    plain = "share of images on which the judge sees the expression that was asked for"
+    tasks = SINGLE | {"compound"}
+
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """0 or 1 a row; refuses requests whose expression the judge does not know."""
+        judged, columns, found = self.judged(inputs, rows)
         if (columns < 0).any():
-            reason = f"the judge has no class for {_unknown(inputs, rows[columns < 0])}"
-            return refusal(self, np.full(len(rows), np.nan), rows, n_valid, signature, reason)
-        values = decided(judged, columns, rows)
-        return mean_measurement(
-            self, inputs, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
-        )
+            found.values = np.full(len(rows), np.nan)
+            found.reason = f"the judge has no class for {_unknown(inputs, rows[columns < 0])}"
+        else:
+            found.values = decided(judged, columns, rows)
+        return found
 
 
-class KnownExpressionScore(Metric):
+class KnownExpressionScore(JudgedExpression):
     """ECS over the requests whose expression the judge has a class for; the others are counted as not valid.
 
     The signature lists the expressions that were pooled.
     """
 
-    def __init__(self, extractor: str = "fer") -> None:
-        card = score_card(
-            "ECS-known", "expression classification score over what the judge knows", tasks=SINGLE
-        )
-        self.card = renamed(card, extractor)
+    name = "ECS-known[fer]"
+    title = "expression classification score over what the judge knows"
+    extractor = "fer"
 
-    def settings(self) -> dict[str, str]:
-        """Rule of the decision and of the average; `measure` adds the expressions."""
-        return {"argmax": "all-classes", "avg": "micro", "ties": "wrong", "missing": "wrong"}
-
-    def with_extractor(self, extractor: str) -> KnownExpressionScore:
-        """The same by another judge."""
-        return KnownExpressionScore(extractor)
-
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Mean of the 0/1 values over the known requests; NaN for the others."""
-        rows = checked_rows(inputs, rows)
-        judged = judged_pictures(inputs, self.card.extractor)
-        columns = asked_columns(inputs, self.card.extractor, rows)
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """0 or 1 a known request; NaN for the others."""
+        judged, columns, found = self.judged(inputs, rows)
         known = columns >= 0
-        n_valid = int(judged.valid[rows][known].sum())
+        found.n_valid = int(judged.valid[rows][known].sum())
         pooled = ",".join(EXPRESSIONS[label] for label in np.unique(inputs.labels[rows[known]]))
-        signature = self.signature(
-            inputs, n_valid, len(rows), extractor=judged.signature, found={"over": pooled or "none"}
-        )
-        values = np.full(len(rows), np.nan)
-        values[known] = decided(judged, columns[known], rows[known])
+        found.settings = {"over": pooled or "none"}
+        found.values = np.full(len(rows), np.nan)
+        found.values[known] = decided(judged, columns[known], rows[known])
         if len(rows) and not known.any():
-            reason = f"the judge has no class for {_unknown(inputs, rows)}"
-            return refusal(self, values, rows, n_valid, signature, reason)
-        return mean_measurement(
-            self, inputs, rows, values, n_valid=n_valid, signature=signature, bounds=(0.0, 1.0)
-        )
-
-
-def score_card(
-    name: str, title: str, *, per_sample: bool = True, tasks: frozenset[str] = frozenset()
-) -> MetricCard:
-    """The card of a share of right answers of the protocol's judge."""
-    return MetricCard(
-        name=name,
-        title=title,
-        direction="higher",
-        low=0.0,
-        high=1.0,
-        unit="fraction",
-        extractor="judge",
-        needs=frozenset(),
-        source=SOURCE,
-        per_sample=per_sample,
-        tasks=tasks,
-    )
+            found.reason = f"the judge has no class for {_unknown(inputs, rows)}"
+        return found
 
 
 def predictions(inputs: MetricInputs, extractor: str = "judge") -> npt.NDArray[np.int64]:
     """What the judge sees in each output, as an index into EXPRESSIONS; -1 where it could not read it."""
-    judged = judged_pictures(inputs, extractor)
+    judged = judged_images(inputs, extractor)
     names = classes_of(inputs, extractor)
     columns = np.array([EXPRESSIONS.index(name) for name in names], dtype=np.int64)
     return np.where(judged.valid, columns[judged.values.argmax(axis=1)], -1)
@@ -140,7 +116,11 @@ def classes_of(inputs: MetricInputs, extractor: str) -> tuple[str, ...]:
 
 
 def class_columns(judge_classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
-    """Index into EXPRESSIONS -> the judge's output column, -1 where it has none."""
+    """Index into EXPRESSIONS -> the judge's output column, -1 where it has none.
+
+    >>> class_columns(("happiness", "anger"))
+    array([-1,  1, -1, -1, -1,  0, -1, -1])
+    """
     return np.array(
         [judge_classes.index(e) if e in judge_classes else -1 for e in EXPRESSIONS], dtype=np.int64
     )
@@ -153,7 +133,7 @@ def asked_columns(inputs: MetricInputs, extractor: str, rows: Rows) -> npt.NDArr
     return np.where(labels >= 0, columns[labels], -1)
 
 
-def judged_pictures(inputs: MetricInputs, extractor: str) -> FeatureSet:
+def judged_images(inputs: MetricInputs, extractor: str) -> FeatureSet:
     """The judge's probabilities of the outputs.
 
     Raises:

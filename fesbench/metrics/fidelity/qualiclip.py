@@ -14,11 +14,10 @@ from __future__ import annotations
 import numpy as np
 
 from fesbench.errors import DataError
-from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement
+from fesbench.metrics.base import Found, Metric
 from fesbench.metrics.common import same_extractor
-from fesbench.metrics.inputs import FeatureSet, Floats, MetricInputs, Rows, checked_rows
+from fesbench.metrics.inputs import FeatureSet, Floats, MetricInputs, Rows
 
-EXTRACTOR = "qualiclip"
 PAIRS = 7
 OFFICIAL_SCALE = 100.0
 PYIQA_TEMPERATURE = 2.0
@@ -28,30 +27,24 @@ _SOURCE = "Agnolucci et al., Quality-aware image-text alignment (arXiv 2403.1117
 class Quality(Metric):
     """Mean QualiCLIP score of the outputs, as its authors compute it."""
 
-    card = MetricCard(
-        name="QualiCLIP",
-        title="no-reference quality by antonym prompts",
-        direction="higher",
-        low=0.0,
-        high=1.0,
-        unit="",
-        extractor=EXTRACTOR,
-        needs=frozenset(),
-        source=f"{_SOURCE}, official code",
-        per_sample=True,
-    )
+    name = "QualiCLIP"
+    title = "no-reference quality by antonym prompts"
+    extractor = "qualiclip"
+    source = f"{_SOURCE}, official code"
+    meanings = {
+        "logits": "factor of the cosines before the softmax",
+        "pairs": "number of antonym pairs",
+        "temp": "temperature",
+    }
 
     def settings(self) -> dict[str, str]:
         """Scale of the logits, number of pairs, temperature."""
         return {"logits": f"x{OFFICIAL_SCALE:g}", "pairs": str(PAIRS), "temp": "1"}
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Mean over the rows."""
-        rows = checked_rows(inputs, rows)
-        output = inputs.feature_set(EXTRACTOR, "generated")
-        values = self._score(output, rows)
-        signature = self.signature(inputs, len(rows), len(rows), extractor=output.signature)
-        return mean_measurement(self, inputs, rows, values, n_valid=len(rows), signature=signature)
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """The score of every row."""
+        output = inputs.feature_set(self.extractor, "generated")
+        return Found(len(rows), self._score(output, rows), extractor=output.signature)
 
     def _score(self, features: FeatureSet, rows: Rows) -> Floats:
         cosines, _ = _split(features, rows)
@@ -61,18 +54,9 @@ class Quality(Metric):
 class QualityT2(Quality):
     """The same network on pyiqa's scale: the checkpoint's own logits, halved before the softmax."""
 
-    card = MetricCard(
-        name="QualiCLIP-T2",
-        title="no-reference quality by antonym prompts, pyiqa's temperature 2",
-        direction="higher",
-        low=0.0,
-        high=1.0,
-        unit="",
-        extractor=EXTRACTOR,
-        needs=frozenset(),
-        source=f"{_SOURCE}, pyiqa's code",
-        per_sample=True,
-    )
+    name = "QualiCLIP-T2"
+    title = "no-reference quality by antonym prompts, pyiqa's temperature 2"
+    source = f"{_SOURCE}, pyiqa's code"
 
     def settings(self) -> dict[str, str]:
         """Scale of the logits, number of pairs, temperature."""
@@ -86,29 +70,17 @@ class QualityT2(Quality):
 class QualityGain(Quality):
     """QualiCLIP of each output minus that of its own source: what the method did to the quality."""
 
-    card = MetricCard(
-        name="QualiCLIP-gain",
-        title="no-reference quality of the output minus its source's",
-        direction="higher",
-        low=-1.0,
-        high=1.0,
-        unit="",
-        extractor=EXTRACTOR,
-        needs=frozenset({"source"}),
-        source=f"{_SOURCE}, official code",
-        per_sample=True,
-    )
+    name = "QualiCLIP-gain"
+    title = "no-reference quality of the output minus its source's"
+    low = -1.0
+    needs = frozenset({"source"})
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Mean difference over the rows."""
-        rows = checked_rows(inputs, rows)
-        output, source = (inputs.feature_set(EXTRACTOR, which) for which in ("generated", "source"))
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """The difference of every row."""
+        output, source = (inputs.feature_set(self.extractor, which) for which in ("generated", "source"))
         same_extractor(output, source)
         values = self._score(output, rows) - self._score(source, rows)
-        signature = self.signature(
-            inputs, len(rows), len(rows), extractor=output.signature, reference="source"
-        )
-        return mean_measurement(self, inputs, rows, values, n_valid=len(rows), signature=signature)
+        return Found(len(rows), values, extractor=output.signature, reference="source")
 
 
 def positive_share(logits: Floats) -> Floats:
@@ -119,6 +91,9 @@ def positive_share(logits: Floats) -> Floats:
 
     Returns:
         (N,) in [0, 1].
+
+    >>> positive_share(np.array([[0.0, 0.0, 100.0, 0.0]]))
+    array([0.75])
     """
     from scipy.special import expit
 

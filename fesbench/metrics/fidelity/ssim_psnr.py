@@ -8,6 +8,7 @@ range 1, and for PSNR the mean of the per-image decibels, with 1e-8 added to the
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fesbench.errors import DataError
-from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal
-from fesbench.metrics.common import has_truth
-from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
-from fesbench.statistics.intervals import deleted_means
+from fesbench.metrics.base import Found, Metric
+from fesbench.metrics.common import NO_TARGET, has_truth
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows
+from fesbench.statistics.intervals import cluster_mean, deleted_means
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,24 +33,30 @@ LUMA = (0.299, 0.587, 0.114)
 class _Fidelity(Metric):
     """A comparison of each output with its target image."""
 
-    def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        raise AssertionError("a fidelity metric defines its comparison")
+    needs = frozenset({"truth"})
+    meanings = {
+        "cap": "largest value, in dB",
+        "ch": "color channels",
+        "down": "downsampling before the comparison",
+        "mean": "what is averaged",
+        "range": "range of the pixel values",
+        "scales": "number of scales",
+        "window": "window and border",
+    }
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Mean over the requests that have a target image; the others are counted as not valid."""
-        rows = checked_rows(inputs, rows)
-        truth = inputs.truth
-        if truth is None:
-            values = np.full(len(rows), np.nan)
-        else:
+    @abstractmethod
+    def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """The comparison of two images (1, 3, S, S) in [0, 1]."""
+
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """Of the requests that have a target image; the others are counted as not valid."""
+        values, truth = np.full(len(rows), np.nan), inputs.truth
+        if truth is not None:
             present = has_truth(inputs)
-            key = (self.card.name, tuple(self.settings().items()))
+            key = (self.name, tuple(self.settings().items()))
             values = inputs.memo(key, lambda: self._per_image(inputs.generated, truth, present))[rows]
         n_valid = int(np.isfinite(values).sum())
-        signature = self.signature(inputs, n_valid, len(rows), resize="none", reference="truth")
-        if n_valid == 0:
-            return refusal(self, values, rows, 0, signature, "no target image exists for these requests")
-        return mean_measurement(self, inputs, rows, values, n_valid=n_valid, signature=signature)
+        return Found(n_valid, values, resize="none", reference="truth", reason="" if n_valid else NO_TARGET)
 
     def _per_image(
         self, generated: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], present: npt.NDArray[np.bool_]
@@ -58,7 +65,7 @@ class _Fidelity(Metric):
 
         if generated.shape != truth.shape or generated.dtype != np.uint8 or truth.dtype != np.uint8:
             raise DataError(
-                f"{self.card.name} needs uint8 images of one shape; got {generated.dtype}{generated.shape} "
+                f"{self.name} needs uint8 images of one shape; got {generated.dtype}{generated.shape} "
                 f"and {truth.dtype}{truth.shape}"
             )
         compare, values = self._compare(), np.full(len(generated), np.nan)
@@ -72,18 +79,10 @@ class _Fidelity(Metric):
 class SSIM(_Fidelity):
     """Structural similarity (piq), mean over pixels and RGB channels."""
 
-    card = MetricCard(
-        name="SSIM",
-        title="structural similarity to the target image",
-        direction="higher",
-        low=-1.0,
-        high=1.0,
-        unit="",
-        extractor="",
-        needs=frozenset({"truth"}),
-        source="Wang et al., Image quality assessment: from error visibility to structural similarity (2004)",
-        per_sample=True,
-    )
+    name = "SSIM"
+    title = "structural similarity to the target image"
+    low = -1.0
+    source = "Wang et al., Image quality assessment: from error visibility to structural similarity (2004)"
 
     def settings(self) -> dict[str, str]:
         """Window, border, downsampling, channels, range."""
@@ -100,18 +99,12 @@ class SSIM(_Fidelity):
 class PSNR(_Fidelity):
     """Peak signal-to-noise ratio (piq): the mean over images of each image's decibels."""
 
-    card = MetricCard(
-        name="PSNR",
-        title="peak signal-to-noise ratio to the target image",
-        direction="higher",
-        low=0.0,
-        high=80.0,
-        unit="dB",
-        extractor="",
-        needs=frozenset({"truth"}),
-        source="piq 0.8; Li, Qi, Sun (2021), equation 8",
-        per_sample=True,
-    )
+    name = "PSNR"
+    title = "peak signal-to-noise ratio to the target image"
+    plain = "peak signal-to-noise ratio against the target image"
+    high = 80.0
+    unit = "dB"
+    source = "piq 0.8; Li, Qi, Sun (2021), equation 8"
 
     def settings(self) -> dict[str, str]:
         """Averaging, channels, cap, range."""
@@ -126,18 +119,8 @@ class PSNR(_Fidelity):
 class LuminanceSSIM(SSIM):
     """SSIM of the luma, as libraries that convert to YIQ first report it; gray images score as in SSIM."""
 
-    card = MetricCard(
-        name="SSIM-Y",
-        title="structural similarity of the luma to the target image",
-        direction="higher",
-        low=-1.0,
-        high=1.0,
-        unit="",
-        extractor="",
-        needs=frozenset({"truth"}),
-        source="Wang et al., Image quality assessment: from error visibility to structural similarity (2004)",
-        per_sample=True,
-    )
+    name = "SSIM-Y"
+    title = "structural similarity of the luma to the target image"
 
     def settings(self) -> dict[str, str]:
         """Window, border, downsampling, channel, range."""
@@ -151,37 +134,23 @@ class LuminanceSSIM(SSIM):
 class MultiScaleSSIM(_Fidelity):
     """MS-SSIM (piq): SSIM's contrast and structure over five scales, its luminance at the coarsest."""
 
-    card = MetricCard(
-        name="MS-SSIM",
-        title="multi-scale structural similarity to the target image",
-        direction="higher",
-        low=-1.0,
-        high=1.0,
-        unit="",
-        extractor="",
-        needs=frozenset({"truth"}),
-        source="Wang et al., Multiscale structural similarity for image quality assessment (2003)",
-        per_sample=True,
-    )
+    name = "MS-SSIM"
+    title = "multi-scale structural similarity to the target image"
+    low = -1.0
+    source = "Wang et al., Multiscale structural similarity for image quality assessment (2003)"
 
     def settings(self) -> dict[str, str]:
         """Window, border, scales, channels, range."""
-        return {
-            "window": f"gauss{WINDOW}-{SIGMA}-valid",
-            "scales": str(MS_SCALES),
-            "ch": "rgb-mean",
-            "range": "0-1",
-        }
+        window = f"gauss{WINDOW}-{SIGMA}-valid"
+        return {"window": window, "scales": str(MS_SCALES), "ch": "rgb-mean", "range": "0-1"}
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
         """As the others; refused where the coarsest scale is smaller than the window."""
-        rows = checked_rows(inputs, rows)
         size, least = min(inputs.generated.shape[1:3]), (WINDOW - 1) * 2 ** (MS_SCALES - 1) + 1
         if size >= least:
-            return super().measure(inputs, rows)
-        signature = self.signature(inputs, 0, len(rows), resize="none", reference="truth")
+            return super().find(inputs, rows)
         reason = f"needs images of {least} px, has {size} px"
-        return refusal(self, np.full(len(rows), np.nan), rows, 0, signature, reason)
+        return Found(0, np.full(len(rows), np.nan), resize="none", reference="truth", reason=reason)
 
     def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
         from piq import multi_scale_ssim
@@ -192,37 +161,31 @@ class MultiScaleSSIM(_Fidelity):
 class PooledPSNR(_Fidelity):
     """PSNR of the mean squared error over all images: never above the mean of each image's decibels."""
 
-    card = MetricCard(
-        name="PSNR-pooled",
-        title="peak signal-to-noise ratio of the pooled error to the target images",
-        direction="higher",
-        low=0.0,
-        high=80.0,
-        unit="dB",
-        extractor="",
-        needs=frozenset({"truth"}),
-        source="torchmetrics' default; Jensen's inequality parts it from PSNR",
-        per_sample=False,
-    )
+    name = "PSNR-pooled"
+    title = "peak signal-to-noise ratio of the pooled error to the target images"
+    high = 80.0
+    unit = "dB"
+    source = "torchmetrics' default; Jensen's inequality parts it from PSNR"
+    per_sample = False
 
     def settings(self) -> dict[str, str]:
         """Averaging, channels, cap, range."""
         return {"mean": "of-mse", "ch": "rgb", "cap": "80", "range": "0-1"}
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
         """Decibels of the mean squared error, and of its interval's ends."""
-        found = super().measure(inputs, rows)
-        errors, found.per_sample = found.per_sample, None
-        if found.value is not None and errors is not None:
-            kept = np.isfinite(errors)
-            deleted = deleted_means(errors[kept], inputs.clusters[rows][kept])
-            if deleted is not None:
-                ratios = np.array([_decibels(error) for error in deleted.values])
-                found.replicates = replace(deleted, values=ratios)
-        if found.value is not None:
-            found.value = _decibels(found.value)
+        found = super().find(inputs, rows)
+        errors, found.values = found.values, None
+        if errors is None or found.reason:
+            return found
+        kept = np.isfinite(errors)
+        errors, clusters = errors[kept], inputs.clusters[rows][kept]
+        of = cluster_mean(errors, clusters, seed=inputs.seed)
+        if (deleted := deleted_means(errors, clusters)) is not None:
+            deleted = replace(deleted, values=np.array([_decibels(error) for error in deleted.values]))
         # The worst error is the lowest ratio.
-        found.low, found.high = (None if x is None else _decibels(x) for x in (found.high, found.low))
+        value, low, high = (_decibels(error) for error in (of.value, of.high, of.low))
+        found.interval = replace(of, value=value, low=low, high=high, replicates=deleted)
         return found
 
     def _compare(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:

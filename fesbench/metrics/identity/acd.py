@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
-from fesbench.metrics.base import Measurement, Metric, MetricCard, mean_measurement, refusal, renamed
+from fesbench.metrics.base import Found, Metric
 from fesbench.metrics.common import (
     NEIGHBORS,
     codes,
@@ -29,7 +29,7 @@ from fesbench.metrics.common import (
     mean_by_row,
     pairs_within,
 )
-from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows
 
 EMBEDDING = "dlib"
 MISSING = math.sqrt(2)
@@ -41,6 +41,9 @@ def acd(features: npt.ArrayLike) -> float:
 
     Raises:
         DataError: fewer than two frames, or values that are not finite.
+
+    >>> acd([[0.0, 0.0], [3.0, 4.0]])
+    5.0
     """
     x = _frames(features, least=2)
     rows, columns = np.triu_indices(len(x), k=1)
@@ -56,6 +59,9 @@ def acd_i(features: npt.ArrayLike, source: npt.ArrayLike) -> float:
 
     Raises:
         DataError: no frame, other dimensions, or values that are not finite.
+
+    >>> acd_i([[0.0, 0.0], [3.0, 4.0]], source=[0.0, 0.0])
+    2.5
     """
     x, y = _frames(features, least=1), np.asarray(source, dtype=np.float64)
     if y.shape != x.shape[1:] or not np.isfinite(y).all():
@@ -64,97 +70,75 @@ def acd_i(features: npt.ArrayLike, source: npt.ArrayLike) -> float:
 
 
 class InputDistance(Metric):
-    """ACD-I over expressions: mean L2 distance at unit length between outputs and their source."""
+    """ACD-I over expressions: mean L2 distance at unit length between outputs and their source.
 
-    def __init__(self, extractor: str = EMBEDDING) -> None:
-        card = MetricCard(
-            name="ACD-I-expressions",
-            title="average content distance to the input, over expressions",
-            direction="lower",
-            low=0.0,
-            high=2.0,
-            unit="",
-            extractor=EMBEDDING,
-            needs=frozenset({"source"}),
-            source="Zhao et al. (2018), ACD-I; on stills as in US-GAN (arXiv 2112.13002)",
-            per_sample=True,
-        )
-        self.card = card if extractor == EMBEDDING else renamed(card, extractor)
+    A pair without both faces counts as unrelated.
+    """
+
+    name = "ACD-I-expressions"
+    title = "average content distance to the input, over expressions"
+    direction = "lower"
+    high = 2.0
+    extractor = EMBEDDING
+    needs = frozenset({"source"})
+    source = "Zhao et al. (2018), ACD-I; on stills as in US-GAN (arXiv 2112.13002)"
+    portable = True
 
     def settings(self) -> dict[str, str]:
         """Distance, what is paired, and what a missing face counts as."""
         return {"dist": "l2-unit", "pair": "source-output", "missing": "sqrt2"}
 
-    def with_extractor(self, extractor: str) -> InputDistance:
-        """The same on another face model."""
-        return InputDistance(extractor)
-
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Mean over the rows; a pair without both faces counts as unrelated."""
-        rows = checked_rows(inputs, rows)
-        output, source, valid, made = faces_and_sources(inputs, self.card.extractor, rows)
-        values, n_valid = np.where(valid, np.linalg.norm(output - source, axis=1), MISSING), int(valid.sum())
-        signature = self.signature(inputs, n_valid, len(rows), extractor=made, reference="source")
-        return mean_measurement(self, inputs, rows, values, n_valid=n_valid, signature=signature)
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """The distance of every pair."""
+        output, source, valid, made = faces_and_sources(inputs, self.extractor, rows)
+        values = np.where(valid, np.linalg.norm(output - source, axis=1), MISSING)
+        return Found(int(valid.sum()), values, extractor=made, reference="source")
 
 
-class WithinPerson(Metric):
+class WithinSubject(Metric):
     """Mean distance between the outputs of one subject for different requests, at equal intensity."""
 
     missing: float = math.nan
+    high = 2.0
+    extractor = EMBEDDING
+    needs = frozenset({"source"})
+    portable = True
+    meanings = {"next": "largest number of pairs or images compared"}
 
     def settings(self) -> dict[str, str]:
         """Distance, what is paired with what, and what a missing face counts as."""
         return {
-            "dist": distance_name(self.card.extractor),
+            "dist": distance_name(self.extractor),
             "pair": "one-source-two-expressions",
             "next": str(NEIGHBORS),
             "missing": "left-out" if math.isnan(self.missing) else "sqrt2",
         }
 
-    def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
-        """Mean over the rows of each output's mean distance to the subject's others."""
-        rows = checked_rows(inputs, rows)
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """Each output's mean distance to the subject's others."""
         asked = codes(inputs, ("second_expression", "action_unit"))
         pairs = pairs_within(_takes(inputs), request_order(asked, inputs), rows)
         pairs = pairs[asked[pairs[:, 0]] != asked[pairs[:, 1]]]
-        distance, found, extractor = feature_distances(inputs, self.card.extractor, pairs)
-        distance = np.where(found, distance, self.missing)
+        distance, both, made = feature_distances(inputs, self.extractor, pairs)
+        distance = np.where(both, distance, self.missing)
         kept = np.isfinite(distance)
         values: Floats = mean_by_row(distance[kept], pairs[kept], len(inputs))[rows]
         seen = np.zeros(len(inputs), dtype=bool)
-        seen[pairs[found]] = True
-        n_valid = int(seen[rows].sum())
-        signature = self.signature(inputs, n_valid, len(rows), extractor=extractor)
+        seen[pairs[both]] = True
+        reason = ""
         if not np.isfinite(values).any():
             reason = "no subject has outputs for two requests of one intensity"
-            return refusal(self, values, rows, n_valid, signature, reason)
-        return mean_measurement(self, inputs, rows, values, n_valid=n_valid, signature=signature)
+        return Found(int(seen[rows].sum()), values, extractor=made, reason=reason)
 
 
-class ContentDistance(WithinPerson):
+class ContentDistance(WithinSubject):
     """ACD-C over expressions: how far apart the outputs of one subject are on a face model."""
 
+    name = "ACD-C-expressions"
+    title = "average content distance between a subject's outputs, over expressions"
+    direction = "lower"
+    source = "Tulyakov et al., MoCoGAN (2018), ACD; on stills as in US-GAN (arXiv 2112.13002)"
     missing = MISSING
-
-    def __init__(self, extractor: str = EMBEDDING) -> None:
-        card = MetricCard(
-            name="ACD-C-expressions",
-            title="average content distance between a subject's outputs, over expressions",
-            direction="lower",
-            low=0.0,
-            high=2.0,
-            unit="",
-            extractor=EMBEDDING,
-            needs=frozenset({"source"}),
-            source="Tulyakov et al., MoCoGAN (2018), ACD; on stills as in US-GAN (arXiv 2112.13002)",
-            per_sample=True,
-        )
-        self.card = card if extractor == EMBEDDING else renamed(card, extractor)
-
-    def with_extractor(self, extractor: str) -> ContentDistance:
-        """The same on another face model."""
-        return ContentDistance(extractor)
 
 
 def _takes(inputs: MetricInputs) -> npt.NDArray[np.int64]:

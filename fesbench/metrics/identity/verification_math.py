@@ -2,7 +2,7 @@
 
 A threshold is conservative: the smallest one whose false accept rate does not exceed the level, with every
 tied impostor counted as accepted. Rates are quantized in steps of one impostor pair, so below 10 / level
-pairs the level cannot be resolved and no figure is given.
+pairs the level cannot be resolved and no score is given.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from fesbench.errors import DataError
 from fesbench.statistics.intervals import Interval, Replicates, bootstrap_interval
 
 Floats = npt.NDArray[np.float64]
@@ -78,7 +79,16 @@ def make_pairs(
 
 
 def enough_pairs(pairs: int, far: float) -> bool:
-    """Whether a false accept rate can be resolved: at least 10 / far impostor pairs."""
+    """Whether a false accept rate can be resolved: at least 10 / far impostor pairs.
+
+    Raises:
+        DataError: no rate.
+
+    >>> enough_pairs(999, 0.01), enough_pairs(1000, 0.01)
+    (False, True)
+    """
+    if not 0 < far < 1:
+        raise DataError(f"a false accept rate lies between 0 and 1, not {far}")
     return pairs * far >= 10 - 1e-9
 
 
@@ -86,6 +96,9 @@ def threshold(impostor_descending: Floats, far: float) -> float:
     """What a genuine pair must exceed: the (floor(far * n) + 1)-th largest impostor similarity.
 
     Just above it the false accept rate is at most ``far``; at it, ties included, the rate is beyond.
+
+    >>> threshold(np.array([0.9, 0.7, 0.5, 0.1]), 0.25)
+    0.7
     """
     return float(impostor_descending[_allowance(far * len(impostor_descending))])
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.distance import pdist
 
 from fesbench.metrics.common import NEIGHBORS, pairs_within
-from fesbench.metrics.distribution.diversity import ExpressionDiversity, PeopleDiversity, pair_interval
+from fesbench.metrics.distribution.diversity import ExpressionDiversity, SubjectDiversity, pair_interval
 from fesbench.metrics.identity.acd import ContentDistance
 from fesbench.statistics.intervals import cluster_mean
 
@@ -44,7 +44,7 @@ def unit(x):
 
 def test_between_people_is_the_mean_pairwise_distance_of_each_request(group):
     values = vectors()
-    found = PeopleDiversity().measure(group(values), np.arange(len(WHO)))
+    found = SubjectDiversity().measure(group(values), np.arange(len(WHO)))
     expected = np.mean([pdist(unit(values[label == ASKED])).mean() for label in range(1, PER + 1)])
     assert found.value == pytest.approx(expected, rel=1e-6)
     assert found.low < found.value < found.high
@@ -69,7 +69,7 @@ def test_on_a_face_model_it_is_acd_c_read_the_other_way_round(group):
 
 def test_a_collapsed_method_scores_zero(group):
     values = np.repeat(vectors()[:1], len(WHO), axis=0)
-    for metric in (PeopleDiversity(), ExpressionDiversity()):
+    for metric in (SubjectDiversity(), ExpressionDiversity()):
         found = metric.measure(group(values), np.arange(len(WHO)))
         assert (found.value, found.low, found.high) == (0, 0, 0)
 
@@ -78,16 +78,16 @@ def test_each_kind_of_collapse_shows_in_its_own_column(group):
     rows, values = np.arange(len(WHO)), vectors()
     one_face_a_label = group(values[:PER][ASKED - 1])  # every subject gets the label's one face
     copies = group(values[::PER][WHO])  # every subject gets the own face whatever is asked
-    assert PeopleDiversity().measure(one_face_a_label, rows).value == 0
+    assert SubjectDiversity().measure(one_face_a_label, rows).value == 0
     assert ExpressionDiversity().measure(one_face_a_label, rows).value > 0.5
-    assert PeopleDiversity().measure(copies, rows).value > 0.5
+    assert SubjectDiversity().measure(copies, rows).value > 0.5
     assert ExpressionDiversity().measure(copies, rows).value == 0
 
 
 def test_diversity_grows_with_spread(group):
     center, noise = np.ones((1, 8)), vectors()
     found = [
-        PeopleDiversity().measure(group(center + scale * noise), np.arange(len(WHO))).value
+        SubjectDiversity().measure(group(center + scale * noise), np.arange(len(WHO))).value
         for scale in (0, 0.1, 0.5, 2)
     ]
     assert found == sorted(found)
@@ -98,8 +98,8 @@ def test_lost_faces_are_left_out_and_counted(group):
     valid[:PER] = False
     values = vectors()
     rows = np.arange(len(WHO))
-    part = PeopleDiversity().measure(group(values, valid=valid), rows)
-    rest = PeopleDiversity().measure(group(values), rows[PER:])
+    part = SubjectDiversity().measure(group(values, valid=valid), rows)
+    rest = SubjectDiversity().measure(group(values), rows[PER:])
     assert part.value == pytest.approx(rest.value)
     assert (part.n_valid, part.n_requested) == (len(WHO) - PER, len(WHO))
 
@@ -107,7 +107,7 @@ def test_lost_faces_are_left_out_and_counted(group):
 def test_order_does_not_matter(group):
     order = np.random.default_rng(5).permutation(len(WHO))
     rows = np.arange(len(WHO))
-    for metric in (PeopleDiversity(), ExpressionDiversity()):
+    for metric in (SubjectDiversity(), ExpressionDiversity()):
         plain, mixed = (metric.measure(group(vectors(), order=o), rows) for o in (None, order))
         assert mixed.value == pytest.approx(plain.value, rel=1e-12)
         assert (mixed.low, mixed.high) == pytest.approx((plain.low, plain.high), rel=1e-9)
@@ -121,7 +121,7 @@ def test_by_a_pair_extractor(group):
     )
     flat = images.reshape(len(WHO), -1).astype(float)
     rows = np.arange(len(WHO))
-    people = PeopleDiversity("lpips-alex").measure(inputs, rows)
+    people = SubjectDiversity("lpips-alex").measure(inputs, rows)
     expected = np.mean([pdist(flat[k == ASKED], "cityblock").mean() for k in range(1, PER + 1)]) / 48
     assert people.value == pytest.approx(expected, rel=1e-6)
     person = ExpressionDiversity("lpips-alex").measure(inputs, rows)
@@ -134,12 +134,12 @@ def test_by_a_pair_extractor(group):
 
 def test_one_person_or_one_request_gives_a_reason(group):
     inputs = group(vectors())
-    assert "two subjects" in PeopleDiversity().measure(inputs, np.arange(PER)).reason
+    assert "two subjects" in SubjectDiversity().measure(inputs, np.arange(PER)).reason
     assert "two requests" in ExpressionDiversity().measure(inputs, np.arange(0, len(WHO), PER)).reason
 
 
 def test_two_people_have_a_figure_and_no_interval(group):
-    found = PeopleDiversity().measure(group(vectors()), np.arange(2 * PER))
+    found = SubjectDiversity().measure(group(vectors()), np.arange(2 * PER))
     assert found.value > 0
     assert (found.low, found.high) == (None, None)
 

@@ -148,14 +148,14 @@ def test_the_column_with_subsets_says_its_size(make_inputs, all_rows, monkeypatc
     given = {("inception-tf-2015", w): features(60, 6, s) for w, s in (("generated", 1), ("reference", 2))}
     people = np.repeat(np.arange(15), 4)
     inputs = make_inputs(people, features=given, reference_identity=people)
-    found = KernelDistance(subsets=True).measure(inputs, all_rows(inputs))
+    found = KernelDistance(name="KID-1000").measure(inputs, all_rows(inputs))
     assert (found.card.name, found.value) == ("KID-1000", None)
     assert found.reason == "needs 1000 images a side, has 60 generated and 60 reference"
     assert dict(found.signature.fields)["subset"] == "100x1000-seed2020"
     assert dict(KernelDistance().measure(inputs, all_rows(inputs)).signature.fields)["subset"] == "all"
     monkeypatch.setattr("fesbench.metrics.distribution.kernel.SUBSET_SIZE", 40)
     monkeypatch.setattr("fesbench.metrics.distribution.kernel.SUBSETS", 5)
-    small = KernelDistance(subsets=True)
+    small = KernelDistance(name="KID-1000", smallest=40)
     rows = np.random.default_rng(0).permutation(60)
     one, two = small.measure(inputs, all_rows(inputs)), small.measure(inputs, rows)
     # The draws go by the requests' names, not by the order in which they are asked for.

@@ -9,13 +9,14 @@ from fesbench.metrics import metric
 from fesbench.metrics.distribution.neighbors import (
     COVERAGE,
     DENSITY,
-    KINDS,
     PRECISION,
     RECALL,
     Neighborhood,
     neighborhoods,
 )
 from fesbench.statistics.intervals import jackknife
+
+KINDS = (PRECISION, RECALL, DENSITY, COVERAGE)
 
 
 def values(*args, **kwargs):
@@ -202,7 +203,7 @@ def test_the_four_share_their_distances(inputs, all_rows, monkeypatch):
         lambda *given, **more: calls.append(1) or neighborhoods(*given, **more),
     )
     for kind in KINDS:
-        assert Neighborhood(kind).with_extractor("dlib").measure(inputs, all_rows(inputs)).value > 0
+        assert Neighborhood(name=kind).with_extractor("dlib").measure(inputs, all_rows(inputs)).value > 0
     assert len(calls) == 1
 
 

@@ -30,8 +30,11 @@ def judged(make_inputs):
     return make
 
 
+NAMES = {"generated": "D-acc-generated", "truth": "D-acc-real", "training": "D-acc-real-train"}
+
+
 def measure(which, inputs, rows=None):
-    return DiscriminatorAccuracy(which).measure(inputs, np.arange(4) if rows is None else rows)
+    return DiscriminatorAccuracy(name=NAMES[which]).measure(inputs, np.arange(4) if rows is None else rows)
 
 
 def test_by_hand(judged):
@@ -54,10 +57,10 @@ def test_of_one_expression(judged):
 
 def test_it_says_that_it_judges_itself():
     for which in ("generated", "truth", "training"):
-        metric = DiscriminatorAccuracy(which)
+        metric = DiscriminatorAccuracy(name=NAMES[which])
         assert "self-assessment" in metric.card.title
         assert metric.settings()["judge"] == "self"
-    assert DiscriminatorAccuracy("truth").card.needs == {"truth"}
+    assert DiscriminatorAccuracy(name="D-acc-real").card.needs == {"truth"}
 
 
 def test_what_the_head_has_no_class_for_is_not_valid(judged):

@@ -78,7 +78,7 @@ def crowd(make_inputs):
 
 def test_the_threshold_lets_the_stated_share_of_real_impostors_pass(crowd):
     inputs = crowd()
-    found = FaceVerificationAtFar(0.01).measure(inputs, np.arange(len(WHO)))
+    found = FaceVerificationAtFar(far=0.01).measure(inputs, np.arange(len(WHO)))
     unit = lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)  # noqa: E731
     sets = {w: unit(inputs.features("dlib", w).values.astype(float)) for w in _SETS}
     real = (sets["reference"] @ sets["gallery"].T)[WHO[:, None] != np.arange(PEOPLE)[None, :]]
@@ -95,16 +95,16 @@ _SETS = ("source", "generated", "gallery", "reference")
 
 def test_too_few_real_impostors_give_a_reason(crowd):
     few = crowd(people=8)
-    found = FaceVerificationAtFar(0.001).measure(few, np.arange(8 * PER))
+    found = FaceVerificationAtFar().measure(few, np.arange(8 * PER))
     assert found.value is None
     assert found.reason == f"needs 10000 real impostor pairs, has {8 * PER * 7}"
     nobody = crowd(reference_identity=None)
-    assert FaceVerificationAtFar(0.01).measure(nobody, np.arange(len(WHO))).reason.endswith("has 0")
+    assert FaceVerificationAtFar(far=0.01).measure(nobody, np.arange(len(WHO))).reason.endswith("has 0")
 
 
 def test_a_copy_is_accepted_and_noise_is_not(crowd):
     rows = np.arange(len(WHO))
-    for make in (FaceVerification(), FaceVerificationAtFar(0.001)):
+    for make in (FaceVerification(), FaceVerificationAtFar()):
         shares = [make.measure(crowd(noise=noise), rows).value for noise in (0, 0.5, 1.5, 6)]
         assert shares[0] == 1
         assert shares == sorted(shares, reverse=True)
@@ -114,16 +114,16 @@ def test_a_copy_is_accepted_and_noise_is_not(crowd):
 def test_lost_faces_are_rejected(crowd):
     valid = np.ones(len(WHO), dtype=bool)
     valid[:70] = False
-    for make in (FaceVerification(), FaceVerificationAtFar(0.01)):
+    for make in (FaceVerification(), FaceVerificationAtFar(far=0.01)):
         found = make.measure(crowd(noise=0, valid=valid), np.arange(len(WHO)))
         assert found.value == 0.75
         assert found.n_valid == 210
 
 
 @pytest.mark.parametrize("far", [0.0, 1.0])
-def test_impossible_levels_are_refused(far):
-    with pytest.raises(DataError):
-        FaceVerificationAtFar(far)
+def test_impossible_levels_are_refused(far, crowd):
+    with pytest.raises(DataError, match="lies between 0 and 1"):
+        FaceVerificationAtFar(far=far).measure(crowd(), np.arange(8))
 
 
 # --- every recognizer, and the detector ---

@@ -196,15 +196,15 @@ def test_interval_of_a_perfect_rate_is_not_empty():
 
 def test_verification_and_rank_on_evidence(crowd, all_rows):
     inputs = crowd(noise=1.0)
-    tar = Verification(0.01).measure(inputs, all_rows(inputs))
-    strict = Verification(0.001).measure(inputs, all_rows(inputs))
+    tar = Verification(name="TAR@FAR=1%").measure(inputs, all_rows(inputs))
+    strict = Verification(name="TAR@FAR=0.1%").measure(inputs, all_rows(inputs))
     rank = Rank1().measure(inputs, all_rows(inputs))
     assert tar.low < tar.value < tar.high
     assert strict.value <= tar.value
     assert rank.low < rank.value < rank.high
     assert "|far:0.01|" in str(tar.signature)
     shuffled = np.random.default_rng(0).permutation(len(inputs))
-    again = Verification(0.01).measure(inputs, shuffled)
+    again = Verification(name="TAR@FAR=1%").measure(inputs, shuffled)
     assert (again.value, again.low, again.high) == (tar.value, tar.low, tar.high)
     assert Rank1().measure(inputs, shuffled).value == rank.value
 
@@ -212,8 +212,8 @@ def test_verification_and_rank_on_evidence(crowd, all_rows):
 def test_strict_level_is_refused_on_few_pairs(crowd):
     inputs = crowd()
     rows = np.arange(0, 280, 7)  # one expression: 40 x 39 pairs
-    assert Verification(0.01).measure(inputs, rows).value is not None
-    found = Verification(0.001).measure(inputs, rows)
+    assert Verification(name="TAR@FAR=1%").measure(inputs, rows).value is not None
+    found = Verification(name="TAR@FAR=0.1%").measure(inputs, rows)
     assert found.value is None
     assert found.reason == "needs 10000 impostor pairs, has 1560"
 
@@ -223,7 +223,7 @@ def test_lost_faces_are_rejections_and_never_help(crowd, all_rows):
     rng = np.random.default_rng(1)
     lost = rng.random(280) < 0.2
     some = crowd(noise=1.0, valid=~lost)
-    for metric in (Verification(0.01), Rank1(), FaceSimilarity()):
+    for metric in (Verification(name="TAR@FAR=1%"), Rank1(), FaceSimilarity()):
         whole, part = (metric.measure(e, all_rows(e)) for e in (everybody, some))
         assert part.value < whole.value
         assert (part.n_valid, part.n_requested) == (int((~lost).sum()), 280)
@@ -232,7 +232,7 @@ def test_lost_faces_are_rejections_and_never_help(crowd, all_rows):
 
 def test_the_signature_names_a_gallery_rule_that_holds_for_takes_and_sequences(crowd, all_rows):
     inputs = crowd()
-    for metric in (Verification(0.01), Rank1()):
+    for metric in (Verification(name="TAR@FAR=1%"), Rank1()):
         signature = str(metric.measure(inputs, all_rows(inputs)).signature)
         assert "|gallery:one-neutral-per-person|" in signature
         assert "take" not in signature
@@ -256,7 +256,7 @@ def test_ties_fail_rank_one(make_inputs, all_rows):
 def test_nobody_in_the_gallery_gives_a_reason(crowd, all_rows):
     inputs = crowd(people=5, per=3)
     inputs.gallery_identity = inputs.gallery_identity + 100
-    for metric in (Rank1(), Verification(0.01)):
+    for metric in (Rank1(), Verification(name="TAR@FAR=1%")):
         found = metric.measure(inputs, all_rows(inputs))
         assert (found.value, found.n_valid) == (None, 0)
         assert "gallery" in found.reason
@@ -270,10 +270,10 @@ def test_random_faces_are_at_chance(make_inputs, all_rows):
     }
     inputs = make_inputs(np.repeat(np.arange(40), 10), features=given)
     assert Rank1().measure(inputs, all_rows(inputs)).value < 0.08
-    assert Verification(0.01).measure(inputs, all_rows(inputs)).value < 0.05
+    assert Verification(name="TAR@FAR=1%").measure(inputs, all_rows(inputs)).value < 0.05
 
 
 @pytest.mark.parametrize("far", [0.0, 1.0, -0.1])
 def test_impossible_levels_are_refused(far):
-    with pytest.raises(DataError):
-        Verification(far)
+    with pytest.raises(DataError, match="lies between 0 and 1"):
+        enough_pairs(10_000, far)
