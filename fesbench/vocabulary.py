@@ -26,6 +26,9 @@ COMPOUNDS: dict[str, tuple[str, str]] = {
 }
 """Compound expressions and the two basic ones that they join (Du, Tao, Martinez, PNAS 111(15), 2014)."""
 
+PEAK = 0.9
+"""From this intensity on an expression counts as shown at its peak."""
+
 UNKNOWN_IDENTITY = "?"
 """How an identity begins where nobody knows who is shown: "?" and the image's name, one for each image."""
 

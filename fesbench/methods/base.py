@@ -84,7 +84,7 @@ class Method(nn.Module, ABC):
         return {}
 
     def training_step(self, phase: Phase, batch: Any, step: int) -> dict[str, Tensor]:
-        """One update on an ImageBatch or PairBatch; returns detached scalars by name.
+        """One update on an ImageBatch, PairBatch or ClipBatch; returns detached scalars by name.
 
         Names that health monitors read: ``critic_gap`` (mean critic score of real minus generated images),
         ``probability_gap`` (the same of a discriminator's probabilities).

@@ -1,4 +1,4 @@
-"""What methods receive: batches of training images or pairs, and batches of requests.
+"""What methods receive: batches of training images, pairs or clips, and batches of requests.
 
 Images are float32 (N, 3, H, W) in [-1, 1]; a request batch never holds the target image, nor anything made
 from it that the task does not grant.
@@ -43,10 +43,12 @@ class ImageBatch(_Batch):
 
     Attributes:
         image: float32 (B, 3, H, W) in [-1, 1].
-        label: int64 (B,), index into ``problem.labels``.
+        label: int64 (B,), index into ``problem.labels``; -1 = unlabelled.
         action_units: float32 (B, A) in [0, 1], the columns of ``problem.action_units``; NaN = not coded.
         landmarks: float32 (B, 68, 2) x, y in pixels; NaN = unknown.
         identity: int64 (B,), a code that is the same for all images of one subject.
+        intensity: float32 (B,) in [0, 1], of the expression; 0 for neutral.
+        frame: int64 (B,), the frame's number in its sequence; 0 for single images.
     """
 
     image: Tensor
@@ -54,15 +56,15 @@ class ImageBatch(_Batch):
     action_units: Tensor
     landmarks: Tensor
     identity: Tensor
+    intensity: Tensor
+    frame: Tensor
 
     def __len__(self) -> int:
         return len(self.image)
 
     def flip(self, mask: Tensor) -> ImageBatch:
         """Mirror the images where ``mask`` (bool (B,)) is true, and their landmarks with them."""
-        width = self.image.shape[-1]
-        mirrored = self.landmarks[:, LANDMARK_MIRROR] * self.landmarks.new_tensor([-1.0, 1.0])
-        mirrored = mirrored + mirrored.new_tensor([width - 1.0, 0.0])
+        mirrored = _mirrored(self.landmarks, self.image.shape[-1])
         return replace(
             self,
             image=torch.where(mask[:, None, None, None], self.image.flip(-1), self.image),
@@ -71,8 +73,44 @@ class ImageBatch(_Batch):
 
 
 @dataclass(frozen=True)
+class ClipBatch(_Batch):
+    """Clips from neutral to the peak, T frames at equal steps of time.
+
+    Attributes:
+        video: float32 (B, T, 3, H, W) in [-1, 1].
+        label: int64 (B,), the expression at the peak, index into ``problem.labels``.
+        action_units: float32 (B, T, A) in [0, 1]; NaN = not coded.
+        landmarks: float32 (B, T, 68, 2) x, y in pixels; NaN = unknown.
+        identity: int64 (B,), a code that is the same for all images of one subject.
+        intensity: float32 (B, T) in [0, 1]; 0 for neutral.
+        frame: int64 (B, T), the frame's number in its sequence.
+    """
+
+    video: Tensor
+    label: Tensor
+    action_units: Tensor
+    landmarks: Tensor
+    identity: Tensor
+    intensity: Tensor
+    frame: Tensor
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def flip(self, mask: Tensor) -> ClipBatch:
+        """Mirror every frame of the clips where ``mask`` (bool (B,)) is true, and the landmarks with them."""
+        apart = mask[:, None, None, None]
+        mirrored = _mirrored(self.landmarks, self.video.shape[-1])
+        return replace(
+            self,
+            video=torch.where(apart[..., None], self.video.flip(-1), self.video),
+            landmarks=torch.where(apart, mirrored, self.landmarks),
+        )
+
+
+@dataclass(frozen=True)
 class PairBatch(_Batch):
-    """Neutral ``source`` and expressive ``target`` of one subject in one take or sequence, row by row."""
+    """A ``source`` and a ``target`` image, row by row; what joins them is told by the phase's ``data``."""
 
     source: ImageBatch
     target: ImageBatch
@@ -125,3 +163,9 @@ class RequestBatch(_Batch):
 
     def __len__(self) -> int:
         return len(self.source)
+
+
+def _mirrored(landmarks: Tensor, width: int) -> Tensor:
+    """The landmarks (..., 68, 2) of the mirrored faces, in images of that width."""
+    turned = landmarks[..., LANDMARK_MIRROR, :] * landmarks.new_tensor([-1.0, 1.0])
+    return turned + turned.new_tensor([width - 1.0, 0.0])

@@ -12,7 +12,23 @@ from fesbench.errors import MethodError
 Control = Literal["expression", "transfer", "intensity", "action-unit", "compound", "sequence", "random"]
 
 
-Need = Literal["labels", "pairs", "action_units", "landmarks", "sequences", "neutral"]
+Need = Literal[
+    "labels",
+    "pairs",
+    "any-pairs",
+    "action_units",
+    "landmarks",
+    "sequences",
+    "neutral",
+    "intensities",
+    "unlabelled",
+]
+"""What training data must have, besides images: labels; neutral -> expressive pairs of one subject; any two
+images of one subject; coded action units; landmarks; clips from neutral to the peak; neutral images;
+expressions below their peak; images of another domain without labels."""
+
+Data = Literal["image", "pair", "any-pair", "driver-pair", "unpaired", "cross-domain", "clip", "unlabelled"]
+"""What a batch is; see `fesbench.methods.training_set.TrainingSet.batch`."""
 
 
 _ASKS_FOR = {"identity-verification": "expression", "augmentation": "expression"}
@@ -105,20 +121,24 @@ class Phase:
     Attributes:
         name: names the phase in losses and budgets.
         data: what a batch is.
-        batch_size: images (or pairs) a call.
+        batch_size: images (or pairs, or clips) a call.
         smoke_steps: calls that take about a minute with preset ``tiny`` at 64 px on two CPU cores.
         paper_steps: calls of the paper's training.
         paper_epochs: the paper's length in passes over the training set, in place of ``paper_steps``.
         calls_per_update: calls that make one generator update (a critic method's ``n_critic``).
         learning_rate: factor of the base rate by step and progress.
         closed_form: fitted at once by ``fit``; counts one step.
+        labels: only images of these labels, and only pairs with such a target; () = all.
+        source_labels: the same of the sources of pairs.
+        intensities: below its peak (0.9) an expression serves too, not only at it.
+        length: frames of a clip.
 
     Raises:
         MethodError: no length, or two.
     """
 
     name: str
-    data: Literal["image", "pair"]
+    data: Data
     batch_size: int
     smoke_steps: int
     paper_steps: int | None = None
@@ -126,6 +146,10 @@ class Phase:
     calls_per_update: int = 1
     learning_rate: Schedule = constant
     closed_form: bool = False
+    labels: tuple[str, ...] = ()
+    source_labels: tuple[str, ...] = ()
+    intensities: bool = False
+    length: int = 16
 
     def __post_init__(self) -> None:
         if (self.paper_steps is None) == (self.paper_epochs is None):

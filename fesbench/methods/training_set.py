@@ -1,26 +1,28 @@
-"""What a method sees of the data: the images and pairs of one subset of the split.
+"""What a method sees of the data: the images, pairs and clips of one subset of the split.
 
 Batches are counter-based: the same (seed, step) gives the same batch, so that a training that resumes needs
-to remember nothing but its step.
+to remember nothing but its step. Pixels are read from the store's memory map, a batch at a time.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fesbench.errors import DataError
-from fesbench.methods.batches import ImageBatch, PairBatch
+from fesbench.methods.batches import ClipBatch, ImageBatch, PairBatch
+from fesbench.methods.pools import Pool
+from fesbench.methods.samples import Choice, Samples
+from fesbench.methods.sampling import Orders, Rows, derive_seed
 from fesbench.vocabulary import ACTION_UNITS
 
 if TYPE_CHECKING:
     from fesbench.data.store.aligned import AlignedStore
-    from fesbench.methods.card import MethodCard, Problem
+    from fesbench.methods.card import Data, MethodCard, Need, Phase, Problem
 
 
 class TrainingSet:
@@ -32,14 +34,15 @@ class TrainingSet:
     Args:
         store: the aligned store.
         split_rows: int (R,), the rows of one subset of the split; rows without a label of the problem are
-            left out.
+            left out, and those below their expression's peak serve only where they are asked for.
         problem: gives labels and action units.
         seed: of the batches, where ``batch`` is given none.
-        shuffle_labels_seed: permute the labels among the images, and among the pairs; what a method can
-            still learn from such a set is nothing that depends on the label.
+        unlabelled_rows: int (U,), images of another domain, whose labels are never read.
+        shuffle_labels_seed: permute the labels among the images, among the pairs and among the clips; what a
+            method can still learn from such a set is nothing that depends on the label.
 
     Attributes:
-        rows: int64 (n_images,), rows of the store.
+        rows: int64 (n_images,), rows of the store: neutral images, and expressions at their peak.
         labels: int64 (n_images,), index into ``problem.labels``; -1 where the problem has no labels.
         pair_rows: int64 (n_pairs, 2), rows of the neutral and of the expressive image.
         pair_labels: int64 (n_pairs,), the expressive image's label.
@@ -58,36 +61,37 @@ class TrainingSet:
         problem: Problem,
         seed: int,
         *,
+        unlabelled_rows: Sequence[int] | np.ndarray = (),
         shuffle_labels_seed: int | None = None,
     ) -> None:
         self.store, self.problem, self.seed = store, problem, seed
         manifest, rows = store.manifest, np.asarray(split_rows, dtype=np.int64)
-        index = {name: code for code, name in enumerate(problem.labels)}
-        named = manifest.table["expression"].to_numpy()[rows]
-        labels = np.array([index.get(name, -1) for name in named], dtype=np.int64)
-        # without labels to learn, every image serves (action units alone)
-        kept = labels >= 0 if problem.labels else np.ones(len(rows), dtype=bool)
-        self.rows, self.labels = rows[kept], labels[kept]
+        columns = [ACTION_UNITS.index(unit) for unit in problem.action_units]
+        self._action_units = np.ascontiguousarray(manifest.action_units[:, columns], dtype=np.float32)
+        self._landmarks = np.asarray(manifest.landmarks, dtype=np.float32)
+        self._intensity = manifest.table["intensity"].to_numpy(dtype=np.float32)
+        self._frame = manifest.table["frame"].to_numpy(dtype=np.int64)
+        self._samples = Samples(
+            manifest.table,
+            problem,
+            rows,
+            unlabelled=np.asarray(unlabelled_rows, dtype=np.int64),
+            known={
+                "action_units": np.asarray(np.isfinite(self._action_units).all(axis=1) & bool(columns)),
+                "landmarks": np.asarray(np.isfinite(self._landmarks).all(axis=(1, 2))),
+            },
+            shuffle_labels_seed=shuffle_labels_seed,
+        )
+        self.rows, self.labels = self._samples.peak.rows, self._samples.peak.labels
+        self.pair_rows, self.pair_labels = self._samples.pairs.rows, self._samples.pairs.labels
         if not len(self.rows):
             raise DataError(
                 f"none of the {len(rows)} training images of '{store.data}' is labelled with one of "
                 f"{', '.join(problem.labels) or '(no labels)'}"
             )
-        people = manifest.table["identity"].to_numpy()
-        self._person = np.unique(people, return_inverse=True)[1].astype(np.int64)
-        columns = [ACTION_UNITS.index(unit) for unit in problem.action_units]
-        self._action_units = np.ascontiguousarray(manifest.action_units[:, columns], dtype=np.float32)
-        self._landmarks = np.asarray(manifest.landmarks, dtype=np.float32)
-        self.pair_rows, self.pair_labels = self._find_pairs()
-        if shuffle_labels_seed is not None:
-            draw = np.random.default_rng(shuffle_labels_seed)
-            self.labels = draw.permutation(self.labels)
-            self.pair_labels = draw.permutation(self.pair_labels)
-        self._label_of = np.full(len(manifest), -1, dtype=np.int64)
-        self._label_of[self.rows] = self.labels
         self.mean_landmark_displacement = self._mean_displacement()
         self.mean_action_units = self._means(self.rows, self.labels, self._action_units[self.rows])
-        self._orders: dict[tuple[object, ...], np.ndarray] = {}
+        self._orders = Orders()
 
     @property
     def n_images(self) -> int:
@@ -101,74 +105,125 @@ class TrainingSet:
 
     def images(self, indices: np.ndarray) -> ImageBatch:
         """The images of these indices (0 ... n_images - 1)."""
-        return self._gather(self.rows[indices], self.labels[indices])
+        return self._images(self._samples.peak[indices])
 
     def pairs(self, indices: np.ndarray) -> PairBatch:
         """The pairs of these indices (0 ... n_pairs - 1)."""
-        source, target = self.pair_rows[indices].T
-        neutral = np.full(len(source), self.problem.neutral, dtype=np.int64)
-        return PairBatch(self._gather(source, neutral), self._gather(target, self.pair_labels[indices]))
+        pairs = self._samples.pairs[indices]
+        neutral = np.full(len(pairs), self.problem.neutral, dtype=np.int64)
+        source, target = Rows(pairs.rows[:, 0], neutral), Rows(pairs.rows[:, 1], pairs.labels)
+        return PairBatch(self._images(source), self._images(target))
 
     def all_pairs(self, label: int) -> tuple[np.ndarray, np.ndarray]:
         """Every pair of a label, for closed forms: uint8 (M, S, S, 3) sources and targets; M may be 0."""
         source, target = self.pair_rows[self.pair_labels == label].T
         return self.store.images[source], self.store.images[target]
 
+    def step_batch(
+        self, phase: Phase, step: int, seed: int | None = None, *, needs: Iterable[str] = ()
+    ) -> ImageBatch | PairBatch | ClipBatch:
+        """The batch of a step of a phase, as the phase asks for it; see `batch`."""
+        return self.batch(
+            phase.data,
+            phase.batch_size,
+            step,
+            seed,
+            needs=needs,
+            labels=phase.labels,
+            source_labels=phase.source_labels,
+            intensities=phase.intensities,
+            length=phase.length,
+        )
+
     def batch(
         self,
-        kind: Literal["image", "pair"],
+        kind: Data,
         batch_size: int,
         step: int,
         seed: int | None = None,
         *,
         flip: bool = True,
         needs: Iterable[str] = (),
-    ) -> ImageBatch | PairBatch:
+        labels: Sequence[str] = (),
+        source_labels: Sequence[str] = (),
+        intensities: bool = False,
+        length: int = 16,
+    ) -> ImageBatch | PairBatch | ClipBatch:
         """The batch of a step: consecutive pieces of a new permutation an epoch.
 
+        The kinds are
+
+        - "image": labelled images; "unlabelled": images of the other domain, all with label -1;
+        - "pair": neutral source and expressive target of one subject in one sequence or take;
+        - "any-pair": two images of one subject, of whatever labels;
+        - "driver-pair": two subjects with the same label;
+        - "unpaired": a source and a target that have nothing to do with each other, for two sets of labels;
+        - "cross-domain": a labelled source and an unlabelled target, as little related;
+        - "clip": ``length`` frames from neutral to the peak, at equal steps of time.
+
+        An epoch passes once over the images, pairs, clips or targets; of "any-pair" and "driver-pair" each
+        target meets a source drawn anew, of "unpaired" and "cross-domain" the larger set makes the epoch.
+
         Args:
-            kind: images or pairs.
+            kind: what a sample is.
             batch_size: B; an epoch's last piece is filled from the next epoch.
             step: >= 0.
             seed: of permutations and mirroring; default: the set's own.
-            flip: mirror each image, or both images of a pair, with probability 1/2.
+            flip: mirror each image or clip, or both images of a pair, with probability 1/2.
             needs: "action_units" or "landmarks" leave out the images that have none.
+            labels: names of the labels that images, clips and targets may have; () = all.
+            source_labels: the same of sources, but of "pair".
+            intensities: also below an expression's peak; clips show it on the way in any case.
+            length: frames of a clip.
 
         Raises:
             DataError: there is nothing to draw from.
         """
         seed = self.seed if seed is None else seed
-        pool = self._pool(kind, frozenset(needs) & {"action_units", "landmarks"})
+        checked = frozenset(needs) & {"action_units", "landmarks"}
+        choice = Choice(kind, checked, tuple(labels), tuple(source_labels), intensities, length)
+        pool = self._samples.pool(choice)
         if not len(pool):
-            what = f"image with {' and '.join(sorted(needs))}" if needs else kind
-            raise DataError(f"the training subjects of '{self.store.data}' have not one {what}")
-        places = step * batch_size + np.arange(batch_size)
-        epochs, offsets = np.divmod(places, len(pool))
-        chosen = np.array(
-            [
-                self._order(kind, len(pool), seed, int(epoch))[offset]
-                for epoch, offset in zip(epochs, offsets, strict=True)
-            ]
-        )
-        found = self.images(pool[chosen]) if kind == "image" else self.pairs(pool[chosen])
+            parts = [f"{kind} with {' and '.join(sorted(checked))}" if checked else kind]
+            parts += [f"of {', '.join(labels)}"] if labels else []
+            parts += [f"from {', '.join(source_labels)}"] if source_labels else []
+            raise DataError(f"the training subjects of '{self.store.data}' have not one {' '.join(parts)}")
+        drawn = pool.draw(self._orders, kind, seed, step, batch_size)
+        found: ImageBatch | PairBatch | ClipBatch
+        if kind == "clip":
+            found = ClipBatch(**self._tensors(drawn[0]))
+        else:
+            images = [self._images(some) for some in drawn]
+            found = images[0] if len(images) == 1 else PairBatch(*images)
         if not flip:
             return found
         mask = np.random.default_rng(derive_seed(seed, kind, "flip", step)).random(batch_size) < 0.5
         return found.flip(torch.from_numpy(mask))
 
-    def count(self, kind: Literal["image", "pair"], needs: Iterable[str] = ()) -> int:
-        """Number of images or pairs that ``batch`` draws from: the length of an epoch."""
-        return len(self._pool(kind, frozenset(needs) & {"action_units", "landmarks"}))
+    def examples(self, phase: Phase, needs: Iterable[str] = ()) -> int:
+        """Images, pairs or clips that the batches of a phase draw from: the length of an epoch."""
+        checked = frozenset(needs) & {"action_units", "landmarks"}
+        choice = Choice(phase.data, checked, phase.labels, phase.source_labels, phase.intensities)
+        return len(self._samples.pool(choice))
 
     def lacks(self, card: MethodCard) -> str | None:
         """Why a method cannot be trained on this set ("needs action_units"), or None."""
-        missing = {
-            "action_units": not len(self._pool("image", frozenset({"action_units"}))),
-            "landmarks": not len(self._pool("image", frozenset({"landmarks"}))),
-            "pairs": not self.n_pairs,
-            "neutral": not bool((self.labels == self.problem.neutral).any()),
+
+        def pool(kind: Data, *needs: str) -> Pool:
+            return self._samples.pool(Choice(kind, frozenset(needs)))
+
+        has: dict[Need, Callable[[], int]] = {
+            "labels": lambda: bool((self.labels >= 0).any()),
+            "action_units": lambda: len(pool("image", "action_units")),
+            "landmarks": lambda: len(pool("image", "landmarks")),
+            "pairs": lambda: self.n_pairs,
+            "any-pairs": lambda: len(pool("any-pair")),
+            "neutral": lambda: 0 <= self.problem.neutral in self.labels,
+            "sequences": lambda: len(pool("clip")),
+            "intensities": lambda: len(self._samples.weak),
+            "unlabelled": lambda: len(pool("unlabelled")),
         }
-        lacking = [need for need in sorted(card.needs) if missing.get(need)]
+        lacking = [need for need in sorted(card.needs) if not has[need]()]
         return f"needs {' and '.join(lacking)}" if lacking else None
 
     def label_difference(self, labels: Sequence[int], sample: int = 32) -> float:
@@ -181,67 +236,24 @@ class TrainingSet:
         apart = [(a - b).abs().mean().item() for i, a in enumerate(means) for b in means[:i]]
         return float(np.mean(apart)) if apart else 0.0
 
-    def _pool(self, kind: str, needs: frozenset[str]) -> np.ndarray:
-        """Indices of the images (or pairs) that have everything needed."""
-        key = ("pool", kind, needs)
-        if key not in self._orders:
-            rows = self.rows[:, None] if kind == "image" else self.pair_rows
-            keep: np.ndarray = np.ones(len(rows), dtype=bool)
-            if "action_units" in needs:
-                coded = np.asarray(np.isfinite(self._action_units).all(axis=1))
-                coded &= self._action_units.shape[1] > 0
-                keep &= coded[rows].all(axis=1)
-            if "landmarks" in needs:
-                known = np.asarray(np.isfinite(self._landmarks).all(axis=(1, 2)))
-                keep &= known[rows].all(axis=1)
-            self._orders[key] = np.flatnonzero(keep)
-        return self._orders[key]
+    def _images(self, some: Rows) -> ImageBatch:
+        tensors = self._tensors(some)
+        return ImageBatch(image=tensors.pop("video"), **tensors)
 
-    def _order(self, kind: str, n: int, seed: int, epoch: int) -> np.ndarray:
-        """The permutation of one epoch; the two latest are kept."""
-        key = ("order", kind, n, seed, epoch)
-        if key not in self._orders:
-            for old in [k for k in self._orders if k[:4] == key[:4] and k[4] != epoch - 1]:
-                del self._orders[old]
-            self._orders[key] = np.random.default_rng(derive_seed(seed, kind, "order", epoch)).permutation(n)
-        return self._orders[key]
-
-    def _gather(self, rows: np.ndarray, labels: np.ndarray) -> ImageBatch:
-        return ImageBatch(
-            image=image_tensor(self.store.images[rows]),
-            label=torch.from_numpy(np.asarray(labels, dtype=np.int64)),
-            action_units=torch.from_numpy(self._action_units[rows]),
-            landmarks=torch.from_numpy(self._landmarks[rows]),
-            identity=torch.from_numpy(self._person[rows]),
-        )
-
-    def _find_pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        table = self.store.manifest.table
-        people, sequences = table["identity"].to_numpy(), table["sequence"].to_numpy()
-        takes, frames = table["take"].to_numpy(), table["frame"].to_numpy()
-        neutral: dict[tuple[str, object], list[int]] = {}
-        peaks: dict[tuple[str, object, int], list[int]] = {}
-        order = np.lexsort((self.rows, frames[self.rows]))
-        with_neutral = {
-            (people[r], sequences[r])
-            for r in self.rows[self.labels == self.problem.neutral]
-            if sequences[r] != ""
+    def _tensors(self, some: Rows) -> dict[str, Tensor]:
+        """The fields of a batch of clips; of single images where rows are (n,), whose video is theirs."""
+        rows = some.rows
+        images = image_tensor(self.store.images[rows.reshape(-1)])
+        values = {
+            "label": some.labels,
+            "action_units": self._action_units[rows],
+            "landmarks": self._landmarks[rows],
+            "identity": self._samples.identity[rows if rows.ndim == 1 else rows[:, 0]],
+            "intensity": self._intensity[rows],
+            "frame": self._frame[rows],
         }
-        for row, label in zip(self.rows[order].tolist(), self.labels[order].tolist(), strict=True):
-            who, sequence = people[row], sequences[row]
-            within: object = sequence if (who, sequence) in with_neutral else int(takes[row])
-            if label == self.problem.neutral:
-                neutral.setdefault((who, within), []).append(row)
-            else:
-                peaks.setdefault((who, within, label), []).append(row)
-        found = [
-            (neutral[who, within][rank % len(neutral[who, within])], row, label)
-            for (who, within, label), rows in peaks.items()
-            if (who, within) in neutral
-            for rank, row in enumerate(rows)
-        ]
-        ordered = np.array(sorted(found, key=lambda item: item[1]), dtype=np.int64).reshape(-1, 3)
-        return ordered[:, :2], ordered[:, 2]
+        tensors = {name: torch.from_numpy(value) for name, value in values.items()}
+        return {"video": images.reshape(*rows.shape, *images.shape[1:]), **tensors}
 
     def _mean_displacement(self) -> np.ndarray:
         source, target = self.pair_rows.T
@@ -257,8 +269,8 @@ class TrainingSet:
         found = np.full((len(self.problem.labels), values.shape[1]), np.nan, dtype=np.float32)
         for label in range(len(self.problem.labels)):
             chosen = labels == label
-            person = self._person[rows[chosen]]
-            each = [_mean(values[chosen][person == who]) for who in np.unique(person)]
+            identity = self._samples.identity[rows[chosen]]
+            each = [_mean(values[chosen][identity == code]) for code in np.unique(identity)]
             if each:
                 found[label] = _mean(np.stack(each))
         return found
@@ -268,12 +280,6 @@ def image_tensor(images: np.ndarray) -> Tensor:
     """Uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [-1, 1]."""
     planes = np.ascontiguousarray(np.asarray(images).transpose(0, 3, 1, 2))
     return torch.from_numpy(planes).float().div_(127.5).sub_(1.0)
-
-
-def derive_seed(*parts: object) -> int:
-    """A 63-bit seed from a tuple of names and numbers; unlike ``hash``, the same in every process."""
-    digest = hashlib.sha256("\0".join(str(part) for part in parts).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

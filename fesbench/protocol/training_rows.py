@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fesbench.methods.card import Problem
-from fesbench.vocabulary import ACTION_UNITS
+from fesbench.vocabulary import ACTION_UNITS, PEAK
 
 if TYPE_CHECKING:
     from fesbench.data.splits.assign import Split
@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from fesbench.protocol.protocol import Protocol
 
 
-def labelled_rows(protocol: Protocol, store: AlignedStore, split: Split, subset: str) -> np.ndarray:
+def labelled_rows(
+    protocol: Protocol, store: AlignedStore, split: Split, subset: str, *, intensities: bool = False
+) -> np.ndarray:
     """Rows of a subset that are trained on: with a protocol label at its peak (where the protocol has none,
-    with action units), in-distribution.
+    with action units), in-distribution; with ``intensities`` also below the peak.
     """
     if not protocol.labels:
         return coded_rows(store, split, subset)
     table = store.manifest.table
     rows = split.rows(store.manifest, subset)
     keep = (table["domain"] == "in") & table["expression"].isin(protocol.labels)
-    peak = (table["expression"] == "neutral") | (table["intensity"] >= 0.9)
+    peak = (table["expression"] == "neutral") | (table["intensity"] >= PEAK) | intensities
     return rows[(keep & peak).to_numpy()[rows]]
 
 

@@ -117,7 +117,9 @@ class _Work:
     def _view(self, subset: str) -> TrainingSet:
         from fesbench.methods.training_set import TrainingSet
 
-        rows = labelled_rows(self.context.protocol, self.context.store, self.context.split, subset)
+        rows = labelled_rows(
+            self.context.protocol, self.context.store, self.context.split, subset, intensities=True
+        )
         return TrainingSet(self.context.store, rows, self.problem, self.plan.seed)
 
     def _stage(self, name: str, inputs: str, work: Callable[[], None]) -> None:
@@ -150,7 +152,7 @@ class _Work:
         steps = budget.phase_steps(
             phases,
             self.context.protocol.budget.standard_steps,
-            lambda phase: self.training.count(phase.data, self.method.card.needs),
+            lambda phase: self.training.examples(phase, self.method.card.needs),
         )
         self.train_inputs = hash_parts(
             fesbench.__version__,
@@ -164,6 +166,11 @@ class _Work:
                 "fesbench.training.loop",
                 "fesbench.training.state",
                 "fesbench.methods.batches",
+                "fesbench.methods.clips",
+                "fesbench.methods.pairs",
+                "fesbench.methods.pools",
+                "fesbench.methods.samples",
+                "fesbench.methods.sampling",
                 "fesbench.methods.training_set",
                 "fesbench.protocol.training_rows",
             ),

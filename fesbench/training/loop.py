@@ -22,7 +22,7 @@ import torch
 from fesbench.errors import MethodError
 from fesbench.methods.conditions import label_requests
 from fesbench.methods.precision import exact_float32
-from fesbench.methods.training_set import derive_seed
+from fesbench.methods.sampling import derive_seed
 from fesbench.training.health import HealthEvent, Probe
 from fesbench.training.state import TrainingState
 
@@ -194,12 +194,8 @@ class _Training(TrainingState):
         for name, optimizer in self.optimizers.items():
             for group, rate in zip(optimizer.param_groups, self.base_rates[name], strict=True):
                 group["lr"] = rate * factor
-        batch = self.view.batch(
-            phase.data,
-            phase.batch_size,
-            self.step,
-            derive_seed(self.seed, phase.name),
-            needs=self.method.card.needs,
+        batch = self.view.step_batch(
+            phase, self.step, derive_seed(self.seed, phase.name), needs=self.method.card.needs
         ).to(self.accelerator.device)
         batch = self.method.natively(batch)
         # A step that is broken off leaves networks that no uninterrupted run ever has; they are not saved.

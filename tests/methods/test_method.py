@@ -202,7 +202,8 @@ def test_a_mirrored_batch_has_mirrored_landmarks() -> None:
     store = fake_store(1, 64)
     image = torch.from_numpy(store.images[:2]).permute(0, 3, 1, 2).float() / 127.5 - 1
     marks = torch.from_numpy(store.manifest.landmarks[:2])
-    batch = ImageBatch(image, torch.zeros(2).long(), torch.zeros(2, 0), marks, torch.zeros(2).long())
+    none = torch.zeros(2).long()
+    batch = ImageBatch(image, none, torch.zeros(2, 0), marks, none, torch.zeros(2), none)
     flipped = batch.flip(torch.tensor([True, False]))
     assert torch.equal(flipped.image[0], image[0].flip(-1))
     assert torch.equal(flipped.image[1], image[1])

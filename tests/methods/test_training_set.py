@@ -8,7 +8,8 @@ from fesbench.errors import DataError
 from fesbench.methods.card import Problem
 from fesbench.methods.conditions import label_requests
 from fesbench.methods.registry import methods
-from fesbench.methods.training_set import TrainingSet, derive_seed, image_tensor
+from fesbench.methods.sampling import derive_seed
+from fesbench.methods.training_set import TrainingSet, image_tensor
 from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
 from tests.factories import fake_store
 
