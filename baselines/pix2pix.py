@@ -19,9 +19,9 @@ from fesbench.errors import MethodError
 from fesbench.methods.base import Method
 from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase
+from fesbench.methods.planes import landmark_planes
 
 from ._blocks import frozen, initialize
-from ._planes import landmark_planes
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,7 @@ class _Work:
                 "fesbench.methods.batches",
                 "fesbench.methods.clips",
                 "fesbench.methods.pairs",
+                "fesbench.methods.planes",
                 "fesbench.methods.pools",
                 "fesbench.methods.samples",
                 "fesbench.methods.sampling",

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fesbench.baselines._planes import landmark_planes
-from fesbench.baselines.pix2pix import BatchOfOneNorm, PatchCritic, UNet, jitter
 from torch import nn
 
+from fesbench.baselines.pix2pix import BatchOfOneNorm, PatchCritic, UNet, jitter
 from fesbench.errors import MethodError
+from fesbench.methods.planes import landmark_planes
 
 
 @pytest.mark.parametrize(
