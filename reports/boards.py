@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fesbench.errors import FesbenchError, RecordError
 from fesbench.records.record import FOLDS, RECORD_NAME, Record, load_record
+from fesbench.records.samples import SAMPLE_COLUMNS, read_samples
 
 from .task_captions import TASKS
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from fesbench.protocol.protocol import Protocol
 
 HEADLINE = ("expression", "in")
-SAMPLE_COLUMNS = ("request", "task", "domain", "identity", "target_expression", "publishable")
 
 
 @dataclass(frozen=True)
@@ -62,23 +62,8 @@ class Run:
         Raises:
             RecordError: the file is damaged or lacks a column.
         """
-        import pandas as pd
-
-        path = self.folder / "samples.parquet"
-        if not path.is_file():
-            return None
-        try:
-            table = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise RecordError(
-                f"{path} cannot be read ({error}); delete it and run the cell again, it is made anew"
-            ) from None
-        missing = [name for name in SAMPLE_COLUMNS if name not in table]
-        if missing:
-            raise RecordError(f"{path} lacks the columns {', '.join(missing)}; run the cell's scoring again")
-        if table["request"].duplicated().any():
-            raise RecordError(f"{path} holds a request twice; delete it and run the cell again")
-        return table.set_index("request")
+        table = read_samples(self.folder)
+        return None if table is None else table.set_index("request")
 
     @cached_property
     def losses(self) -> pd.DataFrame | None:

@@ -89,6 +89,13 @@ def run(
     size: SizeOption = None,
     out: OutOption = Path("runs"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="METHOD=FILE.safetensors: load these weights instead of training; repeatable."),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Cells run at once, each in its own process; 1: in this one.")
+    ] = 1,
     strict: Annotated[bool, typer.Option(help="Stop before the run if a metric cannot be computed.")] = False,
     json_: Annotated[
         bool, typer.Option("--json", help="Print the scores as JSON on standard output.")
@@ -100,6 +107,7 @@ def run(
     """
     from fesbench.progress import LiveReporter
     from fesbench.protocol.data_folders import parse_sources
+    from fesbench.runs.loaded_weights import parse_weights
     from fesbench.runs.plan import RunOptions, parse_seeds
     from fesbench.runs.plan import run as run_all
 
@@ -116,6 +124,8 @@ def run(
         out=out,
         device=device,
         strict=strict,
+        weights=parse_weights(weights),
+        jobs=jobs,
     )
     with LiveReporter() as reporter:
         summary = run_all(options, reporter)

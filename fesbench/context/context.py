@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from fesbench.protocol.protocol import Protocol
 from fesbench.protocol.split import rule_in_words
-from fesbench.records.record import NotRun
+from fesbench.records.record import Cell, NotRun, Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,31 @@ class RunContext:
     regressor_card: dict[str, Any] = field(default_factory=dict)
     _extractors: dict[str, Extractor] = field(default_factory=dict, repr=False)
     _pair_extractors: dict[str, PairExtractor] = field(default_factory=dict, repr=False)
+
+    def cell(self, method: str, *, preset: str, seed: int = 0) -> Cell:
+        """The identity of one row of this run in the records."""
+        return Cell(
+            method=method,
+            protocol=self.protocol.name,
+            protocol_hash=self.protocol.hash,
+            data=self.store.data,
+            data_fingerprint=self.store.fingerprint,
+            preset=preset,
+            budget=self.budget,
+            seed=seed,
+        )
+
+    def describe(self, record: Record, card: Mapping[str, Any], not_run: Sequence[NotRun] = ()) -> None:
+        """Put into a record what it keeps of its method's card and of this run.
+
+        Args:
+            record: of a cell of this run.
+            card: of the method.
+            not_run: what this cell leaves out, beside what the run does.
+        """
+        record.card, record.not_run = dict(card), [*self.not_run, *not_run]
+        record.judge, record.data = self.judge_card, self.data_card
+        record.action_unit_regressor = self.regressor_card
 
     def extractor(self, name: str) -> Extractor:
         """An extractor, made once a run: some hold worker processes."""
@@ -137,7 +163,7 @@ class RunContext:
 
     @property
     def signature(self) -> str:
-        """Protocol, data and budget as they enter every score's signature: figures on other copies of a data
+        """Protocol, data and budget as they enter every score's signature: scores on other copies of a data
         set, or under another budget, are not comparable.
         """
         data = f"{self.store.data}-{self.store.fingerprint[:8]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class FoldedContext(RunContext):
-    """All folds as one bench: every subject is tested, and judged by the judge of the own fold."""
+    """All folds as one context: every subject is tested, and judged by the judge of the own fold."""
 
     folds: dict[int, RunContext] = field(default_factory=dict)
     fold_of: dict[str, int] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class FoldedContext(RunContext):
         signature = self.judge_signature
         values = np.zeros((len(images), len(wanted)), dtype=np.float32)
         valid = np.zeros(len(images), dtype=bool)
-        numbers = np.array([self.fold_of[who] for who in identities])
+        numbers = np.array([self.fold_of[identity] for identity in identities])
         for fold in np.unique(numbers):
             rows = np.flatnonzero(numbers == fold)
             points = None if landmarks is None else landmarks[rows]
@@ -76,7 +77,7 @@ class FoldedContext(RunContext):
         return Features(values, valid, signature)
 
     def close(self) -> None:
-        """Close every fold's bench too."""
+        """Close every fold's context too."""
         super().close()
         for context in self.folds.values():
             context.close()
@@ -85,7 +86,7 @@ class FoldedContext(RunContext):
 def open_context(
     protocol: Protocol, *, budget: str, out: Path, source: Sources = None, reporter: Reporter | None = None
 ) -> RunContext:
-    """A protocol's bench; of a k-fold form one that holds every fold's.
+    """A protocol's context; of a k-fold form one that holds every fold's.
 
     Raises:
         FesbenchError: data that cannot be had, a leak, a judge that cannot be built.
@@ -95,11 +96,17 @@ def open_context(
         return build_context(protocol, budget=budget, out=out, source=source, reporter=reporter)
     store = open_store(protocol, source, reporter)
     protocol = settle_labels(protocol, store, build_split(protocol, store))
-    folds = {}
-    for number, rules in _used_folds(protocol, store):
-        reporter.note(f"fold {number} of {protocol.split.n_folds}")
-        folds[number] = build_context(rules, budget=budget, out=out / FOLDS, source=source, reporter=reporter)
-    return _whole(protocol, folds, budget, out)
+    folds: dict[int, RunContext] = {}
+    with ExitStack() as opened:
+        for number, rules in _used_folds(protocol, store):
+            reporter.note(f"fold {number} of {protocol.split.n_folds}")
+            folds[number] = build_context(
+                rules, budget=budget, out=out / FOLDS, source=source, reporter=reporter
+            )
+            opened.callback(folds[number].close)
+        whole = _whole(protocol, folds, budget, out)
+        opened.pop_all()  # from here on the whole closes its folds
+    return whole
 
 
 def requests_of(protocol: Protocol, store: AlignedStore, budget: str) -> tuple[pd.DataFrame, list[NotRun]]:
@@ -127,11 +134,11 @@ def tables_of(
     parts = []
     for _, rules in _used_folds(protocol, store):
         table, left_out = build_requests(rules, store, build_split(rules, store), budget)
-        parts.append((rules, _once(table), left_out))
+        parts.append((rules, requested_once(table), left_out))
     return parts
 
 
-def _once(requests: pd.DataFrame) -> pd.DataFrame:
+def requested_once(requests: pd.DataFrame) -> pd.DataFrame:
     """Without training rows: a subject trains in many folds, and each fold's generator makes its own."""
     from fesbench.metrics.selection import NOT_IMAGEWISE
 
@@ -166,19 +173,22 @@ def _whole(protocol: Protocol, folds: dict[int, RunContext], budget: str, out: P
         right = sum(c["n"] * c["accuracy_on_real_test_images"] for c in cards)
         card = {**cards[0], "n": n, "accuracy_on_real_test_images": right / n}
         card["weights_sha256"] = "one judge a fold"
+    measured = all(context.regressor for context in folds.values())
     return FoldedContext(
         protocol=protocol,
         store=first.store,
         split=build_split(protocol, first.store),
         budget=budget,
-        requests=_once(pd.concat([context.requests for context in folds.values()], ignore_index=True)),
+        requests=requested_once(
+            pd.concat([context.requests for context in folds.values()], ignore_index=True)
+        ),
         not_run=first.not_run,
         judge=first.judge,
         judge_card=card,
         cache=first.cache,
         out=out,
         folds=folds,
-        regressor=first.regressor if all(context.regressor for context in folds.values()) else None,
-        regressor_card=first.regressor_card,
-        fold_of={who: number for number, context in folds.items() for who in context.split.test},
+        regressor=first.regressor if measured else None,
+        regressor_card=first.regressor_card if measured else {},
+        fold_of={subject: number for number, context in folds.items() for subject in context.split.test},
     )

@@ -29,6 +29,7 @@ from fesbench.records.confusion import write_confusion
 from fesbench.records.fingerprints import engine_hash, hash_parts
 from fesbench.records.record import Record
 from fesbench.records.replicates import write_replicates
+from fesbench.records.samples import SAMPLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,7 +158,7 @@ def _score_images(
     write_replicates(folder, replicates)
     write_confusion(folder, matrices)
     table = pd.concat(samples, ignore_index=True)
-    atomic_write_bytes(folder / "samples.parquet", table.to_parquet(index=False))
+    atomic_write_bytes(folder / SAMPLES, table.to_parquet(index=False))
 
 
 def _weights(extractors: set[str], helpers: Iterable[str]) -> dict[str, Any]:

@@ -199,7 +199,7 @@ class Group:
             n_valid=found.n_valid,
             identities=found.identities,
             status=status,
-            signature=str(found.signature),
+            signature=str(found.signature.with_trained(self.record.trained_on)),
             reason=found.reason,
         )
 

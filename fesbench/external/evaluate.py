@@ -18,8 +18,8 @@ from fesbench.protocol.budget import parse_budget
 from fesbench.protocol.data_folders import Sources
 from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.records.environment import describe_environment, resolve_device
-from fesbench.records.record import EXTERNAL, REFERENCE, Cell, NotRun, Record, safe_name
-from fesbench.runs.cell import CellPlan
+from fesbench.records.record import EXTERNAL, REFERENCE, NotRun, Record, safe_name
+from fesbench.runs.job import shared_job
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +87,7 @@ def evaluate_folder(
     from fesbench.context.folded import open_context
     from fesbench.evaluation.score import score_cell
     from fesbench.methods.registry import methods
-    from fesbench.runs.folds import run_plans
+    from fesbench.runs.folds import run_jobs
     from fesbench.runs.preflight import preflight
 
     reporter = reporter or Reporter()
@@ -101,8 +101,11 @@ def evaluate_folder(
     rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
     for metric, reason in preflight(rules, strict=False).items():
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
-    references = [CellPlan(kind, REFERENCE, budget, 0) for kind in known.values() if kind.card.reference]
-    # before the bench, whose judge may train for minutes
+    shared = shared_job(protocol, data=data, size=size, split=split, source=source, budget=budget, out=out)
+    references = [
+        replace(shared, method=id_, preset=REFERENCE) for id_, kind in known.items() if kind.card.reference
+    ]
+    # before the context, whose judge may train for minutes
     table, store = asked(rules, budget, source, reporter)
     answers = read_answers(folder, table, store.size)
     images = answers.stack()
@@ -113,7 +116,7 @@ def evaluate_folder(
         target = context.out / record.cell.folder
         _write_images(dict(zip(requests["request"], images, strict=True)), target / "images")
         requests.to_csv(target / "requests.csv", index=False)
-        beside = run_plans(references, context, reporter, device="auto")
+        beside = run_jobs(references, context, reporter)
         with reporter.stage(f"{name}: score") as stage:
             score_cell(context, record, requests, target, stage.update_what, images=images)
     finally:
@@ -131,18 +134,15 @@ def evaluate_folder(
 
 def _record(name: str, context: RunContext, requests: pd.DataFrame, made_by: Mapping[str, Any]) -> Record:
     """The record of images from elsewhere, before it is scored."""
-    card = {"id": name, "title": name, "citation": ""}
-    return Record(
-        cell=_cell(name, context),
+    record = Record(
+        cell=context.cell(name, preset=EXTERNAL),
         trained_on="unknown",
-        card=card,
-        not_run=[*context.not_run, *_unanswered(context.requests, requests)],
-        judge=context.judge_card,
-        action_unit_regressor=context.regressor_card,
-        data=context.data_card,
         parameters=dict(made_by),
         environment=describe_environment(resolve_device("auto")),
     )
+    card = {"id": name, "title": name, "citation": ""}
+    context.describe(record, card, _unanswered(context.requests, requests))
+    return record
 
 
 def evaluate(
@@ -247,19 +247,6 @@ def _ask_network(
             f"{', '.join(spec.inputs.values())}; 'fesbench protocols show' tells its tasks"
         )
     return network.card()
-
-
-def _cell(name: str, context: RunContext) -> Cell:
-    return Cell(
-        method=name,
-        protocol=context.protocol.name,
-        protocol_hash=context.protocol.hash,
-        data=context.store.data,
-        data_fingerprint=context.store.fingerprint,
-        preset=EXTERNAL,
-        budget=context.budget,
-        seed=0,
-    )
 
 
 def _unanswered(requests: pd.DataFrame, answered: pd.DataFrame) -> list[NotRun]:

@@ -13,6 +13,7 @@ from fesbench.errors import NotComparableError, RecordError, UsageError
 from fesbench.gate.snapshot import CostSummary, RowScore, Snapshot, load_snapshot
 from fesbench.records.record import FOLDS, RECORD_NAME, Record, Score, load_record
 from fesbench.records.replicates import ReplicateRow, ScoreKey, read_replicates
+from fesbench.records.samples import PER_SUBJECT, read_samples
 from fesbench.records.signature import Signature
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def take_snapshot(cells: Cells) -> Snapshot:
     for folder, record in cells:
         if record.status != "scored":
             raise RecordError(f"{folder} is not scored (it is {record.status}); run its cell to the end")
-    tables = [_samples(folder) for folder, _ in cells]
+    tables = [read_samples(folder, PER_SUBJECT) for folder, _ in cells]
     people = sorted({who for table in tables if table is not None for who in table["identity"]})
     seeds = [
         _Seed(record, table, read_replicates(folder), people)
@@ -205,19 +206,3 @@ def _pooled_replicates(rows: Sequence[ReplicateRow], seeds: int) -> dict[str, An
         "resampled": rows[0].people,
         "identities": rows[0].identities,
     }
-
-
-def _samples(folder: Path) -> pd.DataFrame | None:
-    import pandas as pd
-
-    path = folder / "samples.parquet"
-    if not path.is_file():
-        return None
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path} cannot be read ({error}); delete it and score the cell again") from None
-    missing = {"task", "domain", "identity", "target_expression"} - set(table)
-    if missing:
-        raise RecordError(f"{path} lacks the columns {', '.join(sorted(missing))}; score the cell again")
-    return table

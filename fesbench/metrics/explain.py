@@ -36,7 +36,8 @@ def explain(signature: str) -> list[Explained]:
     lines = [Explained("metric", parsed.name, title, title != UNKNOWN, True)]
     known = meanings(parsed.name)
     for name, value in parsed.fields:
-        lines.append(Explained(name, value, known.get(name, UNKNOWN), name in known, name != "v"))
+        compared = name not in ("trained", "v")
+        lines.append(Explained(name, value, known.get(name, UNKNOWN), name in known, compared))
     return lines
 
 

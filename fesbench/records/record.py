@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fesbench.errors import RecordError, UsageError
 from fesbench.files import atomic_write_bytes
+
+if TYPE_CHECKING:
+    from fesbench.progress import Reporter
 
 SCHEMA_VERSION = 1
 RECORD_NAME = "record.json"
@@ -137,6 +141,8 @@ class Record(_Model):
     stages: dict[str, Stage] = Field(default_factory=dict)
     trained_on: Literal["fesbench", "declared", "unknown"] = "fesbench"
     saw_unlabelled_test_domain: bool = False
+    loaded: dict[str, Any] = Field(default_factory=dict)
+    """The weights file that was loaded instead of training: name, sha256, its own note; else empty."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The method's hyper-parameters as used."""
     steps: dict[str, int] = Field(default_factory=dict)
@@ -223,3 +229,27 @@ def load_record(folder: Path) -> Record:
         raise RecordError(
             f"{path}: field '{where}': {first['msg']}; delete its folder and run again"
         ) from None
+
+
+def open_record(cell: Cell, runs: Path, reporter: Reporter) -> Record:
+    """The record of a cell: the one in its folder, else a new one.
+
+    One that cannot be read is set aside with the cell's whole folder, and said.
+
+    Args:
+        cell: whose record it is.
+        runs: the runs folder.
+        reporter: told what was set aside.
+    """
+    folder = runs / cell.folder
+    if not (folder / RECORD_NAME).exists():
+        return Record(cell=cell)
+    try:
+        return load_record(folder)
+    except RecordError as error:
+        aside = folder.with_name(f"{folder.name}.damaged-{time.time_ns()}")
+        folder.rename(aside)
+        # Under its own name a report would come upon it again.
+        (aside / RECORD_NAME).rename(aside / f"{RECORD_NAME}.damaged")
+        reporter.note(f"{error}; it is kept as {aside}, the cell starts afresh", warning=True)
+        return Record(cell=cell)

@@ -6,8 +6,9 @@ Example::
 
 After the metric's name come ``key:value`` fields in one fixed order: ``x`` extractor, ``r`` resize, ``ref``
 reference set, then the metric's own settings (``far``, ``gallery``, ``window`` ...), ``n`` valid/requested,
-``p`` protocol, ``a`` alignment, ``v`` code version. Two scores may stand in one column only if their keys
-are equal; the key leaves out the code version and the valid n.
+``p`` protocol, ``a`` alignment, ``trained`` what is known of a training that fesbench did not do
+(``declared``, ``unknown``), ``v`` code version. Two scores may stand in one column only if their keys are
+equal; the key says how was measured, so it leaves out the training, the code version and the valid n.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from fesbench import __version__
 from fesbench.errors import UsageError
 
 _FIRST = ("x", "r", "ref")
-_LAST = ("n", "p", "a", "v")
+_LAST = ("n", "p", "a", "trained", "v")
 FIELDS: Mapping[str, str] = {
     "x": "extractor (name, weights, input, resize, range)",
     "r": "resize before the comparison",
@@ -27,6 +28,7 @@ FIELDS: Mapping[str, str] = {
     "n": "images that counted / that were asked for",
     "p": "protocol, its hash, the data with its fingerprint, the budget",
     "a": "alignment of the images",
+    "trained": "what is known of a training that fesbench did not do (may differ)",
     "v": "version of fesbench (may differ)",
     "avg": "average over requests",
     "dist": "distance",
@@ -79,6 +81,18 @@ class Signature:
         parts |= {"n": f"{n_valid}/{n_requested}", "p": protocol, "a": alignment, "v": version}
         return cls(name, tuple((key, value) for key, value in parts.items() if value))
 
+    def with_trained(self, known: str) -> Signature:
+        """The signature with what is known of how the images' maker was trained, where fesbench did not.
+
+        >>> str(Signature.parse("SSIM|n:4/4|p:x@1|v:1").with_trained("unknown"))
+        'SSIM|n:4/4|p:x@1|trained:unknown|v:1'
+        """
+        if known == "fesbench":
+            return self
+        kept = [item for item in self.fields if item[0] != "v"]
+        last = [item for item in self.fields if item[0] == "v"]
+        return Signature(self.name, (*kept, ("trained", known), *last))
+
     def __str__(self) -> str:
         return "|".join([_escape(self.name), *(f"{key}:{_escape(value)}" for key, value in self.fields)])
 
@@ -104,12 +118,13 @@ class Signature:
         """The fields that must agree before two scores are compared; ``n`` is the requested number alone."""
         kept = {"metric": self.name, **dict(self.fields)}
         kept.pop("v", None)
+        kept.pop("trained", None)
         if "n" in kept:
             kept["n"] = kept["n"].rpartition("/")[2]
         return kept
 
     def key(self) -> str:
-        """Comparison key: the signature without code version and valid n."""
+        """Comparison key: the signature without training, code version and valid n."""
         fields = self.comparable()
         name = fields.pop("metric")
         return "|".join([_escape(name), *(f"{key}:{_escape(value)}" for key, value in fields.items())])

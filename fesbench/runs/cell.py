@@ -11,15 +11,14 @@ import hashlib
 import inspect
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import fesbench
 from fesbench.context.context import RunContext
-from fesbench.errors import RecordError
 from fesbench.files import writing
 from fesbench.progress import Reporter
 from fesbench.protocol.budget import parse_budget
@@ -27,8 +26,11 @@ from fesbench.protocol.training_rows import labelled_rows, problem_of
 from fesbench.records.confusion import CONFUSION
 from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.records.fingerprints import engine_hash, hash_parts, method_hash
-from fesbench.records.record import RECORD_NAME, REFERENCE, Cell, Health, NotRun, Record, load_record
+from fesbench.records.record import REFERENCE, Health, NotRun, Record, open_record
 from fesbench.records.replicates import REPLICATES
+from fesbench.records.samples import SAMPLES
+from fesbench.runs.job import Job
+from fesbench.runs.loaded_weights import digest, load_into, training_known, training_note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,39 +41,19 @@ if TYPE_CHECKING:
 
 
 CHECKPOINT = "checkpoint.safetensors"
-SAMPLES = "samples.parquet"
+TRAINING = ("fesbench.training", "fesbench.methods", "fesbench.protocol.training_rows")
+"""What runs while a method is trained or loaded, beside the method: a change of it trains again."""
+SYNTHESIS = ("fesbench.synthesis", "fesbench.methods")
+"""What runs while images are made."""
 
 
-@dataclass(frozen=True)
-class CellPlan:
-    """One cell to run."""
-
-    method: type[Method]
-    preset: str
-    budget: str
-    seed: int
-
-    def cell(self, context: RunContext) -> Cell:
-        """Its identity in the record."""
-        return Cell(
-            method=self.method.card.id,
-            protocol=context.protocol.name,
-            protocol_hash=context.protocol.hash,
-            data=context.store.data,
-            data_fingerprint=context.store.fingerprint,
-            preset=self.preset,
-            budget=self.budget,
-            seed=self.seed,
-        )
-
-
-def run_cell(plan: CellPlan, context: RunContext, reporter: Reporter, *, device: str = "auto") -> Record:
+def run_cell(job: Job, context: RunContext, reporter: Reporter) -> Record:
     """Run what is not yet done of one cell and return its record.
 
     Raises:
         FesbenchError: the method broke its contract, or the disk gave way; the record keeps what was done.
     """
-    work = _Work(plan, context, reporter, device)
+    work = _Work(job, context, reporter)
     if len(work.requests):
         work.train()
         work.synthesize()
@@ -82,37 +64,21 @@ def run_cell(plan: CellPlan, context: RunContext, reporter: Reporter, *, device:
 
 
 class _Work:
-    def __init__(self, plan: CellPlan, context: RunContext, reporter: Reporter, device: str) -> None:
-        self.plan, self.context, self.reporter = plan, context, reporter
-        self.device = resolve_device(device)
-        self.cell = plan.cell(context)
+    def __init__(self, job: Job, context: RunContext, reporter: Reporter) -> None:
+        self.job, self.context, self.reporter = job, context, reporter
+        self.device = resolve_device(job.device)
+        self.kind = job.method_class()
+        self.cell = job.cell(context)
         self.folder = context.out / self.cell.folder
         self.label = self.cell.method
-        self.problem = problem_of(context.protocol, context.store, context.split, plan.seed)
+        self.problem = problem_of(context.protocol, context.store, context.split, job.seed)
         self.training = self._view("train")
-        self.requests, refused = _applicable(plan.method, self.problem, self.training, context.requests)
-        self.record = self._open(refused)
-        hyper = plan.method.presets["paper" if plan.preset == REFERENCE else plan.preset]
+        self.requests, refused = _applicable(self.kind, self.problem, self.training, context.requests)
+        self.record = open_record(self.cell, context.out, reporter)
+        context.describe(self.record, job.card(), refused)
+        hyper = self.kind.presets["paper" if job.preset == REFERENCE else job.preset]
         self.record.parameters = asdict(hyper)
-        self.method: Method = plan.method(self.problem, hyper)
-
-    def _open(self, refused: list[NotRun]) -> Record:
-        record = Record(cell=self.cell)
-        if (self.folder / RECORD_NAME).exists():
-            try:
-                record = load_record(self.folder)
-            except RecordError as error:
-                aside = self.folder.with_name(f"{self.folder.name}.damaged-{time.time_ns()}")
-                self.folder.rename(aside)
-                # Under its own name a report would come upon it again.
-                (aside / RECORD_NAME).rename(aside / f"{RECORD_NAME}.damaged")
-                self.reporter.note(f"{error}; it is kept as {aside}, the cell starts afresh", warning=True)
-        record.card = describe_card(self.plan.method)
-        record.not_run = [*self.context.not_run, *refused]
-        record.judge = self.context.judge_card
-        record.action_unit_regressor = self.context.regressor_card
-        record.data = self.context.data_card
-        return record
+        self.method: Method = self.kind(self.problem, hyper)
 
     def _view(self, subset: str) -> TrainingSet:
         from fesbench.methods.training_set import TrainingSet
@@ -120,7 +86,7 @@ class _Work:
         rows = labelled_rows(
             self.context.protocol, self.context.store, self.context.split, subset, intensities=True
         )
-        return TrainingSet(self.context.store, rows, self.problem, self.plan.seed)
+        return TrainingSet(self.context.store, rows, self.problem, self.job.seed)
 
     def _stage(self, name: str, inputs: str, work: Callable[[], None]) -> None:
         """Run one stage unless it is done on these inputs; save the record before and behind it."""
@@ -144,10 +110,8 @@ class _Work:
         self.record.save(self.folder)
 
     def train(self) -> None:
-        """Train, or take up a training that was interrupted."""
-        from fesbench.training.loop import train
-
-        budget = parse_budget(self.plan.budget)
+        """Train, or resume a training that was interrupted; where weights are given, load them instead."""
+        budget = parse_budget(self.job.budget)
         phases = self.method.phases()
         steps = budget.phase_steps(
             phases,
@@ -159,50 +123,48 @@ class _Work:
             self.cell.model_dump_json(),
             self.context.split.hash,
             self.record.parameters,
-            steps,
+            digest(self.job.weights) if self.job.weights else steps,
             self.device,
-            method_hash(Path(inspect.getfile(self.plan.method))),
-            engine_hash(
-                "fesbench.training.loop",
-                "fesbench.training.state",
-                "fesbench.methods.batches",
-                "fesbench.methods.clips",
-                "fesbench.methods.pairs",
-                "fesbench.methods.planes",
-                "fesbench.methods.pools",
-                "fesbench.methods.samples",
-                "fesbench.methods.sampling",
-                "fesbench.methods.training_set",
-                "fesbench.protocol.training_rows",
-            ),
+            method_hash(Path(inspect.getfile(self.kind))),
+            engine_hash(*TRAINING),
         )
-
-        def work() -> None:
-            with self.reporter.stage(f"{self.label}: train") as stage:
-                result = train(
-                    self.method,
-                    self.training,
-                    validation=self._view("validation"),
-                    steps=steps,
-                    minutes=budget.minutes,
-                    folder=self.folder,
-                    seed=self.plan.seed,
-                    device=self.device,
-                    inputs=self.train_inputs,
-                    on_progress=lambda p: stage.update(p.step, p.steps, p.losses, detail=p.phase),
-                    on_health=lambda event: self.reporter.note(
-                        f"{self.label}: {event.message}", warning=True
-                    ),
-                )
-            self.record.steps = dict(result.steps)
-            self.record.losses = {name: dict(found.items()) for name, found in result.losses.items()}
-            self.record.health = [Health(kind=e.kind, step=e.step, message=e.message) for e in result.health]
-            self.record.cost["training_seconds"] = round(result.seconds, 2)
-
-        if phases:
+        if self.job.weights:
+            self._stage("train", self.train_inputs, self._import)
+        elif phases:
             if not (self.folder / CHECKPOINT).exists():
                 self.record.stages.pop("train", None)
-            self._stage("train", self.train_inputs, work)
+            self._stage("train", self.train_inputs, lambda: self._train(steps, budget.minutes))
+
+    def _train(self, steps: dict[str, int], minutes: float | None) -> None:
+        from fesbench.training.loop import train
+
+        with self.reporter.stage(f"{self.label}: train") as stage:
+            result = train(
+                self.method,
+                self.training,
+                validation=self._view("validation"),
+                steps=steps,
+                minutes=minutes,
+                folder=self.folder,
+                seed=self.job.seed,
+                device=self.device,
+                inputs=self.train_inputs,
+                note=training_note(self.context),
+                on_progress=lambda p: stage.update(p.step, p.steps, p.losses, detail=p.phase),
+                on_health=lambda event: self.reporter.note(f"{self.label}: {event.message}", warning=True),
+            )
+        self.record.steps = dict(result.steps)
+        self.record.losses = {name: dict(found.items()) for name, found in result.losses.items()}
+        self.record.health = [Health(kind=e.kind, step=e.step, message=e.message) for e in result.health]
+        self.record.cost["training_seconds"] = round(result.seconds, 2)
+        self.record.trained_on, self.record.loaded = "fesbench", {}
+
+    def _import(self) -> None:
+        file = Path(self.job.weights)
+        with self.reporter.stage(f"{self.label}: load {file.name}"):
+            note = load_into(self.method, self.job.weights)
+        self.record.trained_on = training_known(note, self.context)
+        self.record.loaded = {"file": file.name, "sha256": digest(self.job.weights), "note": note}
 
     def synthesize(self) -> None:
         """Make the requested images."""
@@ -210,9 +172,11 @@ class _Work:
 
         requests = self.requests
         checkpoint = self.folder / CHECKPOINT
-        made = hashlib.sha256(checkpoint.read_bytes()).hexdigest() if self.method.phases() else ""
-        engine = engine_hash("fesbench.synthesis", "fesbench.methods.conditions", "fesbench.methods.batches")
-        self.image_inputs = inputs = hash_parts(self.train_inputs, made, _table_hash(requests), engine)
+        learned = self.method.phases() and not self.job.weights  # loaded ones stand in train_inputs
+        made = hashlib.sha256(checkpoint.read_bytes()).hexdigest() if learned else ""
+        self.image_inputs = inputs = hash_parts(
+            self.train_inputs, made, _table_hash(requests), engine_hash(*SYNTHESIS)
+        )
         images = self.folder / "images"
         if not all((images / f"{name}.png").exists() for name in requests["request"]):
             self.record.stages.pop("synthesize", None)
@@ -235,10 +199,12 @@ class _Work:
         self._stage("synthesize", inputs, work)
 
     def _load(self) -> None:
-        """Take what was trained, to the device in use."""
+        """Take what was trained or given, to the device in use."""
         from fesbench.training.checkpoints import load_checkpoint
 
-        if self.method.phases():
+        if self.job.weights:
+            load_into(self.method, self.job.weights)
+        elif self.method.phases():
             load_checkpoint(self.method, self.folder / CHECKPOINT)
         self.method.to(self.device)
 
@@ -247,7 +213,7 @@ class _Work:
         from fesbench.evaluation.cost import measure_cost
         from fesbench.methods.conditions import request_batch
 
-        if self.plan.method.card.reference:
+        if self.kind.card.reference:
             return
 
         def work() -> None:
@@ -277,6 +243,8 @@ class _Work:
         title = f"{self.cell.method}-{self.cell.preset}-{self.cell.budget}"
 
         def work() -> None:
+            if self.job.weights:
+                self._load()  # a part of a method's weights brings no class head
             own = own_discriminator(self.method, title)
             if own is not None:
                 self._load()
@@ -317,9 +285,3 @@ def _applicable(
 
 def _table_hash(table: pd.DataFrame) -> str:
     return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()[:16]
-
-
-def describe_card(method: type[Method]) -> dict[str, Any]:
-    """A method's card as a record keeps it."""
-    card = asdict(method.card)
-    return {**card, "needs": sorted(card["needs"]), "controls": sorted(card["controls"])}

@@ -1,17 +1,11 @@
 """What is present on this machine, what is missing, and what that costs."""
 
 from __future__ import annotations
-import os
-import platform
-import subprocess
+
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+
 import fesbench
-from fesbench.errors import UsageError
 
 
 @dataclass(frozen=True)

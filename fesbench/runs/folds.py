@@ -1,9 +1,9 @@
 """k-fold protocols: every fold is a run of its own, and what they made is scored together.
 
 The folds lie under ``<runs>/folds`` as ordinary runs, each with its own training subjects, its own judge and
-its own report if one is wanted. The record of the whole holds every subject's images, made by the one training
-that had not seen that subject and judged by the one judge that had not, so that means, intervals and Frechet
-distances stand on all subjects at once.
+its own report if one is wanted. The record of the whole holds every subject's images, made by the one
+training that had not seen that subject and judged by the one judge that had not, so that means, intervals
+and Frechet distances stand on all subjects at once.
 """
 
 from __future__ import annotations
@@ -12,79 +12,49 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from fesbench.context.context import RunContext
-from fesbench.context.build import build_context, open_store, settle_labels
-from fesbench.runs.cell import CellPlan, describe_card
-from fesbench.files import writing
-from fesbench.runs.engines.local import run_cells
-from fesbench.records.environment import describe_environment
+from fesbench.context.folded import FoldedContext, answered_requests, requested_once
 from fesbench.errors import DataError, FesbenchError
-from fesbench.extractors.registry import JUDGE, REGRESSOR
-from fesbench.protocol.split import assignment, build_split
+from fesbench.files import writing
 from fesbench.progress import Reporter
-from fesbench.protocol.protocol import Protocol
-from fesbench.records.record import FOLDS, RECORD_NAME, Health, NotRun, Record, load_record
-from fesbench.protocol.requests import build_requests
-from fesbench.protocol.data_folders import Sources
+from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.records.fingerprints import hash_parts
-from fesbench.context.folded import FoldedContext
-from fesbench.context.folded import _once
-from fesbench.context.folded import answered_requests
+from fesbench.records.record import Health, NotRun, Record, open_record
+from fesbench.runs.cells import run_cells
+from fesbench.runs.job import Job
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fesbench.data.store.aligned import AlignedStore
-    from fesbench.extractors.base import Features
 
-
-
-
-
-
-def run_plans(plans: Sequence[CellPlan], context: RunContext, reporter: Reporter, *, device: str) -> list[Record]:
-    """Run every cell; of a k-fold form in every fold, and score what the folds made together."""
+def run_jobs(jobs: Sequence[Job], context: RunContext, reporter: Reporter) -> list[Record]:
+    """Run every job in one opened context; of a k-fold form in every fold, and score what the folds made
+    together.
+    """
     if not isinstance(context, FoldedContext):
-        return run_cells(plans, context, reporter, device=device)
+        return run_cells(jobs, context, reporter)
     made: dict[int, list[Record]] = {}
     for number, fold in context.folds.items():
         reporter.note(f"fold {number}: {len(fold.split.test)} tested")
-        made[number] = run_cells(plans, fold, reporter, device=device)
+        made[number] = run_cells(jobs, fold, reporter)
     return [
-        _pool(plan, context, {number: found[k] for number, found in made.items()}, reporter, device)
-        for k, plan in enumerate(plans)
+        _pool(job, context, {number: found[k] for number, found in made.items()}, reporter)
+        for k, job in enumerate(jobs)
     ]
 
 
-
-
-
-
-
-
-
-
-
-
-
-
-def _pool(
-    plan: CellPlan, whole: FoldedContext, parts: dict[int, Record], reporter: Reporter, device: str
-) -> Record:
+def _pool(job: Job, whole: FoldedContext, parts: dict[int, Record], reporter: Reporter) -> Record:
     """The record of one method over all folds."""
     from fesbench.evaluation.score import score_cell, scoring_inputs
 
-    cell = plan.cell(whole)
+    cell, device = job.cell(whole), resolve_device(job.device)
     folder = whole.out / cell.folder
     inputs = hash_parts(*_inputs(parts), scoring_inputs(whole))
-    record = load_record(folder) if (folder / RECORD_NAME).exists() else Record(cell=cell)
-    _describe(record, plan, whole, parts)
+    record = open_record(cell, whole.out, reporter)
+    _describe(record, job, whole, parts)
     failed = [number for number, part in parts.items() if part.status == "failed"]
     if failed:
         record.status, record.scores = "failed", []
@@ -112,14 +82,15 @@ def _inputs(parts: dict[int, Record]) -> list[str]:
     return [f"{k}:{part.stages[s].inputs}" for k, part in parts.items() for s in sorted(part.stages)]
 
 
-def _describe(record: Record, plan: CellPlan, whole: FoldedContext, parts: dict[int, Record]) -> None:
+def _describe(record: Record, job: Job, whole: FoldedContext, parts: dict[int, Record]) -> None:
     """What the folds' records say together."""
     first = next(iter(parts.values()))
-    record.card = describe_card(plan.method)
-    record.parameters = first.parameters
-    record.judge, record.data = whole.judge_card, whole.data_card
-    record.action_unit_regressor = whole.regressor_card if whole.regressor is not None else {}
+    whole.describe(record, job.card())
     record.not_run = [NotRun(**dict(item)) for item in first.not_run]
+    record.parameters, record.loaded = first.parameters, first.loaded
+    # no more is known of the whole than of the fold of which least is known
+    known = [part.trained_on for part in parts.values()]
+    record.trained_on = max(known, key=("fesbench", "declared", "unknown").index)
     record.health = [
         Health(kind=event.kind, step=event.step, message=f"fold {number}: {event.message}")
         for number, part in parts.items()
@@ -144,7 +115,7 @@ def _gather(whole: FoldedContext, parts: dict[int, Record], folder: Path) -> pd.
     tables = []
     for number, part in parts.items():
         made = whole.folds[number].out / part.cell.folder
-        tables.append(_once(answered_requests(whole.folds[number], made)))
+        tables.append(requested_once(answered_requests(whole.folds[number], made)))
         for name in tables[-1]["request"]:
             _link(made / "images" / f"{name}.png", folder / "images" / f"{name}.png")
     table = pd.concat(tables, ignore_index=True)

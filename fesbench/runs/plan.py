@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ from fesbench.protocol.data_folders import Sources
 from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.records.environment import resolve_device
 from fesbench.records.record import REFERENCE, Record, safe_name
-from fesbench.runs.cell import CellPlan
+from fesbench.runs.job import Job, shared_job
+from fesbench.runs.loaded_weights import check_weights
 from fesbench.runs.preflight import preflight
 
 if TYPE_CHECKING:
@@ -42,6 +44,10 @@ class RunOptions:
     device: str = AUTO
     strict: bool = False
     report: bool = True
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """Method id -> safetensors file that is loaded instead of training."""
+    jobs: int = 1
+    """Cells that are run at once; 1 = in this process."""
 
 
 @dataclass
@@ -66,9 +72,8 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
     Raises:
         FesbenchError: a wrong option, data that cannot be had, or (``strict``) a metric that could not run.
     """
-    from fesbench.context.folded import open_context
     from fesbench.reports.site import build
-    from fesbench.runs.folds import run_plans
+    from fesbench.runs.engines.local import LocalEngine
 
     reporter = reporter or Reporter()
     options, protocol = _resolve(options, reporter)
@@ -77,24 +82,48 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
     missing = preflight(protocol, strict=options.strict)
     for metric, reason in missing.items():
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
-    plans = [
-        CellPlan(method, REFERENCE if method.card.reference else options.preset, options.budget, seed)
-        for seed in options.seeds
-        for method in chosen
-        if not (method.card.reference and seed != options.seeds[0])
-    ]
-    context = open_context(
-        protocol, budget=options.budget, out=options.out, source=options.source, reporter=reporter
-    )
-    try:
-        records = run_plans(plans, context, reporter, device=options.device)
-    finally:
-        context.close()
+    engine = LocalEngine(options.jobs)
+    records = engine.run(plan_jobs(options, chosen), reporter)
     page = None
     if options.report:
         with reporter.stage("report"):
             page = build(options.out, options.out / "report")
     return RunSummary(records, missing, page)
+
+
+def plan_jobs(options: RunOptions, chosen: Mapping[str, type[Method]]) -> list[Job]:
+    """One job a method and seed; reference rows and loaded weights have nothing to seed, so the first alone.
+
+    Args:
+        options: settled, without ``auto``.
+        chosen: the methods, by id or by the path of their file.
+
+    Raises:
+        UsageError: weights for a method that is not chosen or cannot take them.
+    """
+    ids = {kind.card.id: kind for kind in chosen.values()}
+    for name, file in options.weights.items():
+        if name not in ids:
+            raise UsageError(f"--weights {name}: --methods chooses no '{name}', but {', '.join(ids)}")
+        check_weights(ids[name], file)
+    shared = shared_job(
+        options.protocol,
+        data=options.data,
+        size=options.size,
+        split=options.split,
+        source=options.source,
+        budget=options.budget,
+        out=options.out,
+        device=options.device,
+    )
+    jobs = []
+    for seed in options.seeds:
+        for name, kind in chosen.items():
+            weights = options.weights.get(kind.card.id, "")
+            if seed == options.seeds[0] or not (kind.card.reference or weights):
+                preset = REFERENCE if kind.card.reference else options.preset
+                jobs.append(replace(shared, method=name, preset=preset, seed=seed, weights=weights))
+    return jobs
 
 
 def _resolve(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Protocol]:
@@ -117,12 +146,14 @@ def _resolve(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Proto
             f"{protocol.name}: preset {preset}, budget {budget}, {protocol.data.size} px ({why}; "
             "--preset, --budget and --size choose otherwise)"
         )
-    changed = {"preset": preset, "budget": budget, "size": size, "device": device}
-    return RunOptions(**{**options.__dict__, **changed}), protocol
+    return replace(options, preset=preset, budget=budget, size=size, device=device), protocol
 
 
-def select_methods(text: str) -> list[type[Method]]:
+def select_methods(text: str) -> dict[str, type[Method]]:
     """Parse ``all`` or ``a,b``; the reference rows always come along, since no leaderboard goes without them.
+
+    Returns:
+        the methods by id, or by the absolute path of the file that declares one.
 
     Raises:
         UnknownNameError: a name that is neither registered nor a file.
@@ -130,22 +161,22 @@ def select_methods(text: str) -> list[type[Method]]:
     from fesbench.methods.registry import load_method, methods
 
     known = methods()
-    references = [method for method in known.values() if method.card.reference]
+    chosen = {name: method for name, method in known.items() if method.card.reference}
     if text == "all":
-        return references + [method for method in known.values() if not method.card.reference]
+        return chosen | known
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise UsageError("--methods names no method; give 'all' or names from 'fesbench methods'")
-    named: dict[str, type[Method]] = {}
+    ids: set[str] = set()
     for name in dict.fromkeys(names):
         method = load_method(name)
-        taken = method.card.id in named or (name not in known and method.card.id in known)
-        if taken:
-            raise UsageError(
-                f"{name} declares the id '{method.card.id}', which another method has; rename it"
-            )
-        named[safe_name(method.card.id)] = method
-    return references + [method for method in named.values() if not method.card.reference]
+        own = safe_name(method.card.id)
+        if own in ids or (name not in known and own in known):
+            raise UsageError(f"{name} declares the id '{own}', which another method has; rename it")
+        ids.add(own)
+        if not method.card.reference:
+            chosen[name if name in known else os.path.abspath(name)] = method
+    return chosen
 
 
 def _check_writable(out: Path) -> None:

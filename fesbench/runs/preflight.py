@@ -1,22 +1,14 @@
 """What a run will need and cannot have here, asked before all else."""
 
 from __future__ import annotations
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+
 from typing import TYPE_CHECKING
-from fesbench.protocol.budget import parse_budget
-from fesbench.records.record import REFERENCE
-from fesbench.runs.cell import CellPlan
-from fesbench.records.environment import resolve_device
-from fesbench.errors import EXIT_CELLS_FAILED, EXIT_OK, UsageError, WeightsError
-from fesbench.progress import Reporter
-from fesbench.protocol.protocol import Protocol, load_protocol
-from fesbench.records.record import Record, safe_name
-from fesbench.protocol.data_folders import Sources
+
+from fesbench.errors import WeightsError
+from fesbench.protocol.protocol import Protocol
 
 if TYPE_CHECKING:
-    from fesbench.methods.base import Method
+    pass
 
 
 def preflight(protocol: Protocol, *, strict: bool) -> dict[str, str]:
@@ -27,8 +19,8 @@ def preflight(protocol: Protocol, *, strict: bool) -> dict[str, str]:
     Raises:
         WeightsError: ``strict``, and a metric cannot run.
     """
-    from fesbench.metrics.selection import DETECTOR, metric_reasons
     from fesbench.extractors.registry import network
+    from fesbench.metrics.selection import DETECTOR, metric_reasons
 
     reasons = metric_reasons(protocol)
     if reason := network(DETECTOR).available():

@@ -75,6 +75,7 @@ def train(
     device: str = "auto",
     precision: str = "auto",
     inputs: str = "",
+    note: Mapping[str, str] | None = None,
     on_progress: Callable[[TrainingProgress], None] | None = None,
     on_health: Callable[[HealthEvent], None] | None = None,
     save_seconds: float = 20.0,
@@ -92,6 +93,7 @@ def train(
         device: "auto", "cpu" or "cuda".
         precision: "auto" (float32, as published), "fp32" or "bf16".
         inputs: hash of what training depends on; a state of another one is not resumed.
+        note: written into the checkpoint's header.
         on_progress: called at most four times a second, and at the end of each phase.
         on_health: called when something is noticed.
         save_seconds: at least so long between two saved states.
@@ -111,7 +113,7 @@ def train(
     if missing:
         raise MethodError(f"'{method.card.id}': no training steps for phase {', '.join(missing)}")
     run = _Training(method, view, validation or view, dict(steps), minutes, Path(folder), seed)
-    run.inputs, run.save_seconds = inputs, save_seconds
+    run.inputs, run.save_seconds, run.note = inputs, save_seconds, note or {}
     run.on_progress, run.health.on_event = on_progress, on_health
     run.prepare_device(device, precision)
     with exact_float32():

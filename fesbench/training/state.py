@@ -7,7 +7,9 @@ resumed; one that is damaged is named.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,6 +41,7 @@ class TrainingState:
 
     inputs: str = ""
     save_seconds: float = 20.0
+    note: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -116,6 +119,7 @@ class TrainingState:
         """First the checkpoint, then a state without tensors that says it is whole."""
         problem = self.method.problem
         note = {
+            **self.note,
             "size": problem.size,
             "labels": list(problem.labels),
             "action_units": list(problem.action_units),

@@ -13,10 +13,12 @@ import pytest
 from PIL import Image
 
 from fesbench.cli.main import main
+from fesbench.context.context import RunContext
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.errors import EXIT_CELLS_FAILED, DataError, UsageError
 from fesbench.external.evaluate import CellsFailedError, evaluate, evaluate_folder
 from fesbench.external.requests_export import asked, wanted, write_sources
+from fesbench.extractors.cache import FeatureCache
 from fesbench.progress import Reporter
 from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.protocol.requests import build_requests
@@ -53,22 +55,13 @@ def scoring(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
         from fesbench.context.build import open_store
 
         store = open_store(protocol, source, reporter)
-        requests, not_run = build_requests(protocol, store, build_split(protocol, store), budget)
-        return SimpleNamespace(
-            protocol=protocol,
-            store=store,
-            requests=requests,
-            not_run=not_run,
-            budget=budget,
-            out=out,
-            judge_card={},
-            regressor_card={},
-            data_card={},
-            close=lambda: None,
-        )
+        split = build_split(protocol, store)
+        requests, not_run = build_requests(protocol, store, split, budget)
+        cache = FeatureCache(out / "features.sqlite")
+        return RunContext(protocol, store, split, budget, requests, not_run, None, {}, cache, out)
 
     monkeypatch.setattr("fesbench.context.folded.open_context", context)
-    monkeypatch.setattr("fesbench.runs.folds.run_plans", lambda *_, **__: [])
+    monkeypatch.setattr("fesbench.runs.folds.run_jobs", lambda *_, **__: [])
     monkeypatch.setattr(
         "fesbench.evaluation.score.score_cell",
         lambda context, record, requests, *_, **__: scored.append(requests),
@@ -248,7 +241,7 @@ def test_failed_reference_rows_are_told_after_the_record_is_saved(
         ]
         return [Record(cell=cells[0], status="scored"), Record(cell=cells[1], status="failed", error="no")]
 
-    monkeypatch.setattr("fesbench.runs.folds.run_plans", beside)
+    monkeypatch.setattr("fesbench.runs.folds.run_jobs", beside)
     with pytest.raises(CellsFailedError, match=r"reference rows failed: warp \(") as caught:
         evaluate_folder(folder, protocol=MINI, size=32, out=tmp_path / "runs")
     assert caught.value.exit_code == EXIT_CELLS_FAILED == 4

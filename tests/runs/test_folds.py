@@ -1,4 +1,4 @@
-"""k-fold forms: every subject is tested once, by networks that never saw them, and all are scored together."""
+"""k-fold forms: every subject is tested once, by networks that never saw it, and all are scored together."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from fesbench.external.evaluate import evaluate_folder
 from fesbench.external.requests_export import asked
 from fesbench.judges import training as judges
 from fesbench.judges.expression import Judge
-from fesbench.methods.registry import methods
 from fesbench.progress import Reporter
 from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.records.record import FOLDS, REFERENCE, Record, load_record
 from fesbench.runs import folds
-from fesbench.runs.cell import CellPlan
-from fesbench.runs.engines.local import run_cells
-from fesbench.runs.folds import run_plans
+from fesbench.runs.cells import run_cells
+from fesbench.runs.folds import run_jobs
+from fesbench.runs.job import Job
 from tests.end_to_end import PROTOCOLS, figures
 
 FOLDED = str(PROTOCOLS / "folded@1.toml")
@@ -56,8 +55,8 @@ def rules() -> Protocol:
     return load_protocol(FOLDED).with_overrides(size=32)
 
 
-def plans(*names: str) -> list[CellPlan]:
-    return [CellPlan(methods()[name], REFERENCE, "steps=2", 0) for name in names]
+def jobs(*names: str) -> list[Job]:
+    return [Job(name, FOLDED, REFERENCE, "steps=2", size=32, device="cpu") for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +70,7 @@ def scored(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Folded
         SEEN.clear()
         context = open_context(rules(), budget="steps=2", out=out)
         assert isinstance(context, FoldedContext)
-        return context, run_plans(plans("copy", "mean-shift"), context, Reporter(), device="cpu"), out
+        return context, run_jobs(jobs("copy", "mean-shift"), context, Reporter()), out
 
 
 def test_everybody_is_tested_once_and_judged_by_a_stranger(scored: tuple[FoldedContext, Any, Any]) -> None:
@@ -123,7 +122,7 @@ def test_the_same_command_again_runs_nothing_twice(scored: tuple[FoldedContext, 
     paths = sorted(out.rglob("record.json"))
     before = [load_record(path.parent).stages for path in paths]
     again = open_context(rules(), budget="steps=2", out=out)
-    found = run_plans(plans("copy", "mean-shift"), again, Reporter(), device="cpu")
+    found = run_jobs(jobs("copy", "mean-shift"), again, Reporter())
     assert not SEEN
     assert sorted(out.rglob("record.json")) == paths
     assert [load_record(path.parent).stages for path in paths] == before
@@ -135,14 +134,14 @@ def test_a_fold_that_fails_fails_the_whole_and_says_which(
 ) -> None:
     context, _records, _out = scored
 
-    def breaking(planned: Sequence[CellPlan], fold: RunContext, *rest: Any, **more: Any) -> list[Record]:
+    def breaking(planned: Sequence[Job], fold: RunContext, *rest: Any, **more: Any) -> list[Record]:
         found = run_cells(planned, fold, *rest, **more)
         if fold is list(context.folds.values())[-1]:
             found[0].status, found[0].error = "failed", "Traceback ...\nMethodError: no"
         return found
 
     monkeypatch.setattr(folds, "run_cells", breaking)
-    broken, whole = run_plans(plans("copy", "mean-shift"), context, Reporter(), device="cpu")
+    broken, whole = run_jobs(jobs("copy", "mean-shift"), context, Reporter())
     assert (broken.status, broken.scores) == ("failed", [])
     assert broken.error == f"fold {list(context.folds)[-1]} failed: MethodError: no"
     assert whole.status == "scored"

@@ -1,39 +1,218 @@
-"""Run cells on this machine, one after another: each uses every core, and one that fails stops no other."""
+"""Run cells on this machine: in this process, or in several, each of which opens its own context."""
 
 from __future__ import annotations
 
-import traceback
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import IO, Any
 
-from fesbench.context.context import RunContext
-from fesbench.runs.cell import CellPlan, describe_card, run_cell
-from fesbench.errors import FesbenchError
-from fesbench.progress import Reporter
-from fesbench.records.record import RECORD_NAME, Record, load_record
+import fesbench
+from fesbench.errors import UsageError
+from fesbench.progress import Reporter, Stage
+from fesbench.records.record import Cell, Record, load_record
+from fesbench.runs.cells import record_failure
+from fesbench.runs.folds import run_jobs
+from fesbench.runs.job import Job
+
+_LOOK = 0.2
+"""Seconds between two looks at the threads."""
+_PATIENCE = 30
+"""Seconds that an interrupted child has to save where it stands."""
 
 
-def run_cells(plans: Sequence[CellPlan], context: RunContext, reporter: Reporter, *, device: str) -> list[Record]:
-    """Run every cell; a failed one leaves a record with its error, and the others go on."""
-    records = []
-    with reporter.stage("cells", total=len(plans)) as stage:
-        for number, plan in enumerate(plans):
-            stage.update(number, detail=plan.method.card.id)
+class LocalEngine:
+    """Runs jobs on this machine.
+
+    Args:
+        processes: 1 = in this process, jobs of one context one after another; more = in so many child
+            processes, a job each at a time. The speeds in the records are then measured side by side.
+    """
+
+    def __init__(self, processes: int = 1) -> None:
+        if processes < 1:
+            raise UsageError(f"--jobs {processes}: at least one process is needed")
+        self.processes = processes
+
+    def run(self, jobs: Sequence[Job], reporter: Reporter) -> list[Record]:
+        """See `Engine.run`."""
+        records: list[Record] = []
+        for shared, group in groupby(jobs, key=lambda job: job.shared):
+            mine = list(group)
+            context = shared.open_context(reporter)  # trains what is shared, such as the judge, once
             try:
-                records.append(run_cell(plan, context, reporter, device=device))
-            except Exception as error:  # noqa: BLE001 - whatever a method does, the other cells go on
-                records.append(_note_failure(plan, context, error))
-                reporter.note(f"{plan.method.card.id} failed: {error}", warning=True)
-    return records
+                if self.processes == 1:
+                    records += run_jobs(mine, context, reporter)
+                    continue
+                planned = [
+                    _Planned(replace(job, store=context.store.fingerprint), job.cell(context)) for job in mine
+                ]
+            finally:
+                context.close()
+            _Children(planned, min(self.processes, len(planned)), reporter).run()
+            records += [load_record(Path(p.job.out) / p.cell.folder) for p in planned]
+        return records
 
 
-def _note_failure(plan: CellPlan, context: RunContext, error: Exception) -> Record:
-    """Keep what the cell had done, with the error; a crash keeps its traceback too."""
-    cell = plan.cell(context)
-    folder = context.out / cell.folder
-    record = load_record(folder) if (folder / RECORD_NAME).exists() else Record(cell=cell)
-    record.card = describe_card(plan.method)
-    record.status = "failed"
-    mendable = isinstance(error, FesbenchError)
-    record.error = str(error) if mendable else "".join(traceback.format_exception(error))
-    record.save(folder)
-    return record
+@dataclass(frozen=True)
+class _Planned:
+    job: Job
+    cell: Cell
+
+
+class _Children:
+    """Child processes that take jobs from one queue, a thread of this process beside each."""
+
+    def __init__(self, planned: Sequence[_Planned], count: int, reporter: Reporter) -> None:
+        self.planned, self.reporter, self.count = planned, reporter, count
+        self.ended, self.done = False, 0
+        self.waiting: queue.SimpleQueue[_Planned] = queue.SimpleQueue()
+        self.running: set[_Child] = set()
+        self.lock = threading.Lock()
+        self.errors: list[BaseException] = []
+
+    def run(self) -> None:
+        """Run every job; on Ctrl-C and every other error all children end."""
+        for item in self.planned:
+            self.waiting.put(item)
+        with self.reporter.stage("cells", total=len(self.planned)) as stage:
+            threads = [threading.Thread(target=self._drive, args=(stage,)) for _ in range(self.count)]
+            try:
+                for thread in threads:
+                    thread.start()
+                while any(thread.is_alive() for thread in threads) and not self.errors:
+                    threads[-1].join(_LOOK)
+            finally:
+                self._end_all()
+                for thread in threads:
+                    if thread.ident is not None:
+                        thread.join()
+        if self.errors:
+            raise self.errors[0]
+
+    def _end_all(self) -> None:
+        """Interrupt every child, so that a training saves where it stands; end those that take too long."""
+        with self.lock:
+            self.ended, left = True, [child.process for child in self.running]
+        try:
+            for process in left:
+                process.send_signal(signal.SIGINT)
+            for process in left:
+                process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.reporter.note(f"a process did not end within {_PATIENCE} s; it is killed", warning=True)
+        finally:
+            for process in left:
+                process.kill()
+
+    def _drive(self, stage: Stage) -> None:
+        child: _Child | None = None
+        try:
+            while not self.ended and not self.errors:
+                item = self.waiting.get_nowait()
+                child = child or self._start()
+                if child is not None and not child.ask(item.job, self.reporter) and not self.ended:
+                    said = child.last_words()
+                    record_failure(item.job, item.cell, Path(item.job.out), said, self.reporter)
+                    self.reporter.note(f"{item.cell.method} failed: {said}", warning=True)
+                    self._end(child)
+                    child = None
+                with self.lock:
+                    self.done += 1
+                    stage.update(self.done, detail=item.cell.method)
+        except queue.Empty:
+            pass
+        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread and raised there
+            self.errors.append(error)
+        finally:
+            if child is not None:
+                self._end(child)
+
+    def _start(self) -> _Child | None:
+        with self.lock:
+            if self.ended:
+                return None
+            child = _Child(self.count)
+            self.running.add(child)
+            return child
+
+    def _end(self, child: _Child) -> None:
+        with self.lock:
+            self.running.discard(child)
+        child.close()
+
+
+class _Child:
+    """One child process: jobs go in as lines of JSON, events of progress come out."""
+
+    def __init__(self, among: int) -> None:
+        # What a child says is kept in a file: a pipe that nobody reads would block it.
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        root = str(Path(fesbench.__file__).resolve().parent.parent)
+        path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+        threads = str(max(1, (os.cpu_count() or 1) // among))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "fesbench.runs.engines.child"],
+            env={"OMP_NUM_THREADS": threads, **os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C reaches this process alone, which tells the children once
+        )
+
+    def ask(self, job: Job, reporter: Reporter) -> bool:
+        """Have one job done and relay its progress; false where the process died of it."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write(job.to_json() + "\n")
+            self.process.stdin.flush()
+        except OSError:
+            return False
+        with contextlib.ExitStack() as opened:
+            stages: dict[int, tuple[contextlib.ExitStack, Stage]] = {}
+            for line in self.process.stdout:
+                event: dict[str, Any] = json.loads(line)
+                kind, number = event.pop("event"), event.pop("stage", 0)
+                if kind == "done":
+                    return True
+                if kind == "note":
+                    reporter.note(**event)
+                elif kind == "open":
+                    one = opened.enter_context(contextlib.ExitStack())
+                    stages[number] = (one, one.enter_context(reporter.stage(**event)))
+                elif kind == "update":
+                    stages[number][1].update(**event)
+                elif kind == "close":
+                    stages.pop(number)[0].close()
+        return False
+
+    def last_words(self) -> str:
+        """How the process ended, and what it said last."""
+        code = self.process.wait()
+        self._log.seek(0)
+        said = self._log.read().decode(errors="replace").strip().splitlines()
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        return f"its process {how}{f': {said[-1]}' if said else ''}; run the same command again"
+
+    def close(self) -> None:
+        """End the process: it waits for another job, or it hangs."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._log.close()

@@ -1,0 +1,43 @@
+"""``samples.parquet``: every value of every request of a cell, where it has one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fesbench.errors import RecordError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SAMPLES = "samples.parquet"
+PER_SUBJECT = ("task", "domain", "identity", "target_expression")
+"""The columns that a paired test needs."""
+SAMPLE_COLUMNS = ("request", *PER_SUBJECT, "publishable")
+"""The columns that a page needs."""
+
+
+def read_samples(folder: Path, columns: Sequence[str] = SAMPLE_COLUMNS) -> pd.DataFrame | None:
+    """A cell's samples, one row a request; None before scoring.
+
+    Raises:
+        RecordError: the file is damaged, lacks one of ``columns``, or holds a request twice.
+    """
+    import pandas as pd
+
+    path = folder / SAMPLES
+    if not path.is_file():
+        return None
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise RecordError(
+            f"{path} cannot be read ({error}); delete it and run the cell again, it is made anew"
+        ) from None
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise RecordError(f"{path} lacks the columns {', '.join(missing)}; run the cell's scoring again")
+    if "request" in table and table["request"].duplicated().any():
+        raise RecordError(f"{path} holds a request twice; delete it and run the cell again")
+    return table
