@@ -115,6 +115,6 @@ def _score(
         identities=len(set(outcomes.identities)) if figure.value is not None else 0,
         judge="",
         status=status,
-        signature=str(signature.with_trained(record.trained_on)),
+        signature=str(signature.with_method(record.trained_on, record.card.get("native", ""))),
         reason=figure.reason,
     )

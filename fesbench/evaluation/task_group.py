@@ -199,7 +199,9 @@ class Group:
             n_valid=found.n_valid,
             identities=found.identities,
             status=status,
-            signature=str(found.signature.with_trained(self.record.trained_on)),
+            signature=str(
+                found.signature.with_method(self.record.trained_on, self.record.card.get("native", ""))
+            ),
             reason=found.reason,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -48,11 +48,6 @@ def check_helpers(cards: Iterable[MethodCard], manager: WeightsManager) -> None:
     ]
     if lacking:
         raise WeightsError("; ".join(lacking))
-
-
-def helper_marks(card: MethodCard, manager: WeightsManager) -> Mapping[str, str]:
-    """How records and hashes name the weights of a method's helpers: 8 digits of each digest."""
-    return {name: manager.mark(name) for name in card.helpers}
 
 
 class Helpers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fesbench.records.signature import FIELDS, Signature
+from fesbench.records.signature import FIELDS, METHOD_FIELDS, Signature
 
 if TYPE_CHECKING:
     from fesbench.metrics.base import MetricCard
@@ -36,7 +36,7 @@ def explain(signature: str) -> list[Explained]:
     lines = [Explained("metric", parsed.name, title, title != UNKNOWN, True)]
     known = meanings(parsed.name)
     for name, value in parsed.fields:
-        compared = name not in ("trained", "v")
+        compared = name not in (*METHOD_FIELDS, "v")
         lines.append(Explained(name, value, known.get(name, UNKNOWN), name in known, compared))
     return lines
 

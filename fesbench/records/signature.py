@@ -6,9 +6,10 @@ Example::
 
 After the metric's name come ``key:value`` fields in one fixed order: ``x`` extractor, ``r`` resize, ``ref``
 reference set, then the metric's own settings (``far``, ``gallery``, ``window`` ...), ``n`` valid/requested,
-``p`` protocol, ``a`` alignment, ``trained`` what is known of a training that fesbench did not do
-(``declared``, ``unknown``), ``v`` code version. Two scores may stand in one column only if their keys are
-equal; the key says how was measured, so it leaves out the training, the code version and the valid n.
+``p`` protocol, ``a`` alignment, ``native`` the method's own image form, ``trained`` what is
+known of a training that fesbench did not do (``declared``, ``unknown``), ``v`` code version. Two scores may stand
+in one column only if their keys are
+equal; the key says how was measured, so it leaves out these two, the code version and the valid n.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from fesbench import __version__
 from fesbench.errors import UsageError
 
 _FIRST = ("x", "r", "ref")
-_LAST = ("n", "p", "a", "trained", "v")
+METHOD_FIELDS = ("native", "trained")
+"""Of the images' maker, not of the measurement."""
+_LAST = ("n", "p", "a", *METHOD_FIELDS, "v")
 FIELDS: Mapping[str, str] = {
     "x": "extractor (name, weights, input, resize, range)",
     "r": "resize before the comparison",
@@ -28,6 +31,7 @@ FIELDS: Mapping[str, str] = {
     "n": "images that counted / that were asked for",
     "p": "protocol, its hash, the data with its fingerprint, the budget",
     "a": "alignment of the images",
+    "native": "the method's own image form, resized to and from (may differ)",
     "trained": "what is known of a training that fesbench did not do (may differ)",
     "v": "version of fesbench (may differ)",
     "avg": "average over requests",
@@ -81,17 +85,20 @@ class Signature:
         parts |= {"n": f"{n_valid}/{n_requested}", "p": protocol, "a": alignment, "v": version}
         return cls(name, tuple((key, value) for key, value in parts.items() if value))
 
-    def with_trained(self, known: str) -> Signature:
-        """The signature with what is known of how the images' maker was trained, where fesbench did not.
+    def with_method(self, trained: str, native: str = "") -> Signature:
+        """The signature with what a reader must know of the images' maker.
 
-        >>> str(Signature.parse("SSIM|n:4/4|p:x@1|v:1").with_trained("unknown"))
-        'SSIM|n:4/4|p:x@1|trained:unknown|v:1'
+        Args:
+            trained: what is known of its training; "fesbench" is not written.
+            native: its own image form, which the engine resized to and from; "" = the protocol's.
+
+        >>> str(Signature.parse("SSIM|n:4/4|p:x@1|v:1").with_method("unknown", "28-gray-bilinear-aa"))
+        'SSIM|n:4/4|p:x@1|native:28-gray-bilinear-aa|trained:unknown|v:1'
         """
-        if known == "fesbench":
-            return self
+        told = {"native": native, "trained": "" if trained == "fesbench" else trained}
         kept = [item for item in self.fields if item[0] != "v"]
         last = [item for item in self.fields if item[0] == "v"]
-        return Signature(self.name, (*kept, ("trained", known), *last))
+        return Signature(self.name, (*kept, *(item for item in told.items() if item[1]), *last))
 
     def __str__(self) -> str:
         return "|".join([_escape(self.name), *(f"{key}:{_escape(value)}" for key, value in self.fields)])
@@ -118,7 +125,8 @@ class Signature:
         """The fields that must agree before two scores are compared; ``n`` is the requested number alone."""
         kept = {"metric": self.name, **dict(self.fields)}
         kept.pop("v", None)
-        kept.pop("trained", None)
+        for name in METHOD_FIELDS:
+            kept.pop(name, None)
         if "n" in kept:
             kept["n"] = kept["n"].rpartition("/")[2]
         return kept

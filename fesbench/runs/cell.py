@@ -53,18 +53,25 @@ def run_cell(job: Job, context: RunContext, reporter: Reporter) -> Record:
     Raises:
         FesbenchError: the method broke its contract, or the disk gave way; the record keeps what was done.
     """
-    work = _Work(job, context, reporter)
-    if len(work.requests):
-        work.train()
-        work.synthesize()
-        work.measure_cost()
-        work.score()
-    work.close()
+    from fesbench.methods.precision import exact_float32
+
+    with exact_float32():
+        work = _Work(job, context, reporter)
+        if len(work.requests):
+            work.train()
+            work.synthesize()
+            work.measure_cost()
+            work.score()
+        work.close()
     return work.record
 
 
 class _Work:
     def __init__(self, job: Job, context: RunContext, reporter: Reporter) -> None:
+        from fesbench.files import fesbench_home
+        from fesbench.methods.helpers import checked_weights
+        from fesbench.weights.manager import WeightsManager
+
         self.job, self.context, self.reporter = job, context, reporter
         self.device = resolve_device(job.device)
         self.kind = job.method_class()
@@ -79,6 +86,8 @@ class _Work:
         hyper = self.kind.presets["paper" if job.preset == REFERENCE else job.preset]
         self.record.parameters = asdict(hyper)
         self.method: Method = self.kind(self.problem, hyper)
+        self.weights = WeightsManager(fesbench_home())
+        self.method.helpers.load_with(checked_weights(self.weights))
 
     def _view(self, subset: str) -> TrainingSet:
         from fesbench.methods.training_set import TrainingSet
@@ -126,6 +135,7 @@ class _Work:
             digest(self.job.weights) if self.job.weights else steps,
             self.device,
             method_hash(Path(inspect.getfile(self.kind))),
+            {name: self.weights.mark(name) for name in self.kind.card.helpers},
             engine_hash(*TRAINING),
         )
         if self.job.weights:

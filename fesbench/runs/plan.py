@@ -79,7 +79,7 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
     options, protocol = _resolve(options, reporter)
     chosen = select_methods(options.methods)
     _check_writable(options.out)
-    missing = preflight(protocol, strict=options.strict)
+    missing = preflight(protocol, strict=options.strict, methods=[kind.card for kind in chosen.values()])
     for metric, reason in missing.items():
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
     engine = LocalEngine(options.jobs)

@@ -8,6 +8,7 @@ import pytest
 
 from fesbench.errors import WeightsError
 from fesbench.extractors.faces import DlibDetector
+from fesbench.methods.card import MethodCard
 from fesbench.protocol.protocol import load_protocol
 from fesbench.runs.preflight import preflight
 
@@ -32,3 +33,13 @@ def test_a_wrong_file_is_found_before_the_run(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "pixels@1.toml").write_text(text)
     found = preflight(load_protocol(str(tmp_path / "pixels@1.toml")), strict=False)
     assert found == {"FID": "weights: inception-tf-2015 (fesbench weights pull inception-tf-2015)"}
+
+
+def test_a_method_whose_helper_has_no_weights_here_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FESBENCH_HOME", str(tmp_path))
+    card = MethodCard("li2021", "", "", 2021, frozenset(), frozenset(), helpers=("inception-tf-2015",))
+    protocol = load_protocol(str(PIXELS))
+    with pytest.raises(WeightsError, match=r"method 'li2021' needs weights: .* \(fesbench weights pull"):
+        preflight(protocol, strict=False, methods=[card])
