@@ -6,10 +6,10 @@ Example::
 
 After the metric's name come ``key:value`` fields in one fixed order: ``x`` extractor, ``r`` resize, ``ref``
 reference set, then the metric's own settings (``far``, ``gallery``, ``window`` ...), ``n`` valid/requested,
-``p`` protocol, ``a`` alignment, ``native`` the method's own image form, ``trained`` what is
-known of a training that fesbench did not do (``declared``, ``unknown``), ``v`` code version. Two scores may stand
-in one column only if their keys are
-equal; the key says how was measured, so it leaves out these two, the code version and the valid n.
+``p`` protocol, ``a`` alignment, ``native`` the method's own image form, ``trained`` what is known of a
+training that fesbench did not do (``declared``, ``unknown``), ``v`` code version. Two scores may stand in one
+column only if their keys are equal; the key says how was measured, so it leaves out ``native``, ``trained``,
+the code version and the valid n.
 """
 
 from __future__ import annotations
