@@ -11,7 +11,6 @@ from fesbench.records.signature import Signature
 from .metric_display import ACCURACY, GAIN, style_of
 from .table_model import Column, Row, ScoreCell, Table
 
-AUGMENTATION = "augmentation"
 CONTROL_TITLES = {
     CLASSICAL: "Control: flipped, moved and relit real images",
     REPETITION: "Control: the real images repeated",

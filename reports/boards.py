@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fesbench.errors import FesbenchError, RecordError
+from fesbench.protocol.tasks import plain_kind
 from fesbench.records.record import FOLDS, RECORD_NAME, Record, load_record
 from fesbench.records.samples import SAMPLE_COLUMNS, read_samples
-
-from .task_captions import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,11 +148,10 @@ class Board:
         """Task and domain of the leaderboard: ``HEADLINE``; where a protocol does not ask for it (random
         images, action units), the first that was scored.
         """
-        order = list(TASKS)
         pairs = {(s.task, s.domain) for run in self.runs for s in run.record.scores}
         if HEADLINE in pairs or not pairs:
             return HEADLINE
-        return min(pairs, key=lambda p: (order.index(p[0]) if p[0] in order else 99, p[1] != "in", p))
+        return min(pairs, key=lambda p: (plain_kind(p[0]).place, p[1] != "in", p))
 
     @cached_property
     def data(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fesbench.errors import RecordError
 from fesbench.files import atomic_write_bytes
+from fesbench.protocol.tasks import plain_kind
 from fesbench.vocabulary import EXPRESSIONS
 
 from .boards import Board, Run
@@ -87,7 +88,7 @@ def build_gallery(
         # no subject's images belong together: one strip of the first image of each label
         chosen = sorted(table.groupby("target_expression")["identity"].min())[:MOST_COLUMNS]
         jobs = [(chosen, domain if domain != "in" else task)] if chosen else []
-    elif (task, domain) == board.headline and task != "random":
+    elif (task, domain) == board.headline and plain_kind(task).has_source:
         chosen = allowed[:PEOPLE]
         jobs = [([person], f"{person}") for person in chosen]
     else:
@@ -97,7 +98,7 @@ def build_gallery(
     for number, (people, title) in enumerate(jobs):
         wanted = table[table["identity"].isin(people)]
         requests, columns = _columns(wanted, board, several=len(people) > 1)
-        shown = people if not board.by_image and task != "random" else ["chosen by name"]
+        shown = people if not board.by_image and plain_kind(task).has_source else ["chosen by name"]
         panel = Panel(f"{prefix}-{number}", title, _caption(task, domain, shown), columns)
         panel.strips = _strips(board, requests, columns, order, folder, panel.id)
         if panel.strips:
@@ -121,7 +122,7 @@ def _columns(wanted: pd.DataFrame, board: Board, *, several: bool) -> tuple[list
         text += f" {level:g}" if level != 1.0 else ""
         place = (str(row["identity"]), unit or rank.get(label, len(rank)), second, level, str(request))
         # a random image shows nobody, and an image without an identity has no name worth reading
-        named = several and row["task"] != "random" and not board.by_image
+        named = several and plain_kind(str(row["task"])).has_source and not board.by_image
         lines.append((place, str(request), f"{row['identity']} {text}" if named else text))
     lines.sort()
     if several:

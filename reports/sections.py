@@ -13,7 +13,7 @@ from markupsafe import Markup
 from fesbench.records.record import Score
 from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
 
-from .boards import Board, Run
+from .boards import HEADLINE, Board, Run
 from .colors import shade
 from .figures import Change, Point, curve, dumbbells, interval_mark, scatter
 from .metric_display import Style, ordered, style_of
@@ -126,7 +126,7 @@ def drops(board: Board, table: Table, domains: Sequence[str]) -> list[DropView]:
     """ECS and FSS in each domain against the same expressions (and subjects, where shown) in distribution."""
     views = []
     requests = board.requests
-    styles = requests[(requests["task"] == "expression") & requests["domain"].isin(list(domains))]
+    styles = requests[(requests["task"] == HEADLINE[0]) & requests["domain"].isin(list(domains))]
     asked = sorted(styles["target_expression"].unique())
     for metric in ("ECS", "FSS"):
         rows = [

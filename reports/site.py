@@ -13,9 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 import fesbench
 from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes
+from fesbench.protocol.tasks import plain_kind
 
 from . import sections, writers
-from .boards import Board, make_boards, read_runs
+from .boards import HEADLINE, Board, make_boards, read_runs
 from .confusion import confusions
 from .cost import cost_table
 from .data_block import data_block, folds_note
@@ -100,7 +101,7 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
     tables = [build_table(board, task, domain) for task, domain in pairs]
     table = tables[0]
     order = [row.id for row in table.rows]
-    styles = [d for t, d in pairs if t == "expression" and d != "in"]
+    styles = [d for t, d in pairs if t == HEADLINE[0] and d != "in"]
     galleries = [
         build_gallery(board, task, domain, order, images, f"{prefix}-{number}")
         for number, (task, domain) in enumerate(pairs)
@@ -121,7 +122,7 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
         "captions": {t.id: caption(t.task, t.domain, t.units) for t in tables},
         "heat_maps": sections.heat_maps(board, table),
         "confusions": confusions(board, table),
-        "unit_maps": {t.id: sections.heat_maps(board, t) for t in tables if t.task == "action-unit"},
+        "unit_maps": {t.id: sections.heat_maps(board, t) for t in tables if plain_kind(t.task).by_unit},
         "data_block": data_block(board),
         "galleries": _shown(galleries, board.headline),
         "trade_off": sections.trade_off(table),
@@ -144,7 +145,7 @@ def _shown(galleries: list[Gallery], headline: tuple[str, str]) -> dict[str, lis
         if (gallery.task, gallery.domain) == headline:
             kinds["headline"].append(gallery)
         elif gallery.panels:
-            kinds["styles" if gallery.task == "expression" else "tasks"].append(gallery)
+            kinds["styles" if gallery.task == HEADLINE[0] else "tasks"].append(gallery)
     return kinds
 
 

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fesbench.protocol.tasks import plain_kind
 from fesbench.records.record import Score
 from fesbench.records.signature import Signature
 from fesbench.statistics.intervals import cluster_mean
 from fesbench.vocabulary import EXPRESSIONS
 
-from .augmentation import AUGMENTATION, add_controls, chance_of, is_beside
+from .augmentation import add_controls, chance_of, is_beside
 from .boards import Board, Run
 from .metric_display import ordered, style_of
 from .ranking import rank_table
 from .table_model import Column, Row, ScoreCell, Table
-from .task_captions import TASKS
 
 
 def build_table(board: Board, task: str, domain: str) -> Table:
@@ -25,10 +25,11 @@ def build_table(board: Board, task: str, domain: str) -> Table:
 
     Rows whose comparison key differs from the column's are shown as ``n/a (not comparable: field)``.
     """
+    trains = plain_kind(task).outputs == "training image"
     found = {m: [_pooled(run, task, domain) for run in runs] for m, runs in board.methods.items()}
     metrics = ordered({name for seeds in found.values() for by_name in seeds for name in by_name})
     # controls stand in rows of their own, spreads below the value that they belong to
-    metrics = [name for name in metrics if not (task == AUGMENTATION and is_beside(name))]
+    metrics = [name for name in metrics if not (trains and is_beside(name))]
     made = [_row(board, method, seeds, metrics, task, domain) for method, seeds in found.items()]
     rows = [row for row in made if row is not None]
     table = Table(f"table-{task}-{domain}", task, domain, [], _by_given(rows), units=board.units)
@@ -46,7 +47,7 @@ def build_table(board: Board, task: str, domain: str) -> Table:
     table.identities = max((c.identities for row in rows for c in row.cells.values()), default=0)
     rank_table(board, table)
     _sort(table)
-    if task == AUGMENTATION:
+    if trains:
         add_controls(table, [by_name for seeds in found.values() for by_name in seeds])
     return table
 
@@ -71,11 +72,10 @@ def chance_level(board: Board) -> float | None:
 def domains_of(board: Board) -> list[tuple[str, str]]:
     """Every (task, domain) that some row was scored on, headline first."""
     pairs = {(s.task, s.domain) for run in board.runs for s in run.record.scores}
-    rank = {name: i for i, name in enumerate(TASKS)}
     first = [d for run in board.runs for d in dict.fromkeys(s.domain for s in run.record.scores)]
     return sorted(
         pairs,
-        key=lambda p: (rank.get(p[0], 99), p[0], p[1] != "in", first.index(p[1]) if p[1] in first else 0),
+        key=lambda p: (plain_kind(p[0]).place, p[0], p[1] != "in", first.index(p[1]) if p[1] in first else 0),
     )
 
 

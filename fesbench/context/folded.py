@@ -17,6 +17,7 @@ from fesbench.protocol.data_folders import Sources
 from fesbench.protocol.protocol import Protocol
 from fesbench.protocol.requests import build_requests
 from fesbench.protocol.split import assignment, build_split
+from fesbench.protocol.tasks import outputs_of
 from fesbench.records.fingerprints import hash_parts
 from fesbench.records.record import FOLDS, NotRun
 
@@ -139,10 +140,10 @@ def tables_of(
 
 
 def requested_once(requests: pd.DataFrame) -> pd.DataFrame:
-    """Without training rows: a subject trains in many folds, and each fold's generator makes its own."""
-    from fesbench.metrics.selection import NOT_IMAGEWISE
-
-    return requests[~requests["task"].isin(NOT_IMAGEWISE)].reset_index(drop=True)
+    """Without training rows (a subject trains in many folds, and each fold's generator makes its own) and
+    clips, which no metric reads yet.
+    """
+    return requests[outputs_of(requests) == "image"].reset_index(drop=True)
 
 
 def answered_requests(fold: RunContext, made: Path) -> pd.DataFrame:

@@ -20,11 +20,11 @@ from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR
 from fesbench.files import atomic_write_bytes
 from fesbench.metrics.selection import (
     DETECTOR,
-    NOT_IMAGEWISE,
     metric_reasons,
     metrics_of,
     protocol_metrics,
 )
+from fesbench.protocol.tasks import outputs_of
 from fesbench.records.confusion import write_confusion
 from fesbench.records.fingerprints import engine_hash, hash_parts
 from fesbench.records.record import Record
@@ -58,6 +58,7 @@ def scoring_inputs(context: RunContext) -> str:
             "fesbench.records.replicates",
             "fesbench.protocol.requests",
             "fesbench.protocol.image_index",
+            "fesbench.protocol.tasks",
             "fesbench.methods.conditions",
             "fesbench.evaluation.augmentation",
             "fesbench.evaluation.augmentation_trials",
@@ -105,18 +106,18 @@ def score_cell(
     from fesbench.evaluation.augmentation import score_augmentation
     from fesbench.methods.precision import exact_float32
 
-    material = requests["task"].isin(NOT_IMAGEWISE)
-    scored = requests[~material].reset_index(drop=True)
+    outputs = outputs_of(requests)
+    scored = requests[outputs == "image"].reset_index(drop=True)
     record.scores, record.counts, record.weights = [], {}, {}
     if len(scored):
         if images is None:
             decoded = load_images(folder / "images", scored, context.store.size)
         else:
-            decoded = images[~material.to_numpy()]
+            decoded = images[outputs == "image"]
         with exact_float32():
             _score_images(context, record, scored, decoded, folder, on_progress, discriminator)
     record.scores += score_augmentation(
-        context, record, requests[material], folder, device=device, on_progress=on_progress
+        context, record, requests[outputs == "training image"], folder, device=device, on_progress=on_progress
     )
 
 

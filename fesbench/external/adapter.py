@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fesbench.errors import DataError, UsageError
+from fesbench.protocol.tasks import task_kind
 from fesbench.vocabulary import ACTION_UNITS, canonical_expression
 
 What = Literal[
@@ -81,9 +82,9 @@ class Adapter(_Model):
             return False
         if given != "label":
             return f"target_{given}" in takes
-        if task == "action-unit":
+        if task_kind(task).by_unit:
             return "target_action_units" in takes
-        if task in ("intensity", "compound"):
+        if not task_kind(task).one_label:
             return bool(takes & _SHAPE)
         return bool(takes & (LABEL_INPUTS | _SHAPE))
 

@@ -202,8 +202,8 @@ def exported_answers(
     """
     from fesbench.methods.conditions import request_batch
     from fesbench.methods.training_set import TrainingSet
-    from fesbench.metrics.selection import NOT_IMAGEWISE
     from fesbench.protocol.split import build_split
+    from fesbench.protocol.tasks import task_kind
     from fesbench.protocol.training_rows import labelled_rows, problem_of
 
     split = build_split(protocol, store)
@@ -212,7 +212,9 @@ def exported_answers(
     training = TrainingSet(store, rows, problem, 0)
     for (task, given, _), group in requests.groupby(["task", "given", "domain"], sort=False):
         with_source = bool((group["source"] >= 0).all())
-        if task in NOT_IMAGEWISE or not network.adapter.answers(task, given, with_source=with_source):
+        if task_kind(task).outputs != "image" or not network.adapter.answers(
+            task, given, with_source=with_source
+        ):
             continue
         for start in range(0, len(group), network.batch):
             part = group.iloc[start : start + network.batch]

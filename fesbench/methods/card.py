@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from fesbench.errors import MethodError
+from fesbench.methods.task_kinds import control_of, unknown_controls
 
-Control = Literal["expression", "transfer", "intensity", "action-unit", "compound", "sequence", "random"]
+Control = str
+"""A kind of task: a name of `TASKS` that no other kind stands for."""
 
 
 Need = Literal[
@@ -31,11 +33,8 @@ Data = Literal["image", "pair", "any-pair", "driver-pair", "unpaired", "cross-do
 """What a batch is; see `fesbench.methods.training_set.TrainingSet.batch`."""
 
 
-_ASKS_FOR = {"identity-verification": "expression", "augmentation": "expression"}
-"""Tasks that judge otherwise what another task asks for."""
-
-
 _GIVES = {"landmarks": "landmarks", "action_units": "action_units"}
+"""What a method must have been trained on to take what is granted."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class MethodCard:
     helpers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        odd = (self.needs - set(get_args(Need))) | (self.controls - set(get_args(Control)))
+        odd = (self.needs - set(get_args(Need))) | unknown_controls(self.controls)
         if odd:
             raise MethodError(f"card of '{self.id}': unknown needs or controls {', '.join(sorted(odd))}")
 
@@ -173,7 +172,7 @@ def applicable(card: MethodCard, task_kind: str, given: str, problem: Problem | 
         given: "label", "landmarks" or "action_units".
         problem: when at hand, what the training data lacks counts too.
     """
-    control = _ASKS_FOR.get(task_kind, task_kind)
+    control = control_of(task_kind)
     if control not in card.controls:
         return f"does not control {control}"
     if not card.reference and given in _GIVES and _GIVES[given] not in card.needs:

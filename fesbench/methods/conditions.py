@@ -53,7 +53,7 @@ def request_batch(
         given=given,
         task=task,
     )
-    if task == "action-unit":
+    if "action_unit" in requests and requests["action_unit"].iloc[0] > 0:
         return _one_unit(batch, problem, requests)
     if given == "label":
         return batch

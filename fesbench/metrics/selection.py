@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fesbench.protocol.protocol import Protocol
+from fesbench.protocol.tasks import task_kind
 
 if TYPE_CHECKING:
     from fesbench.metrics.base import Metric
 
 DETECTOR = "dlib-hog"
 """Counts the faces that are not found, in every record."""
-
-NOT_IMAGEWISE = ("augmentation",)
-"""Tasks whose images are training rows: they are not scored one by one."""
 
 
 def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
@@ -39,18 +37,13 @@ def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
 def metrics_of(task: str, metrics: Mapping[str, Metric]) -> list[str]:
     """The metrics that mean something for a kind of task, in the protocol's order.
 
-    A random image has no source, no target image and no subject; an action-unit request has no label;
-    identity verification asks who it is and nothing else. A card may name the tasks that it is about.
+    A kind says what it can be measured by; a card may name the tasks that it is about.
     """
-    metrics = {name: m for name, m in metrics.items() if not m.card.tasks or task in m.card.tasks}
-    needs = {name: metric.card.needs for name, metric in metrics.items()}
-    if task == "random":
-        return [name for name in metrics if not needs[name] & {"truth", "source", "gallery"}]
-    if task == "action-unit":
-        return [name for name in metrics if metrics[name].card.extractor != "judge"]
-    if task == "identity-verification":
-        return [name for name in metrics if "gallery" in needs[name]]
-    return list(metrics)
+    kind = task_kind(task)
+    cards = {name: metric.card for name, metric in metrics.items()}
+    return [
+        name for name, card in cards.items() if (not card.tasks or task in card.tasks) and kind.measures(card)
+    ]
 
 
 def metric_reasons(protocol: Protocol) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fesbench.protocol.protocol import Protocol
 from fesbench.protocol.split import BY_IMAGE, rule_in_words
+from fesbench.protocol.tasks import task_kind
 
 if TYPE_CHECKING:
     from fesbench.data.store.aligned import AlignedStore
@@ -59,18 +60,11 @@ def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
     for task in protocol.tasks:
         what = f"  - {task.kind} (given: {task.given}) in {', '.join(task.domains)}"
         what += f"; from budget {task.from_budget} up"
-        if task.labels != protocol.labels[1:] and task.kind not in ("action-unit", "compound"):
-            what += f"; {', '.join(task.labels)}"
-        if task.kind == "compound":
-            what += f"; {len(task.labels)} compounds"
-        if task.kind == "action-unit":
-            what += f"; AU{', AU'.join(map(str, task.action_units))}, those that the data codes"
+        what += task_kind(task.kind).described(task, protocol)
         if task.takes > 1:
             what += f"; {task.takes} takes a subject"
         if task.samples:
             what += f"; {task.samples} of them"
-        if task.kind == "augmentation":
-            what += f"; {', '.join(map(str, task.factors))} synthetic images for each real one"
         if task.levels != (1.0,):
             what += f"; intensities {', '.join(f'{level:g}' for level in task.levels)}"
         if task.smoke_labels:

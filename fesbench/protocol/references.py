@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fesbench.protocol.image_index import RequestIndex
-from fesbench.protocol.requests import GALLERY_TAKE
+from fesbench.protocol.tasks.base import GALLERY_TAKE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,19 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fesbench.vocabulary import ACTION_UNITS, COMPOUNDS, EXPRESSIONS
+from fesbench.errors import FesbenchError
+from fesbench.methods.task_kinds import TASKS
+from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
 
 Budget = Literal["smoke", "standard", "paper"]
-TaskKind = Literal[
-    "expression",
-    "transfer",
-    "intensity",
-    "compound",
-    "action-unit",
-    "random",
-    "identity-verification",
-    "augmentation",
-]
 LEVELS = (0.25, 0.5, 0.75, 1.0)
 GANIMATION_UNITS = (1, 2, 4, 5, 9, 12, 15, 17, 25)
 """The action units of GANimation's section 5 (Pumarola et al., ECCV 2018)."""
@@ -118,7 +110,8 @@ class SplitRule(Strict):
 class Task(Strict):
     """What is asked: one kind, with what it grants, in which domains."""
 
-    kind: TaskKind
+    kind: str
+    """A name of `fesbench.methods.task_kinds.TASKS`, whose defaults stand where the file says nothing."""
     given: Literal["label", "landmarks", "action_units"] = "label"
     domains: tuple[str, ...] = ("in",)
     labels: tuple[str, ...] = EXPRESSIONS[1:]
@@ -142,38 +135,24 @@ class Task(Strict):
     @classmethod
     def _defaults(cls, values: Any) -> Any:
         """What a kind takes where the file says nothing."""
-        kind = values.get("kind") if isinstance(values, dict) else None
-        if kind == "compound":
-            return {"labels": tuple(COMPOUNDS), **values}
-        if kind == "action-unit":
-            return {"given": "action_units", "levels": LEVELS, **values}
-        if kind == "intensity":
-            return {"levels": LEVELS, **values}
-        return values
+        name = values.get("kind") if isinstance(values, dict) else None
+        if not isinstance(name, str):
+            return values
+        try:
+            kind = TASKS.get(name)
+        except FesbenchError as error:
+            raise ValueError(str(error)) from None
+        return {"given": kind.given, **kind.defaults, **values}
 
     @model_validator(mode="after")
     def _known(self) -> Task:
-        for label in (*self.labels, *(self.smoke_labels or ())):
-            if self.kind == "compound":
-                if label not in COMPOUNDS and not _two(label):
-                    raise ValueError(
-                        f"unknown compound '{label}'; known: {', '.join(COMPOUNDS)}, or two labels as 'a+b'"
-                    )
-            elif label not in EXPRESSIONS:
-                raise ValueError(f"unknown expression '{label}'; known: {', '.join(EXPRESSIONS)}")
-        if self.kind == "action-unit" and self.given != "action_units":
-            raise ValueError("task 'action-unit' grants action units: leave out given")
+        TASKS.get(self.kind).check(self)
         odd = [unit for unit in self.action_units if unit not in ACTION_UNITS]
         if odd:
             raise ValueError(f"unknown action unit {odd[0]}; known: {', '.join(map(str, ACTION_UNITS))}")
         if not all(0 < level <= 1 for level in self.levels):
             raise ValueError("levels are intensities in (0, 1]")
         return self
-
-
-def _two(label: str) -> bool:
-    parts = label.split("+")
-    return len(parts) == 2 and all(part in EXPRESSIONS[1:] for part in parts)
 
 
 class MetricRule(Strict):

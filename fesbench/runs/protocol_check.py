@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fesbench.errors import FesbenchError
 from fesbench.protocol.protocol import Protocol
+from fesbench.protocol.tasks import task_kind
 
 if TYPE_CHECKING:
     from fesbench.protocol.schema import Task
@@ -80,34 +81,22 @@ def _tasks(protocol: Protocol) -> Iterator[str]:
     domains = _domains(protocol)
     for task in protocol.tasks:
         key = f"tasks ({task.kind})"
-        if task.kind == "random" and task.given != "label":
-            yield f"{key}.given: what is drawn at random has no driver; leave out given"
         reasons = [applicable(card, task.kind, task.given) for card in cards]
         if None not in reasons:
             yield f'{key}: no method and no reference row answers it with given = "{task.given}"'
         for domain in task.domains:
             if domains and domain not in domains:
                 yield f"{key}.domains: the data has no domain '{domain}'; it has {', '.join(domains)}"
-        if task.kind == "augmentation" and set(task.domains) != {"in"}:
-            yield f'{key}.domains: subjects who train are in the domain "in" alone'
-        if task.kind not in ("action-unit", "compound"):
-            odd = [label for label in task.labels if label not in protocol.labels]
-            if odd and protocol.labels:
-                known = ", ".join(protocol.labels)
-                yield f"{key}.labels: '{odd[0]}' is none of the protocol's labels {known}"
-            if not protocol.labels:
-                yield f"{key}: it asks for labels, and the protocol has none"
+        yield from (f"{key}{place}: {what}" for place, what in task_kind(task.kind).slips(task, protocol))
         few = [label for label in task.smoke_labels or () if label not in task.labels]
         if few:
             yield f"{key}.smoke_labels: '{few[0]}' is none of the task's labels {', '.join(task.labels)}"
-        source = task.kind in ("expression", "transfer", "intensity", "identity-verification")
-        if source and "neutral" in task.labels and "in" in task.domains:
-            yield f"{key}.labels: 'neutral' asks for the source itself; leave it out in the domain \"in\""
     for first, second in combinations(protocol.tasks, 2):
         shared = sorted(set(first.domains) & set(second.domains))
         if first.kind != second.kind or not shared:
             continue
-        key, twice = f"tasks ({first.kind})", sorted(_asks(first) & _asks(second))
+        asked = task_kind(first.kind).asked
+        key, twice = f"tasks ({first.kind})", sorted(asked(first) & asked(second))
         if twice:
             yield f"{key}: two of them ask for {twice[0]} in domain '{shared[0]}'; keep one of the two"
         elif first.given != second.given:
@@ -117,11 +106,6 @@ def _tasks(protocol: Protocol) -> Iterator[str]:
             )
     if not protocol.tasks_under("smoke")[0]:
         yield 'tasks: none is run under --budget smoke; leave out from_budget = "standard" of the main one'
-
-
-def _asks(task: Task) -> set[str]:
-    """What a task asks of each subject."""
-    return {f"AU{unit}" for unit in task.action_units} if task.kind == "action-unit" else set(task.labels)
 
 
 def _domains(protocol: Protocol) -> tuple[str, ...]:
@@ -141,7 +125,7 @@ def _domains(protocol: Protocol) -> tuple[str, ...]:
 def _metrics(protocol: Protocol) -> Iterator[str]:
     from fesbench.extractors.registry import extractor
     from fesbench.metrics import metric
-    from fesbench.metrics.selection import NOT_IMAGEWISE, metrics_of
+    from fesbench.metrics.selection import metrics_of
 
     rule = protocol.metrics
     wrong = []
@@ -160,7 +144,9 @@ def _metrics(protocol: Protocol) -> Iterator[str]:
     if rule.judge == "shipped" and (protocol.id, protocol.version) != ("avatars", 1):
         yield 'metrics.judge: only avatars@1 has a shipped judge; write judge = "trained"'
     unmeasured: list[Task] = [
-        task for task in protocol.tasks if task.kind not in NOT_IMAGEWISE and not metrics_of(task.kind, known)
+        task
+        for task in protocol.tasks
+        if task_kind(task.kind).outputs == "image" and not metrics_of(task.kind, known)
     ]
     for task in unmeasured:
         yield f"metrics: none of {', '.join(known)} means anything for task '{task.kind}'"

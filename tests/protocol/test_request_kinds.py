@@ -20,8 +20,9 @@ from fesbench.errors import DataError
 from fesbench.protocol.image_index import safe_part
 from fesbench.protocol.protocol import Protocol
 from fesbench.protocol.references import gallery_rows, reference_rows
-from fesbench.protocol.requests import SMOKE_SAMPLES, build_requests
+from fesbench.protocol.requests import build_requests
 from fesbench.protocol.split import build_split
+from fesbench.protocol.tasks.base import SMOKE_SAMPLES
 from fesbench.records.record import NotRun
 from fesbench.vocabulary import ACTION_UNITS, COMPOUNDS
 from tests.stores import protocol, sequence, shot, tiny_store

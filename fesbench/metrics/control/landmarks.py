@@ -74,7 +74,7 @@ def targets(inputs: MetricInputs) -> tuple[Floats, str]:
     """The wanted landmarks float64 (N, 68, 2), NaN where unknown, and what they are made from."""
     missing = np.full((len(inputs), 68, 2), np.nan)
     known = {name: np.asarray(points, dtype=np.float64) for name, points in inputs.landmarks.items()}
-    if "task" in inputs.requests and (inputs.requests["task"] == "transfer").any():
+    if "driver" in inputs.requests and (inputs.requests["driver"] >= 0).any():
         parts = [known.get(name, missing) for name in ("source", "driver", "driver-neutral")]
         return transferred(*parts), "driver-motion-on-source"
     return known.get("truth", missing), "truth"

@@ -23,14 +23,14 @@ def turned(points, degrees, scale=1.0, shift=(0.0, 0.0)):
 
 @pytest.fixture
 def detected(make_inputs):
-    def make(found, landmarks, *, valid=None, task="expression"):
+    def make(found, landmarks, *, valid=None, driver=-1):
         n = len(found)
         values = np.asarray(found, dtype=float).reshape(n, -1)
         return make_inputs(
             np.arange(n),
             features={(DETECTOR, "generated"): (values, np.ones(n, bool) if valid is None else valid)},
             landmarks={name: np.asarray(points, dtype=np.float32) for name, points in landmarks.items()},
-            requests=pd.DataFrame({"request": [f"r{i}" for i in range(n)], "task": task}),
+            requests=pd.DataFrame({"request": [f"r{i}" for i in range(n)], "driver": driver}),
         )
 
     return make
@@ -119,14 +119,14 @@ class TestTransfer:
         wanted = transferred(
             *(np.asarray(known[k], np.float32) for k in ("source", "driver", "driver-neutral"))
         )
-        found = measure(detected(wanted, known, task="transfer"))
+        found = measure(detected(wanted, known, driver=0))
         assert found.value == pytest.approx(0, abs=1e-6)
         assert dict(found.signature.fields)["ref"] == "driver-motion-on-source"
         assert measure(detected(wanted, known)).value > 0.05
 
     def test_a_driver_without_a_neutral_picture_gives_no_figure(self, detected):
         known = {"source": [face(0)], "driver": [face(1)], "driver-neutral": np.full((1, 68, 2), np.nan)}
-        found = measure(detected([face(0)], known, task="transfer"))
+        found = measure(detected([face(0)], known, driver=0))
         assert (found.value, found.reason) == (None, "no landmarks are known to compare with")
 
 
