@@ -1,4 +1,4 @@
-"""A method, a metric and a data set of another package: one file each, and no edit elsewhere."""
+"""A method, a metric, a task kind and a data set of another package: one file each, and no edit elsewhere."""
 
 from __future__ import annotations
 
@@ -111,6 +111,22 @@ class Brightness(Metric):
         return Found(len(rows), inputs.generated[rows].mean(axis=(1, 2, 3)) / 255)
 '''
 
+TASK = '''
+from fesbench.protocol.tasks.base import TaskKind
+
+
+class OtherTake(TaskKind):
+    """From the neutral image of one take to the expression of another."""
+
+    name = "other-take"
+    words = "from the neutral image of a test {one} to each expression in the other take"
+    control = "expression"
+
+    def pairs(self, ask, who, label, level):
+        source = ask.index.source(who, ask.domain, 0)
+        yield 0, 1, source, ask.index.find(who, label, ask.domain, take=1, intensity=level)
+'''
+
 PROTOCOL = """
 id = "discs"
 version = 1
@@ -133,6 +149,10 @@ test = 2
 kind = "expression"
 labels = ["happiness", "sadness"]
 
+[[tasks]]
+kind = "other-take"
+labels = ["happiness"]
+
 [metrics]
 required = ["SSIM", "Brightness"]
 gallery = "other-take"
@@ -142,12 +162,14 @@ reference = "other-take"
 standard_steps = 1
 """
 
-FILES = {"half.py": METHOD, "brightness.py": METRIC, "discs.py": DATA}
+FILES = {"half.py": METHOD, "brightness.py": METRIC, "other_take.py": TASK, "discs.py": DATA}
 POINTS = """
 [fesbench.methods]
 half = half
 [fesbench.metrics]
 Brightness = brightness:Brightness
+[fesbench.tasks]
+other-take = other_take
 [fesbench.datasets]
 discs = discs:ADAPTER
 """
@@ -155,7 +177,7 @@ discs = discs:ADAPTER
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an installed package of three modules, and one for results."""
+    """A folder with an installed package of four modules, and one for results."""
     place = tmp_path_factory.mktemp("elsewhere")
     installed = place / "installed"
     info = installed / "extra-1.0.dist-info"
@@ -190,11 +212,13 @@ def test_lists_show_what_a_package_adds(place: Path, verb: str, key: str, name: 
 
 @pytest.mark.slow
 def test_a_run_uses_all_that_a_package_adds(place: Path) -> None:
+    assert "other-take" in fesbench(place, "protocols", "validate", "discs@1.toml")
     options = ("--protocol", "discs@1.toml", "--preset", "tiny", "--budget", "smoke")
     fesbench(place, "run", "--methods", "half", *options, "--out", "runs")
     found = records(place / "runs")
     assert found["half"].cell.data == "discs"
-    for task, requests, lighter in (("expression", 4, 0),):
+    # of the same take, or of the next one, which is lighter by three
+    for task, requests, lighter in (("expression", 4, 0), ("other-take", 2, 3)):
         key = (task, "Brightness", "all")
         half, copy, real = (
             next(s for s in found[name].scores if (s.task, s.metric, s.expression) == key)
@@ -204,4 +228,5 @@ def test_a_run_uses_all_that_a_package_adds(place: Path) -> None:
         assert half.value == pytest.approx(0.25 + copy.value / 2, abs=1 / 255)
         assert real.value - copy.value == pytest.approx(lighter / 255, abs=1 / 255)
     page = (place / "runs" / "report" / "index.html").read_text()
+    assert "in the other take" in page
     assert "Brightness" in page
