@@ -2,9 +2,9 @@
 
 The file is in dlib's own serialization: whole numbers behind a byte of sign and length, others as mantissa
 and exponent, tensors as four sizes and little-endian float32. A network is written from its outermost layer
-inwards: first the versions of all layers, then the input, then each layer from the input on. The layers are those of
-dlib's ``dnn_face_recognition_ex.cpp``: 29 convolutions in residual blocks (King, Dlib-ml, JMLR 10, 2009).
-Descriptors are those of dlib to 1e-6, in a tenth of its time or less.
+inwards: first the versions of all layers, then the input, then each layer from the input on. The layers are
+those of dlib's ``dnn_face_recognition_ex.cpp``: 29 convolutions in residual blocks (King, Dlib-ml, JMLR 10,
+2009). Descriptors are those of dlib to 1e-6, in a tenth of its time or less.
 """
 
 from __future__ import annotations
