@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +66,58 @@ def test_a_caller_who_stops_early_gets_no_old_answers_later() -> None:
         answers.close()
         assert workers.pids == []
         assert [square for square, _ in workers.map([7])] == [49]
+
+
+def test_a_killed_worker_is_a_clear_error_and_the_next_call_works() -> None:
+    with pool(1) as workers:
+        list(workers.map([1]))
+        os.kill(workers.pids[0], signal.SIGKILL)
+        with pytest.raises(DataError, match=r"ended by signal 9.*run the same command again"):
+            list(workers.map([2]))
+        assert workers.pids == []
+        assert [square for square, _ in workers.map([3])] == [9]
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    # No main guard on purpose: workers must not import the parent's script again.
+    script.write_text(
+        f"import sys, time\nsys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from tests.test_workers import pool\n"
+        "workers = pool(1)\nlist(workers.map([1]))\n"
+        "print(workers.pids[0], flush=True)\ntime.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while _alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(worker)
+
+
+def test_an_interrupt_ends_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = pool(1)
+    running: list[int] = []
+
+    def interrupted(*_: object) -> object:
+        running.extend(workers.pids)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workers, "_ask", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(workers.map([1]))
+    assert len(running) == 1
+    assert not _alive(running[0])
+    assert workers.pids == []
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"

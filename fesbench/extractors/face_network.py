@@ -36,20 +36,25 @@ class FaceNetwork(LoadedNetwork, Extractor):
         self, images: np.ndarray, landmarks: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Features float32 (N, dimension), not normalized; see :meth:`Extractor.extract`."""
-        import torch
-
         check_inputs(self.name, images, landmarks, needs_landmarks=True)
         assert landmarks is not None
         valid = crops.usable(landmarks, *images.shape[1:3])
         values = np.zeros((len(images), self.dimension), dtype=np.float32)
         rows = np.flatnonzero(valid)
+        # Crops are cut batch by batch: memory does not grow with the number of images.
+        for start in range(0, len(rows), _BATCH):
+            part = rows[start : start + _BATCH]
+            values[part] = self.describe(np.stack([self.crop(images[row], landmarks[row]) for row in part]))
+        return values, valid
+
+    def describe(self, cut: np.ndarray) -> np.ndarray:
+        """Features of ready crops (N, ...), float32 (N, dimension); row n depends on crop n alone."""
+        import torch
+
         network = self._load()
+        values = np.zeros((len(cut), self.dimension), dtype=np.float32)
         # TF32 would round the features to three digits on a GPU.
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            # Crops are cut batch by batch: memory does not grow with the number of images.
-            for start in range(0, len(rows), _BATCH):
-                part = rows[start : start + _BATCH]
-                cut = np.stack([self.crop(images[row], landmarks[row]) for row in part])
-                for within, chunk in fixed_chunks(cut, _BATCH):
-                    values[part[within]] = self._answer(network, chunk)[: len(part)]
-        return values, valid
+            for within, chunk in fixed_chunks(cut, _BATCH):
+                values[within] = self._answer(network, chunk)[: within.stop - within.start]
+        return values

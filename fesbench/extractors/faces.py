@@ -9,17 +9,13 @@ import numpy as np
 from fesbench.extractors import crops
 from fesbench.extractors.base import Extractor, check_inputs
 from fesbench.extractors.deepface_adapter import DLIB, PACKAGES, load_client
-from fesbench.extractors.dlib_pool import DlibPool, default_processes, describe
 from fesbench.extractors.face_network import FaceNetwork
 from fesbench.extractors.loading import LoadedNetwork
-from fesbench.weights.manager import WeightsManager
-
-_IN_PROCESS = 8
-"""Up to this many faces are done here: starting the workers takes about a second."""
+from fesbench.weights.state_dict import checked_bytes
 
 
-class DlibFaces(LoadedNetwork, Extractor):
-    """dlib's 128-d face descriptor, by deepface's model Dlib.
+class DlibFaces(FaceNetwork):
+    """dlib's 128-d face descriptor, computed in torch out of dlib's own file (see `dlib_resnet`).
 
     Distances of this model are Euclidean; the customary threshold is 0.6.
 
@@ -27,58 +23,30 @@ class DlibFaces(LoadedNetwork, Extractor):
     """
 
     name = "dlib"
-    summary = "dlib's 128-d face descriptor, through deepface; offline with the faces extra"
+    summary = "dlib's 128-d face descriptor; offline with the faces extra"
     weights = ("dlib",)
-    needs_landmarks = True
     dimension = 128
-    packages = PACKAGES
-
-    def __init__(self, manager: WeightsManager, processes: int | None = None) -> None:
-        super().__init__(manager)
-        self._processes = default_processes() if processes is None else processes
-        self._pool: DlibPool | None = None
+    packages = DLIB
 
     @property
     def signature(self) -> str:
         """Names the weights, the chip and the range."""
         return f"dlib:{self._manager.mark('dlib')}:chip150-68pt:bilinear:rgb-0-255"
 
-    def extract(
-        self, images: np.ndarray, landmarks: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Descriptors float32 (N, 128), not normalized; see :meth:`Extractor.extract`."""
-        check_inputs(self.name, images, landmarks, needs_landmarks=True)
-        assert landmarks is not None
-        valid = crops.usable(landmarks, *images.shape[1:3])
-        values = np.zeros((len(images), self.dimension), dtype=np.float32)
-        rows = np.flatnonzero(valid)
-        if len(rows):
-            chips = np.stack([crops.dlib_chip(images[row], landmarks[row]) for row in rows])
-            values[rows] = self.describe_chips(chips)
-        return values, valid
+    def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """dlib's own chip; see :func:`fesbench.extractors.crops.dlib_chip`."""
+        return crops.dlib_chip(image, landmarks)
 
-    def describe_chips(self, chips: np.ndarray) -> np.ndarray:
-        """Descriptors of ready chips, uint8 (N, 150, 150, 3) RGB -> float64 (N, 128).
+    def _answer(self, network: Any, crops: np.ndarray) -> np.ndarray:
+        import torch
 
-        Few are done in this process, many in workers; the values are the same bits.
-        """
-        weights, home = self._manager.path("dlib"), self._manager.home / "deepface"
-        with self._lock:
-            if self._processes > 1 and (len(chips) > _IN_PROCESS or self._pool is not None):
-                self._pool = self._pool or DlibPool(weights, home, self._processes)
-                return self._pool.describe(chips)
-            self._network = self._network or self._build()
-            return describe(self._network, chips)
+        chips = torch.from_numpy(crops).permute(0, 3, 1, 2).to(network.mean.device)
+        return network(chips).cpu().numpy()
 
     def _build(self) -> Any:
-        return load_client("Dlib", self._manager.path("dlib"), self._manager.home / "deepface")
+        from fesbench.extractors.dlib_resnet import DlibResNet
 
-    def close(self) -> None:
-        """End the workers and forget the model."""
-        with self._lock:
-            if self._pool is not None:
-                self._pool.close()
-            self._pool = self._network = None
+        return self._placed(DlibResNet(checked_bytes(self._manager, "dlib")))
 
 
 class TorchFaces(FaceNetwork):

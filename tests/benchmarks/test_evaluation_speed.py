@@ -47,7 +47,7 @@ def bare_seconds(
                 judge.network(torch.cat([part, part.flip(-1)]))
 
     work = {
-        "dlib": lambda: faces.describe_chips(chips),  # type: ignore[attr-defined]
+        "dlib": lambda: faces.describe(chips),  # type: ignore[attr-defined]
         "dlib-hog": lambda: detector.extract(images, None),
         "judge": judged,
         "ssim": lambda: ssim(*pair, data_range=1.0, downsample=False, reduction="none"),

@@ -219,7 +219,7 @@ def test_against_the_tools_one_after_another(
     # Both sides have imported, loaded and started everything before the clock runs.
     warm = outputs(few, 2)[:1]
     few.extractor("inception-tf-2015").extract(warm)
-    few.extractor("dlib").describe_chips(np.zeros((9, 150, 150, 3), np.uint8))  # type: ignore[attr-defined]
+    few.extractor("dlib").describe(np.zeros((9, 150, 150, 3), np.uint8))  # type: ignore[attr-defined]
     client(next(first["output-chips"].iterdir()))
 
     def timed(call: Callable[[], dict[str, float]]) -> tuple[float, dict[str, float]]:
