@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fesbench.errors import UnknownNameError, UsageError
-from fesbench.extractors.base import Extractor, Network, PairExtractor
 from fesbench.registry import Declared, Registry, literals
-from fesbench.weights.manager import WeightsManager
+
+if TYPE_CHECKING:
+    from fesbench.extractors.base import Extractor, Network, PairExtractor
+    from fesbench.weights.manager import WeightsManager
 
 JUDGE, REGRESSOR, DISCRIMINATOR = "judge", "au-regressor", "discriminator"
 BOUND = {
@@ -26,7 +28,7 @@ _UNBOUND = {
     DISCRIMINATOR: "extractor 'discriminator' belongs to a trained method; it is used in its own run",
 }
 
-N = TypeVar("N", bound=Network)
+N = TypeVar("N", bound="Network")
 
 
 def _read(module: str, source: ast.Module) -> Iterator[Declared]:
@@ -92,6 +94,8 @@ def extractor(
         return given
     if name in pair_names() or name not in EXTRACTORS:
         raise UnknownNameError("extractor", name, extractor_names())
+    from fesbench.extractors.base import Extractor
+
     return _make(name, manager, Extractor)  # type: ignore[type-abstract]
 
 
@@ -104,6 +108,8 @@ def pair_extractor(name: str, *, manager: WeightsManager | None = None) -> PairE
     """
     if name not in pair_names() and name not in EXTRACTORS.points():
         raise UnknownNameError("pair extractor", name, pair_names())
+    from fesbench.extractors.base import PairExtractor
+
     return _make(name, manager, PairExtractor)  # type: ignore[type-abstract]
 
 
@@ -129,6 +135,7 @@ def _is_pair(entry: Declared) -> bool:
 def _make(name: str, manager: WeightsManager | None, kind: type[N]) -> N:
     if manager is None:
         from fesbench.files import fesbench_home
+        from fesbench.weights.manager import WeightsManager
 
         manager = WeightsManager(fesbench_home())
     made = EXTRACTORS.get(name)(manager)
