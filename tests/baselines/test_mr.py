@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fesbench.baselines._ridge import apply_local, fit_local_ridge, inside_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fesbench.baselines._ridge import apply_local, fit_local_ridge, inside_image
 from fesbench.errors import MethodError
 from fesbench.methods.card import Problem
 from fesbench.methods.registry import methods

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+
 from fesbench.baselines._ridge import fit_local_ridge
 from fesbench.baselines._ridge_tables import LEVELS, assemble, tabulate
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from fesbench.baselines.mr import MR
 from fesbench.baselines.stargan import StarGAN
 from fesbench.baselines.usgan import USGAN
-
 from fesbench.errors import MethodError
 from fesbench.evaluation.class_head import own_discriminator
 from fesbench.methods.base import Method

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fesbench.reports.site import build
 from torch import Tensor, nn
 
 from fesbench.context.build import open_store
@@ -28,6 +27,7 @@ from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import Problem
 from fesbench.progress import Reporter
 from fesbench.protocol.protocol import load_protocol
+from fesbench.reports.site import build
 from tests.end_to_end import PIXELS, PROTOCOLS, figures
 from tests.tiny_networks import LABELS, Tinter, save_onnx, save_pt2, tinter_inputs
 

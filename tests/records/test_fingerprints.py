@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fesbench.baselines
 import pytest
 
 import fesbench
+import fesbench.baselines
 from fesbench.records.fingerprints import engine_hash, method_hash
 
 
