@@ -206,7 +206,7 @@ class _Trial:
             "fesbench.evaluation.augmentation",
             "fesbench.evaluation.augmentation_trials",
             "fesbench.judges.recognizer",
-            "fesbench.judges.expression",
+            "fesbench.judges.network",
             "fesbench.judges.training",
         )
         split = self.context.split.hash

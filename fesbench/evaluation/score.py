@@ -40,6 +40,21 @@ if TYPE_CHECKING:
 
 
 Progress = Callable[[int, int, str], None]
+SCORING = (
+    "fesbench.metrics",
+    "fesbench.evaluation",
+    "fesbench.statistics",
+    "fesbench.judges",
+    "fesbench.protocol",
+    "fesbench.context",
+    "fesbench.extractors.crops",
+    "fesbench.extractors.face_network",
+    "fesbench.extractors.dlib_resnet",
+    "fesbench.records.signature",
+    "fesbench.records.replicates",
+    "fesbench.records.confusion",
+)
+"""What runs while images are scored, beside the extractors, which a signature names: a change scores again."""
 
 
 def scoring_inputs(context: RunContext) -> str:
@@ -47,28 +62,7 @@ def scoring_inputs(context: RunContext) -> str:
     from fesbench.extractors.registry import BOUND, network
 
     parts = [context.signature, context.judge_key, context.regressor_key, metric_reasons(context.protocol)]
-    parts.append(
-        engine_hash(
-            "fesbench.metrics",
-            "fesbench.statistics.intervals",
-            "fesbench.evaluation.score",
-            "fesbench.evaluation.task_group",
-            "fesbench.metrics.selection",
-            "fesbench.protocol.training_rows",
-            "fesbench.records.replicates",
-            "fesbench.protocol.requests",
-            "fesbench.protocol.image_index",
-            "fesbench.protocol.tasks",
-            "fesbench.methods.conditions",
-            "fesbench.evaluation.augmentation",
-            "fesbench.evaluation.augmentation_trials",
-            "fesbench.judges.recognizer",
-            "fesbench.records.confusion",
-            "fesbench.judges.expression",
-            "fesbench.judges.training",
-            "fesbench.judges.action_units",
-        )
-    )
+    parts.append(engine_hash(*SCORING))
     for name, metric in protocol_metrics(context.protocol).items():
         needed = metric.card.extractor
         parts += [name, metric.settings()]
