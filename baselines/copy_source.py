@@ -26,7 +26,7 @@ class CopySource(Method):
         citation="The source, unchanged",
         year=0,
         needs=frozenset(),
-        controls=frozenset({"expression", "transfer", "intensity", "action-unit", "compound", "sequence"}),
+        controls=frozenset({"expression", "transfer", "intensity", "action-unit", "compound"}),
         reference=True,
         notes="keeps the subject and shows no expression",
     )

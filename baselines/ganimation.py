@@ -70,7 +70,7 @@ class GANimation(Method):
         "GANimation: Anatomically-aware Facial Animation from a Single Image",
         year=2018,
         needs=frozenset({"action_units"}),
-        controls=frozenset({"expression", "action-unit", "intensity", "compound", "sequence"}),
+        controls=frozenset({"expression", "action-unit", "intensity", "compound"}),
         notes="labels become their mean action units; a compound the stronger of its two labels'",
     )
     presets: ClassVar[dict[str, Any]] = {

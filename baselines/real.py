@@ -27,9 +27,7 @@ class Real(Method):
         citation="The true target images",
         year=0,
         needs=frozenset(),
-        controls=frozenset(
-            {"expression", "transfer", "intensity", "action-unit", "compound", "sequence", "random"}
-        ),
+        controls=frozenset({"expression", "transfer", "intensity", "action-unit", "compound", "random"}),
         reference=True,
         notes="the upper frame of every score",
     )

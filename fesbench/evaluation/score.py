@@ -84,6 +84,8 @@ def score_cell(
 ) -> None:
     """Fill ``record.scores`` and ``record.counts``; write ``samples.parquet`` and ``confusion.json``.
 
+    Clips are passed over: no metric reads them yet, and the record of their cell says so under ``not_run``.
+
     Args:
         bench: what the cells share.
         record: of the cell.

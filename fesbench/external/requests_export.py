@@ -12,6 +12,7 @@ from fesbench.progress import Reporter
 from fesbench.protocol.budget import parse_budget
 from fesbench.protocol.data_folders import Sources
 from fesbench.protocol.protocol import Protocol
+from fesbench.protocol.tasks import outputs_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 def asked(
     protocol: Protocol, budget: str, source: Sources, reporter: Reporter
 ) -> tuple[pd.DataFrame, AlignedStore]:
-    """A protocol's request table without the scoring side's columns, and the store that its rows count in."""
+    """A protocol's request table without the scoring side's columns and without clips, which no metric reads
+    yet, and the store that its rows count in.
+    """
     from fesbench.context.folded import requests_of
 
     protocol, store = _opened(protocol, source, reporter)
     requests, _ = requests_of(protocol, store, parse_budget(budget).text)
+    requests = requests[outputs_of(requests) != "clip"].reset_index(drop=True)
     return requests.drop(columns=["target", "noise_seed"]), store
 
 

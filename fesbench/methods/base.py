@@ -97,7 +97,10 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def synthesize(self, requests: RequestBatch) -> Tensor:
-        """Images for requests: float (N, 3, H, W), clamped to [-1, 1]; row n depends on request n alone."""
+        """Images for requests: float (N, 3, H, W), clamped to [-1, 1]; row n depends on request n alone.
+
+        Where ``requests.length`` is T > 1, clips: (N, T, 3, H, W), from the source to the expression.
+        """
 
     def class_logits(self, images: Tensor) -> Tensor | None:
         """What the method's own discriminator says of images, where it classifies expressions.
@@ -111,7 +114,9 @@ class Method(nn.Module, ABC):
         return None
 
     def answer(self, requests: RequestBatch) -> Tensor:
-        """``synthesize`` in eval mode, from and to images of the protocol's size: float (N, 3, H, W)."""
+        """``synthesize`` in eval mode, from and to images of the protocol's size: float (N, 3, H, W), or
+        (N, T, 3, H, W) for clips.
+        """
         with evaluating(self):
             made = self.synthesize(self.natively(requests))
             return made if self.native is None else self.native.outputs(made, self.size)

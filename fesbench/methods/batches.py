@@ -146,6 +146,8 @@ class RequestBatch(_Batch):
         noise_seed: int64 (N,): all the randomness that a method may use.
         given: "label", "landmarks" or "action_units".
         task: kind of the task.
+        length: frames T of the clips that are asked for, which ``synthesize`` returns as (N, T, 3, H, W);
+            1 = images.
     """
 
     source: Tensor
@@ -160,6 +162,7 @@ class RequestBatch(_Batch):
     noise_seed: Tensor
     given: str = "label"
     task: str = "expression"
+    length: int = 1
 
     def __len__(self) -> int:
         return len(self.source)

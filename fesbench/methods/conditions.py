@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def request_batch(
     requests: pd.DataFrame, store: AlignedStore, training: TrainingSet, problem: Problem
 ) -> RequestBatch:
-    """The batch of some rows of a request table, all of one task and one ``given``.
+    """The batch of some rows of a request table, all of one task, ``given`` and length.
 
     The column ``target`` is never read. ``target_landmarks`` and ``target_action_units`` come from the driver
     where the task grants them; else they are made from the label: the source's landmarks plus the label's
@@ -52,6 +52,7 @@ def request_batch(
         noise_seed=requests["noise_seed"].to_numpy(dtype=np.int64),
         given=given,
         task=task,
+        length=int(requests["length"].iloc[0]) if "length" in requests else 1,
     )
     if "action_unit" in requests and requests["action_unit"].iloc[0] > 0:
         return _one_unit(batch, problem, requests)
@@ -96,6 +97,7 @@ def _from_labels(
     noise_seed: np.ndarray,
     given: str,
     task: str,
+    length: int = 1,
 ) -> RequestBatch:
     first, other = np.array(labels, dtype=np.int64), np.array(second, dtype=np.int64)
     columns = [ACTION_UNITS.index(unit) for unit in problem.action_units]
@@ -127,6 +129,7 @@ def _from_labels(
         noise_seed=torch.tensor(noise_seed),
         given=given,
         task=task,
+        length=length,
     )
 
 

@@ -40,7 +40,8 @@ COLUMNS = (
     "noise_seed",
 )
 """``source``, ``driver`` and ``target`` are rows of the store, -1 = none; ``action_unit`` is 0 where none is
-asked for; ``target_expression`` is "" where no label is. A kind of task may add columns of its own."""
+asked for; ``target_expression`` is "" where no label is. A kind of task may add
+columns of its own, such as ``length``, the frames of a clip."""
 
 
 def build_requests(
@@ -95,5 +96,5 @@ def build_requests(
         for t in skipped
         for d in t.domains
     ]
-    more = dict.fromkeys(name for kind in kinds.values() for name in kind.columns)
-    return pd.DataFrame(rows, columns=[*COLUMNS, *more]), left_out
+    more = {name: value for kind in kinds.values() for name, value in kind.columns.items()}
+    return pd.DataFrame([{**more, **row} for row in rows], columns=[*COLUMNS, *more]), left_out

@@ -126,6 +126,8 @@ class Task(Strict):
     """For ``action-unit``: one at a time, those that the data codes."""
     samples: int = Field(default=0, ge=0)
     """For ``random``: images a label; 0 = as many as the test subset has of it."""
+    length: int = Field(default=16, le=9999)
+    """For ``sequence``: frames of a clip."""
     factors: tuple[int, ...] = (1, 5, 10, 100)
     """For ``augmentation``: how many synthetic images for each real one."""
     from_budget: Budget = "smoke"

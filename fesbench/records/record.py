@@ -124,7 +124,7 @@ class Health(_Model):
 
 
 class NotRun(_Model):
-    """A task that this cell did not answer, and why."""
+    """A task that this cell did not answer, or whose answers nothing measures, and why."""
 
     task: str
     domain: str

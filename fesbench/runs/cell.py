@@ -22,6 +22,7 @@ from fesbench.context.context import RunContext
 from fesbench.files import writing
 from fesbench.progress import Reporter
 from fesbench.protocol.budget import parse_budget
+from fesbench.protocol.tasks import outputs_of
 from fesbench.protocol.training_rows import labelled_rows, problem_of
 from fesbench.records.confusion import CONFUSION
 from fesbench.records.environment import describe_environment, resolve_device
@@ -82,7 +83,7 @@ class _Work:
         self.training = self._view("train")
         self.requests, refused = _applicable(self.kind, self.problem, self.training, context.requests)
         self.record = open_record(self.cell, context.out, reporter)
-        context.describe(self.record, job.card(), refused)
+        context.describe(self.record, job.card(), [*refused, *unscored(self.requests)])
         hyper = self.kind.presets["paper" if job.preset == REFERENCE else job.preset]
         self.record.parameters = asdict(hyper)
         self.method: Method = self.kind(self.problem, hyper)
@@ -177,8 +178,8 @@ class _Work:
         self.record.loaded = {"file": file.name, "sha256": digest(self.job.weights), "note": note}
 
     def synthesize(self) -> None:
-        """Make the requested images."""
-        from fesbench.synthesis import synthesize
+        """Make the requested images and clips."""
+        from fesbench.synthesis import is_made, synthesize
 
         requests = self.requests
         checkpoint = self.folder / CHECKPOINT
@@ -187,8 +188,7 @@ class _Work:
         self.image_inputs = inputs = hash_parts(
             self.train_inputs, made, _table_hash(requests), engine_hash(*SYNTHESIS)
         )
-        images = self.folder / "images"
-        if not all((images / f"{name}.png").exists() for name in requests["request"]):
+        if not is_made(requests, self.folder):
             self.record.stages.pop("synthesize", None)
 
         def work() -> None:
@@ -219,11 +219,12 @@ class _Work:
         self.method.to(self.device)
 
     def measure_cost(self) -> None:
-        """Parameters, operations, speed and memory of synthesis; the reference rows have none."""
+        """Parameters, operations, speed and memory of synthesizing images; the reference rows have none."""
         from fesbench.evaluation.cost import measure_cost
         from fesbench.methods.conditions import request_batch
 
-        if self.kind.card.reference:
+        rows = self.requests[outputs_of(self.requests) != "clip"]
+        if self.kind.card.reference or not len(rows):
             return
 
         def work() -> None:
@@ -232,7 +233,7 @@ class _Work:
                 cost = measure_cost(
                     self.method,
                     lambda n: request_batch(
-                        self.requests.iloc[np.arange(n) % len(self.requests)],
+                        rows.iloc[np.arange(n) % len(rows)],
                         self.context.store,
                         self.training,
                         self.problem,
@@ -273,6 +274,14 @@ class _Work:
             self.record.environment["scored_with"] = scored_with
 
         self._stage("score", hash_parts(self.image_inputs, scoring_inputs(self.context)), work)
+
+
+def unscored(requests: pd.DataFrame) -> list[NotRun]:
+    """The tasks whose answers nothing measures, with the reason."""
+    clips = requests[outputs_of(requests) == "clip"]
+    groups = dict.fromkeys(clips[["task", "domain"]].itertuples(index=False, name=None))
+    reason = "made, not scored: no metric reads clips yet"
+    return [NotRun(task=task, domain=domain, reason=reason) for task, domain in groups]
 
 
 def _applicable(

@@ -93,7 +93,7 @@ class TaskKind:
         outputs: what a request makes: an "image", scored one by one; a "training image" for a recognizer,
             made from subjects who train; a "clip".
         defaults: other keys of [[tasks]] where a protocol says nothing.
-        columns: of the request table that no other kind has.
+        columns: of the request table that no other kind has, with what the rows of other kinds say there.
         every: asks in every take, or for every sequence, not in the first ``takes`` or for the last one.
         numbered: a subject is asked for one thing several times, told apart by a number.
         by_label: asks for labels of the protocol.
@@ -110,7 +110,7 @@ class TaskKind:
     grants: ClassVar[tuple[str, ...]] = ("label", "landmarks", "action_units")
     outputs: ClassVar[Literal["image", "training image", "clip"]] = "image"
     defaults: ClassVar[Mapping[str, Any]] = {}
-    columns: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[Mapping[str, Any]] = {}
     every: ClassVar[bool] = False
     numbered: ClassVar[bool] = False
     by_label: ClassVar[bool] = True
@@ -133,6 +133,8 @@ class TaskKind:
         """
         if task.given not in self.grants:
             raise ValueError(f"task '{self.name}' grants {' or '.join(self.grants)}, not {task.given}")
+        if "length" in task.model_fields_set and self.outputs != "clip":
+            raise ValueError(f"task '{self.name}' has no length, since it asks for images")
         for label in (*task.labels, *(task.smoke_labels or ())):
             self.check_label(label)
 
@@ -257,6 +259,10 @@ class TaskKind:
         }
 
     # What it means.
+
+    def files(self, request: str, length: int) -> tuple[str, ...]:
+        """The files that hold what is made for a request of ``length`` frames, in a cell's folder."""
+        return (f"images/{request}.png",)
 
     def measures(self, metric: MetricFacts) -> bool:
         """Whether a metric means something for the kind."""

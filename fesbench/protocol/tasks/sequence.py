@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
 
+from fesbench.protocol.protocol import Protocol
 from fesbench.protocol.schema import Task
-from fesbench.protocol.tasks.base import TaskKind
+from fesbench.protocol.tasks.base import Ask, MetricFacts, Row, TaskKind
 
 
 class Sequence(TaskKind):
-    """A word of methods' cards so far: no protocol can ask for it, since synthesis writes images alone."""
+    """A label and the number of frames are granted; the target is the image of the peak."""
 
     name: ClassVar[str] = "sequence"
-    words: ClassVar[str] = "a video"
+    words: ClassVar[str] = "a clip from the neutral image of a test {one} to each expression"
     place: ClassVar[int] = 5
+    grants: ClassVar[tuple[str, ...]] = ("label",)
     outputs: ClassVar[Literal["image", "training image", "clip"]] = "clip"
+    columns: ClassVar[Mapping[str, Any]] = {"length": 1}
 
     def check(self, task: Task) -> None:
-        """Refuse every one.
+        """Refuse a clip of one frame.
 
         Raises:
-            ValueError: always.
+            ValueError: see `TaskKind.check`.
         """
-        raise ValueError("task 'sequence' cannot be asked for yet: synthesis writes images, not clips")
+        super().check(task)
+        if task.length < 2:
+            raise ValueError(f"task '{self.name}' needs a length of at least two frames")
+
+    def rows(self, ask: Ask) -> Iterator[Row]:
+        """What ``expression`` asks, with the number of frames."""
+        return ({**row, "length": ask.task.length} for row in super().rows(ask))
+
+    def files(self, request: str, length: int) -> tuple[str, ...]:
+        """One file a frame, in a folder of the clip's own."""
+        return tuple(f"clips/{request}/{frame:04d}.png" for frame in range(length))
+
+    def measures(self, metric: MetricFacts) -> bool:
+        """No metric reads clips yet."""
+        return False
+
+    def described(self, task: Task, rules: Protocol) -> str:
+        """How many frames."""
+        return f"{super().described(task, rules)}; {task.length} frames"
