@@ -30,6 +30,7 @@ class Real(Method):
         controls=frozenset({"expression", "transfer", "intensity", "action-unit", "compound", "random"}),
         reference=True,
         notes="the upper frame of every score",
+        answers_with_target=True,
     )
     presets: ClassVar[dict[str, Any]] = {"paper": RealHyper(), "tiny": RealHyper()}
 

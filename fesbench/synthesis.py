@@ -137,11 +137,12 @@ def _batches(requests: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:
 
 def _make(method: Method, rows: pd.DataFrame, store: AlignedStore, training: TrainingSet) -> np.ndarray:
     """Uint8 (n, T, S, S, 3) of some requests; T = 1 for images."""
-    if method.card.id == "real":
+    if method.card.answers_with_target:
         targets = rows["target"].to_numpy()
         if (targets < 0).any():
             name = rows["request"].iloc[int(np.flatnonzero(targets < 0)[0])]
-            raise MethodError(f"request '{name}' has no target image, so the row 'real' cannot answer it")
+            who = method.card.id
+            raise MethodError(f"request '{name}' has no target image, so the row '{who}' cannot answer it")
         return np.asarray(store.images[targets])[:, None]
     batch = request_batch(rows, store, training, method.problem).to(method.device)
     output = method.answer(batch)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fesbench.errors import FesbenchError, RecordError
 from fesbench.protocol.tasks import plain_kind
-from fesbench.records.record import FOLDS, RECORD_NAME, Record, load_record
+from fesbench.records.record import EXTERNAL, FOLDS, RECORD_NAME, Record, load_record
 from fesbench.records.samples import SAMPLE_COLUMNS, read_samples
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Run:
     @property
     def external(self) -> bool:
         """Whether its images were made elsewhere (``fesbench evaluate``)."""
-        return self.record.trained_on != "fesbench"
+        return self.record.cell.preset == EXTERNAL
 
     @property
     def given(self) -> str:

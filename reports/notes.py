@@ -70,6 +70,9 @@ def _records(board: Board) -> list[Note]:
         if run.external:
             text = f"Images made elsewhere; what it was trained on is {run.record.trained_on}."
             found.append(Note(f"External row: {run.title}", text))
+        elif run.record.trained_on != "fesbench":
+            text = f"Its weights were loaded; what they were trained on is {run.record.trained_on}."
+            found.append(Note(f"Loaded weights: {run.title}", text))
         if run.record.saw_unlabelled_test_domain:
             found.append(
                 Note(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,16 @@ def test_copy_writes_the_sources_and_real_the_truth(store, training, tmp_path) -
 def test_real_without_a_truth_names_the_request(store, training, tmp_path) -> None:
     with pytest.raises(MethodError, match="expression_in_p2_anger"):
         synthesize(build("real"), table(target=-1), store, training, tmp_path)
+
+
+def test_the_card_says_who_answers_with_the_target(store, training, tmp_path) -> None:
+    class Truth(methods()["real"]):  # type: ignore[misc]
+        card = replace(methods()["real"].card, id="truth")
+
+    synthesize(Truth(PROBLEM, None), table(), store, training, tmp_path)
+    for row in table().itertuples():
+        assert np.array_equal(read(tmp_path, row.request), store.images[row.target])
+    assert [name for name, kind in methods().items() if kind.card.answers_with_target] == ["real"]
 
 
 def test_no_method_gets_the_truth(store, training, tmp_path) -> None:

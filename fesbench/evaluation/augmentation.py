@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fesbench.context.context import RunContext
 from fesbench.context.folded import FoldedContext, answered_requests
 from fesbench.evaluation.augmentation_trials import TASK, Counter, Progress, outcomes_of
+from fesbench.evaluation.cell_score import cell_score
 from fesbench.metrics.augmentation import AugmentationScore, Outcomes, score_outcomes
 from fesbench.records.record import Cell, Record, Score
 from fesbench.records.signature import Signature
@@ -80,7 +81,7 @@ def _together(parts: list[Outcomes]) -> Outcomes:
 def _score(
     context: RunContext, record: Record, domain: str, figure: AugmentationScore, outcomes: Outcomes
 ) -> Score:
-    cell, n = record.cell, len(outcomes.identities)
+    n = len(outcomes.identities)
     valid = 0 if figure.value is None else n
     settings = dict(outcomes.settings)
     signature = Signature.of(
@@ -92,21 +93,10 @@ def _score(
         alignment=context.store.alignment,
         settings=settings | {"factor": str(figure.factor), "added": figure.arm},
     )
-    status: Literal["ok", "n/a", "collapsed"] = "collapsed" if record.collapsed else "ok"
-    if figure.value is None:
-        status = "n/a"
-    return Score(
-        protocol=cell.protocol,
-        data=cell.data,
-        method=cell.method,
-        preset=cell.preset,
-        seed=cell.seed,
-        budget=cell.budget,
-        given="label",
-        task=TASK,
-        domain=domain,
-        expression="all",
-        metric=figure.name,
+    return cell_score(
+        record,
+        {"given": "label", "task": TASK, "domain": domain},
+        figure.name,
         value=figure.value,
         low=figure.low,
         high=figure.high,
@@ -114,7 +104,6 @@ def _score(
         n_valid=valid,
         identities=len(set(outcomes.identities)) if figure.value is not None else 0,
         judge="",
-        status=status,
-        signature=str(signature.with_method(record.trained_on, record.card.get("native", ""))),
+        signature=signature,
         reason=figure.reason,
     )

@@ -54,7 +54,7 @@ SCORING = (
     "fesbench.records.replicates",
     "fesbench.records.confusion",
 )
-"""What runs while images are scored, beside the extractors, which a signature names: a change scores again."""
+"""What runs while images are scored, beside extractors (a signature names each): its change scores anew."""
 
 
 def scoring_inputs(context: RunContext) -> str:

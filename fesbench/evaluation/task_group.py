@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fesbench.context.context import RunContext
+from fesbench.evaluation.cell_score import cell_score
 from fesbench.evaluation.inputs import _known, _labels, _Pictures, _stack
 from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR, pair_names
 from fesbench.metrics.selection import protocol_metrics
@@ -50,7 +51,7 @@ class Group:
         self.discriminator = discriminator
         self.replicates: list[ReplicateRow] = []
         self.kind: dict[str, Any] = requests.iloc[0][["given", "task", "domain"]].to_dict()
-        self.is_real = record.cell.method == "real"
+        self.is_target = bool(record.card.get("answers_with_target", False))
         self.gallery, _ = gallery_rows(context.protocol, context.store, context.split)
         self.reference, self.reference_name = reference_rows(
             context.protocol, context.store, context.split, requests
@@ -134,13 +135,13 @@ class Group:
         labels = self.inputs.labels
         everything = np.arange(len(self.requests))
         if unavailable:
-            return Scored([self._empty(name, len(everything), unavailable)], None)
-        if self.is_real and "truth" in metric.card.needs:
-            return Scored([self._empty(name, len(everything), "the target image against itself")], None)
+            return self._empty(name, unavailable)
+        if self.is_target and "truth" in metric.card.needs:
+            return self._empty(name, "the target image against itself")
         if "truth" in metric.card.needs and self.inputs.truth is None:
-            return Scored([self._empty(name, len(everything), "no target images in this domain")], None)
+            return self._empty(name, "no target images in this domain")
         inputs, rows = self.inputs, everything
-        if self.is_real and "reference" in metric.card.needs and self.reference_name == "test-real":
+        if self.is_target and "reference" in metric.card.needs and self.reference_name == "test-real":
             inputs, rows = self._halves()
             labels = inputs.labels
         pooled = metric.measure(inputs, rows)
@@ -167,56 +168,30 @@ class Group:
         )
         return inputs, np.arange(len(half))
 
-    def _common(self, metric: str, expression: str) -> dict[str, Any]:
-        cell = self.record.cell
-        return {
-            "protocol": cell.protocol,
-            "data": cell.data,
-            "method": cell.method,
-            "preset": cell.preset,
-            "seed": cell.seed,
-            "budget": cell.budget,
-            **self.kind,
-            "expression": expression,
-            "metric": metric,
-            "judge": self.context.judge_signature,
-        }
-
     def _score(self, name: str, expression: str, found: Measurement) -> Score:
-        status: Literal["ok", "n/a", "collapsed"] = "collapsed" if self.record.collapsed else "ok"
-        if found.value is None:
-            status = "n/a"
-        common = self._common(name, expression)
         if found.value is not None and found.replicates is not None:
-            key = (common["task"], common["domain"], expression, name)
+            key = (self.kind["task"], self.kind["domain"], expression, name)
             self.replicates.append(replicate_row(key, found.replicates, self.people))
-        return Score(
-            **common,
+        return cell_score(
+            self.record,
+            self.kind,
+            name,
+            expression,
             value=found.value,
             low=found.low,
             high=found.high,
             n_requested=found.n_requested,
             n_valid=found.n_valid,
             identities=found.identities,
-            status=status,
-            signature=str(
-                found.signature.with_method(self.record.trained_on, self.record.card.get("native", ""))
-            ),
+            judge=self.context.judge_signature,
+            signature=found.signature,
             reason=found.reason,
         )
 
-    def _empty(self, name: str, n_requested: int, reason: str) -> Score:
-        return Score(
-            **self._common(name, "all"),
-            value=None,
-            low=None,
-            high=None,
-            n_requested=n_requested,
-            n_valid=0,
-            identities=0,
-            status="n/a",
-            signature="",
-            reason=reason,
+    def _empty(self, name: str, reason: str) -> Scored:
+        judge, n = self.context.judge_signature, len(self.requests)
+        return Scored(
+            [cell_score(self.record, self.kind, name, n_requested=n, judge=judge, reason=reason)], None
         )
 
     def sample_table(self, columns: dict[str, np.ndarray]) -> pd.DataFrame:

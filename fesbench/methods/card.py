@@ -52,6 +52,7 @@ class MethodCard:
         native: the method's own image form where it has one, such as "28-gray-bilinear-aa" (see
             :class:`fesbench.methods.native.Native`): the engine resizes to it and back.
         helpers: entries of the weights table whose frozen networks training or synthesis uses.
+        answers_with_target: its images are the target images themselves, which the engine writes.
     """
 
     id: str
@@ -65,6 +66,7 @@ class MethodCard:
     notes: str = ""
     native: str = ""
     helpers: tuple[str, ...] = ()
+    answers_with_target: bool = False
 
     def __post_init__(self) -> None:
         odd = (self.needs - set(get_args(Need))) | unknown_controls(self.controls)

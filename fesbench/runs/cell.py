@@ -294,7 +294,7 @@ def _applicable(
     refused, keep = [], np.ones(len(requests), dtype=bool)
     for (task, domain, given), group in requests.groupby(["task", "domain", "given"], sort=False):
         reason = lacking or applicable(method.card, task, given, problem)
-        if method.card.id == "real" and not (group["target"] >= 0).any():
+        if method.card.answers_with_target and not (group["target"] >= 0).any():
             reason = "no target images"
         if reason:
             keep[group.index.to_numpy()] = False

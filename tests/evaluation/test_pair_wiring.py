@@ -143,9 +143,9 @@ def context(tmp_path: Path, made: dict[str, Gap], monkeypatch: pytest.MonkeyPatc
     return found
 
 
-def group_of(context: RunContext, images: np.ndarray) -> Group:
+def group_of(context: RunContext, images: np.ndarray, name: str = "x", **card: bool) -> Group:
     cell = Cell(
-        method="x",
+        method=name,
         protocol="test@1",
         protocol_hash="0",
         data="tiny",
@@ -154,7 +154,7 @@ def group_of(context: RunContext, images: np.ndarray) -> Group:
         budget="smoke",
         seed=0,
     )
-    return Group(context, Record(cell=cell), context.requests, images)
+    return Group(context, Record(cell=cell, card=card), context.requests, images)
 
 
 def test_outputs_meet_their_own_truth_and_nothing_else(context: RunContext, made: dict[str, Gap]) -> None:
@@ -182,3 +182,13 @@ def test_samples_name_the_nearest_training_image(context: RunContext) -> None:
     assert table["nearest_training"].iloc[1] == "b/happiness_.png"
     assert all(name[0] in "ab" for name in table["nearest_training"])
     assert set(group.sample_table({})["nearest_training"]) == {""}
+
+
+def test_a_card_says_that_a_row_is_the_target_itself(context: RunContext) -> None:
+    images = np.stack([picture(f"out{number}") for number in range(len(context.requests))])
+    itself = group_of(context, images, answers_with_target=True).score("LPIPS", metric("LPIPS"), "")
+    (only,) = itself.scores
+    assert (only.value, only.status, only.reason) == (None, "n/a", "the target image against itself")
+    assert (only.n_requested, only.n_valid, only.signature) == (len(images), 0, "")
+    called_real = group_of(context, images, "real").score("LPIPS", metric("LPIPS"), "")
+    assert called_real.scores[0].value is not None

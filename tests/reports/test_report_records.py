@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from fesbench.errors import RecordError
+from fesbench.records.record import EXTERNAL, load_record
 from fesbench.reports.boards import make_boards, read_runs, scores
+from fesbench.reports.notes import notes
+from fesbench.reports.tables import build_table
 from tests.reports.synthetic_records import ROWS, requests_table, write_cell
 
 REAL, COPY, MR = ROWS[0], ROWS[1], ROWS[4]
@@ -43,6 +46,29 @@ def test_reference_rows_stay_in_their_preset_where_a_method_uses_it(tmp_path: Pa
     write_cell(tmp_path, replace(MR, preset="paper"), requests)
     boards = {b.key.preset: sorted(b.methods) for b in make_boards(read_runs(tmp_path)[0])}
     assert boards == {"tiny": ["copy", "mr"], "paper": ["mr"]}
+
+
+def test_loaded_weights_are_no_external_images(tmp_path: Path) -> None:
+    requests = requests_table(3, styles=False)
+    write_cell(tmp_path, replace(MR, preset="paper"), requests)
+    for row, trained in (
+        (replace(MR, id="mr-given"), "declared"),
+        (replace(MR, id="x", preset=EXTERNAL), "unknown"),
+    ):
+        folder = write_cell(tmp_path, row, requests)
+        load_record(folder).model_copy(update={"trained_on": trained}).save(folder)
+    runs, _ = read_runs(tmp_path)
+    assert {run.method: run.external for run in runs} == {"mr": False, "mr-given": False, "x": True}
+    boards = {board.key.preset: board for board in make_boards(runs)}
+    assert {preset: list(board.methods) for preset, board in boards.items()} == {
+        "tiny": ["mr-given", "x"],
+        "paper": ["mr", "x"],
+    }
+    table = build_table(boards["tiny"], "expression", "in")
+    assert {row.id: row.external for row in table.rows} == {"mr-given": False, "x": True}
+    told = {note.head: note.text for note in notes(boards["tiny"], table, [])}
+    assert "declared" in told["Loaded weights: MR"]
+    assert "unknown" in told["External row: MR"]
 
 
 def test_a_damaged_record_is_counted_and_the_others_are_read(tmp_path: Path) -> None:
