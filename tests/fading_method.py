@@ -14,7 +14,7 @@ from tests.tiny_method import ShadeHyper
 
 
 class Fading(Method):
-    """Answers images with the source."""
+    """Submission images with the source."""
 
     card: ClassVar[MethodCard] = MethodCard(
         id="fading",

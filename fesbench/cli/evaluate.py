@@ -10,16 +10,16 @@ from fesbench.cli.output import print_json, show_table
 from fesbench.errors import EXIT_OK, EXIT_USAGE
 
 if TYPE_CHECKING:
-    from fesbench.external.submission import Answers
+    from fesbench.external.submission import Submission
 
 
-def show_answers(answers: Answers, *, as_json: bool) -> int:
-    """Print what a folder answers, every faulty name in full.
+def show_submission(submission: Submission, *, as_json: bool) -> int:
+    """Print what a folder submission, every faulty name in full.
 
     Returns:
         the exit code: 0 where it can be scored, 2 where something must be fixed first.
     """
-    report = answers.report()
+    report = submission.report()
     if as_json:
         print_json(report)
         return EXIT_USAGE if report["fault"] else EXIT_OK

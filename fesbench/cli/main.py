@@ -173,7 +173,7 @@ def evaluate(
 
     'fesbench protocols requests' lists the wanted images.
     """
-    from fesbench.cli.evaluate import show_answers
+    from fesbench.cli.evaluate import show_submission
     from fesbench.external.evaluate import evaluate as evaluate_any
     from fesbench.external.evaluate import examine_folder
     from fesbench.progress import LiveReporter
@@ -190,8 +190,8 @@ def evaluate(
     }
     if dry_run:
         with LiveReporter() as reporter:
-            answers = examine_folder(images, reporter=reporter, **rules)
-        raise typer.Exit(show_answers(answers, as_json=json_))
+            submission = examine_folder(images, reporter=reporter, **rules)
+        raise typer.Exit(show_submission(submission, as_json=json_))
     with LiveReporter() as reporter:
         record = evaluate_any(images, name=name, adapter=adapter, out=out, reporter=reporter, **rules)
         page = build(out, out / "report")

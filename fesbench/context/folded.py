@@ -146,7 +146,7 @@ def requested_once(requests: pd.DataFrame) -> pd.DataFrame:
     return requests[outputs_of(requests) == "image"].reset_index(drop=True)
 
 
-def answered_requests(fold: RunContext, made: Path) -> pd.DataFrame:
+def made_requests(fold: RunContext, made: Path) -> pd.DataFrame:
     """The requests of a fold that a cell answered; none where its folder ``made`` holds no images."""
     import pandas as pd
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fesbench.context.context import RunContext
-from fesbench.context.folded import FoldedContext, answered_requests
+from fesbench.context.folded import FoldedContext, made_requests
 from fesbench.evaluation.augmentation_trials import TASK, Counter, Progress, outcomes_of
 from fesbench.evaluation.cell_score import cell_score
 from fesbench.metrics.augmentation import AugmentationScore, Outcomes, score_outcomes
@@ -61,7 +61,7 @@ def score_augmentation(
 def _in_fold(cell: Cell, fold: RunContext) -> tuple[RunContext, Cell, Path, pd.DataFrame]:
     """The same cell in one fold, and the requests of this task that it answered."""
     own = cell.model_copy(update={"protocol": fold.protocol.name, "protocol_hash": fold.protocol.hash})
-    table = answered_requests(fold, fold.out / own.folder)
+    table = made_requests(fold, fold.out / own.folder)
     return fold, own, fold.out / own.folder, table[table["task"] == TASK]
 
 

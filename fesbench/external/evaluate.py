@@ -12,7 +12,7 @@ import numpy as np
 from fesbench.context.context import RunContext
 from fesbench.errors import EXIT_CELLS_FAILED, DataError, FesbenchError, UsageError
 from fesbench.external.requests_export import _opened, asked, wanted
-from fesbench.external.submission import Answers, read_answers
+from fesbench.external.submission import Submission, read_submission
 from fesbench.progress import Reporter
 from fesbench.protocol.budget import parse_budget
 from fesbench.protocol.data_folders import Sources
@@ -41,7 +41,7 @@ def examine_folder(
     budget: str = "standard",
     size: int | None = None,
     reporter: Reporter | None = None,
-) -> Answers:
+) -> Submission:
     """Hold a folder against what a protocol asks for, and score nothing; arguments as in `evaluate_folder`.
 
     Raises:
@@ -49,7 +49,7 @@ def examine_folder(
     """
     rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
     requests, store = asked(rules, budget, source, reporter or Reporter())
-    return read_answers(folder, requests, store.size)
+    return read_submission(folder, requests, store.size)
 
 
 def evaluate_folder(
@@ -107,11 +107,11 @@ def evaluate_folder(
     ]
     # before the context, whose judge may train for minutes
     table, store = asked(rules, budget, source, reporter)
-    answers = read_answers(folder, table, store.size)
-    images = answers.stack()
+    submission = read_submission(folder, table, store.size)
+    images = submission.stack()
     context = open_context(rules, budget=budget, out=out, source=source, reporter=reporter)
     try:
-        requests = replace(answers, requests=context.requests).chosen
+        requests = replace(submission, requests=context.requests).chosen
         record = _record(name, context, requests, made_by or {})
         target = context.out / record.cell.folder
         _write_images(dict(zip(requests["request"], images, strict=True)), target / "images")
@@ -222,7 +222,7 @@ def _ask_network(
     """Write a network's images; what the record keeps of it."""
     from fesbench.context.folded import tables_of
     from fesbench.external.adapter import load_adapter
-    from fesbench.external.exported import ExportedNetwork, exported_answers
+    from fesbench.external.exported import ExportedNetwork, exported_images
     from fesbench.external.programs import open_program
 
     program = open_program(path)
@@ -237,7 +237,7 @@ def _ask_network(
             rules, store, parse_budget(options.get("budget", "standard")).text
         ):
             told = requests.drop(columns="target")
-            for done, (name, image) in enumerate(exported_answers(network, part, store, told), made + 1):
+            for done, (name, image) in enumerate(exported_images(network, part, store, told), made + 1):
                 _write_images({name: image}, folder)
                 stage.update(done, None)
                 made = done

@@ -185,7 +185,7 @@ class ExportedNetwork:
         return (fitted * 255).round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def exported_answers(
+def exported_images(
     network: ExportedNetwork, protocol: Protocol, store: AlignedStore, requests: pd.DataFrame
 ) -> Iterator[tuple[str, np.ndarray]]:
     """A network's images for those of a protocol's tasks that its inputs can answer.

@@ -20,7 +20,7 @@ _GROUP = ["task", "domain"]
 
 
 @dataclass
-class Answers:
+class Submission:
     """A folder held against a request table.
 
     Attributes:
@@ -120,7 +120,7 @@ class Answers:
         }
 
 
-def read_answers(folder: Path, requests: pd.DataFrame, size: int) -> Answers:
+def read_submission(folder: Path, requests: pd.DataFrame, size: int) -> Submission:
     """Read every image of a folder, once.
 
     Raises:
@@ -130,7 +130,7 @@ def read_answers(folder: Path, requests: pd.DataFrame, size: int) -> Answers:
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give the folder that holds <request>.png images")
-    found = Answers(folder, requests, size)
+    found = Submission(folder, requests, size)
     files: dict[str, list[Path]] = {}
     for path in sorted(_visible(folder)):
         name = path.name if path.is_dir() else path.stem

@@ -146,7 +146,7 @@ class TrainedNetwork(Extractor, Generic[FactsType]):
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Answers float32 (N, classes), the mean of image and mirror image; every image is valid."""
+        """Probabilities float32 (N, classes), the mean of image and mirror image; every image is valid."""
         check_inputs(self.name, images, None, needs_landmarks=False)
         values = np.zeros((len(images), len(self.classes)), dtype=np.float32)
         with torch.inference_mode():

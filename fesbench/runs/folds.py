@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fesbench.context.context import RunContext
-from fesbench.context.folded import FoldedContext, answered_requests, requested_once
+from fesbench.context.folded import FoldedContext, made_requests, requested_once
 from fesbench.errors import DataError, FesbenchError
 from fesbench.files import writing
 from fesbench.progress import Reporter
@@ -115,7 +115,7 @@ def _gather(whole: FoldedContext, parts: dict[int, Record], folder: Path) -> pd.
     tables = []
     for number, part in parts.items():
         made = whole.folds[number].out / part.cell.folder
-        tables.append(requested_once(answered_requests(whole.folds[number], made)))
+        tables.append(requested_once(made_requests(whole.folds[number], made)))
         for name in tables[-1]["request"]:
             _link(made / "images" / f"{name}.png", folder / "images" / f"{name}.png")
     table = pd.concat(tables, ignore_index=True)

@@ -28,7 +28,7 @@ from PIL import Image
 from fesbench.context.context import RunContext
 from fesbench.evaluation.score import score_cell
 from fesbench.external.requests_export import asked
-from fesbench.external.submission import read_answers
+from fesbench.external.submission import read_submission
 from fesbench.extractors import registry
 from fesbench.extractors.cache import FeatureCache
 from fesbench.extractors.crops import dlib_chip
@@ -119,7 +119,7 @@ def save(images: np.ndarray, names: Any, folder: Path) -> Path:
 
 
 def by_fesbench(context: RunContext, folder: Path, out: Path) -> dict[str, float]:
-    answers = read_answers(folder, context.requests, context.store.size)
+    answers = read_submission(folder, context.requests, context.store.size)
     cell = Cell(
         method="outside",
         protocol=context.protocol.name,

@@ -55,7 +55,7 @@ def context(home: str, tmp_path_factory: pytest.TempPathFactory) -> RunContext:
 
 
 def pictures(context: RunContext, folder: Path, shift: int = 1) -> None:
-    """Answers to all requests: the source, a little changed by what is asked."""
+    """Images for all requests: the source, a little changed by what is asked."""
     from PIL import Image
 
     (folder / "images").mkdir(parents=True, exist_ok=True)

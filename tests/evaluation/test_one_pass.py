@@ -14,7 +14,7 @@ from fesbench.context.context import RunContext
 from fesbench.data import images as image_files
 from fesbench.evaluation.score import score_cell
 from fesbench.external.requests_export import asked
-from fesbench.external.submission import read_answers
+from fesbench.external.submission import read_submission
 from fesbench.extractors import registry
 from fesbench.extractors.base import Extractor
 from fesbench.extractors.cache import FeatureCache, content_key
@@ -130,7 +130,7 @@ def test_each_picture_is_decoded_once_and_seen_once(
         return decode(content, name)
 
     monkeypatch.setattr(image_files, "decode_image", counted)
-    answers = read_answers(tmp_path / "ours", context.requests, context.store.size)
+    answers = read_submission(tmp_path / "ours", context.requests, context.store.size)
     record = score(context, answers.stack(), tmp_path)
     assert {score.metric for score in record.scores if score.value is not None} == set(FIRST)
     assert set(decoded.values()) == {1}

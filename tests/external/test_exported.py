@@ -21,7 +21,7 @@ from fesbench.errors import DataError, UsageError
 from fesbench.external.adapter import Adapter, load_adapter
 from fesbench.external.archive import checked_archive
 from fesbench.external.evaluate import evaluate
-from fesbench.external.exported import ExportedNetwork, exported_answers
+from fesbench.external.exported import ExportedNetwork, exported_images
 from fesbench.external.programs import Program, open_program
 from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import Problem
@@ -271,7 +271,7 @@ def test_folds_are_asked_one_by_one() -> None:
     assert len(parts) > 1
     made, means = [], set()
     for part, table, _ in parts:
-        made += [name for name, _ in exported_answers(network, part, store, table.drop(columns="target"))]
+        made += [name for name, _ in exported_images(network, part, store, table.drop(columns="target"))]
         means.add(program.seen["p"].tobytes())
     whole = requests_table(rules, store, "standard")[0]
     assert sorted(made) == sorted(whole["request"])

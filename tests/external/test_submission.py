@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fesbench.cli.evaluate import show_answers
+from fesbench.cli.evaluate import show_submission
 from fesbench.errors import DataError, UsageError
-from fesbench.external.submission import read_answers
+from fesbench.external.submission import read_submission
 
 SIZE = 8
 TABLE = pd.DataFrame(
@@ -34,7 +34,7 @@ def test_flat_names_and_folders_may_be_mixed(tmp_path: Path) -> None:
     paint(tmp_path / "e_2" / "whatever it is.png", 2)
     paint(tmp_path / "e_3.png", 3)
     (tmp_path / ".hidden").write_text("not looked at")
-    found = read_answers(tmp_path, TABLE, SIZE)
+    found = read_submission(tmp_path, TABLE, SIZE)
     assert found.fault() == ""
     assert list(found.chosen["request"]) == ["e_1", "e_2", "e_3"]
     assert found.stack()[:, 0, 0, 0].tolist() == [1, 2, 3]
@@ -48,7 +48,7 @@ def test_every_fault_is_listed_by_name(tmp_path: Path) -> None:
     paint(tmp_path / "t_1" / "b.png")
     (tmp_path / "t_2").mkdir()
     paint(tmp_path / "odd.png")
-    report = read_answers(tmp_path, TABLE, SIZE).report()
+    report = read_submission(tmp_path, TABLE, SIZE).report()
     assert report["wrong_size"] == {"e_2": "e_2.png is 6x4, the protocol wants 8x8"}
     assert list(report["unreadable"]) == ["e_3"]
     assert report["double"] == ["t_1"]
@@ -61,7 +61,7 @@ def test_every_fault_is_listed_by_name(tmp_path: Path) -> None:
 def test_two_files_for_a_request_are_refused(other: str, tmp_path: Path) -> None:
     paint(tmp_path / "e_1.png")
     paint(tmp_path / other)
-    found = read_answers(tmp_path, TABLE, SIZE)
+    found = read_submission(tmp_path, TABLE, SIZE)
     assert found.double == ["e_1"]
     with pytest.raises(DataError, match="more than one file for e_1"):
         found.stack()
@@ -70,7 +70,7 @@ def test_two_files_for_a_request_are_refused(other: str, tmp_path: Path) -> None
 def test_another_kind_of_file_is_extra_and_its_request_missing(tmp_path: Path) -> None:
     paint(tmp_path / "e_1.png")
     paint(tmp_path / "e_2.jpg")
-    found = read_answers(tmp_path, TABLE, SIZE)
+    found = read_submission(tmp_path, TABLE, SIZE)
     assert found.extra == ["e_2.jpg"]
     assert found.missing == ["e_2", "e_3"]
 
@@ -78,28 +78,28 @@ def test_another_kind_of_file_is_extra_and_its_request_missing(tmp_path: Path) -
 def test_identical_pictures_are_counted_and_no_fault(tmp_path: Path) -> None:
     for name in ("t_1", "t_2"):
         paint(tmp_path / f"{name}.png", 5)
-    found = read_answers(tmp_path, TABLE, SIZE)
+    found = read_submission(tmp_path, TABLE, SIZE)
     assert (found.identical, found.fault()) == (1, "")
 
 
 def test_an_empty_folder_and_none_at_all(tmp_path: Path) -> None:
-    assert "holds none of the 5" in read_answers(tmp_path, TABLE, SIZE).fault()
+    assert "holds none of the 5" in read_submission(tmp_path, TABLE, SIZE).fault()
     with pytest.raises(UsageError, match="is not a folder"):
-        read_answers(tmp_path / "nowhere", TABLE, SIZE)
+        read_submission(tmp_path / "nowhere", TABLE, SIZE)
 
 
 def test_the_dry_run_prints_the_names_and_leaves_with_a_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paint(tmp_path / "e_1.png")
-    assert show_answers(read_answers(tmp_path, TABLE, SIZE), as_json=False) == 2
+    assert show_submission(read_submission(tmp_path, TABLE, SIZE), as_json=False) == 2
     shown = capsys.readouterr().out
     assert "missing: 2\n  e_2\n  e_3" in shown
     assert "not scored:" in shown
     for name in ("e_2", "e_3"):
         paint(tmp_path / f"{name}.png", 9)
-    found = read_answers(tmp_path, TABLE, SIZE)
-    assert show_answers(found, as_json=False) == 0
+    found = read_submission(tmp_path, TABLE, SIZE)
+    assert show_submission(found, as_json=False) == 0
     assert "ready to be scored" in capsys.readouterr().out
-    assert show_answers(found, as_json=True) == 0
+    assert show_submission(found, as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["fault"] == ""
