@@ -10,4 +10,4 @@ def caption(task: str, domain: str, units: str) -> str:
     where = "" if domain == "in" else f", domain {domain}"
     one = "image" if units == "images" else "subject"
     words = plain_kind(task).words.format(one=one, units=units)
-    return f"Task {task}{where}{': ' if words else ''}{words}. Figure, 95 % interval over {units}"
+    return f"Task {task}{where}{': ' if words else ''}{words}. Score, 95 % interval over {units}"

@@ -140,7 +140,7 @@ def test_what_must_be_said_is_said(page: Page) -> None:
         "1 test subject may not be published",
         "96.8 % right",
         "chance 12.5",
-        "Figure, 95 % interval",
+        "Score, 95 % interval",
     ):
         assert words in text, words
 

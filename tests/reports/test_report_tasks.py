@@ -252,5 +252,5 @@ def test_captions() -> None:
     assert caption("expression", "in", "subjects").endswith("95 % interval over subjects")
     assert "test image to each" in caption("expression", "in", "images")
     assert (
-        caption("novel", "moon", "subjects") == "Task novel, domain moon. Figure, 95 % interval over subjects"
+        caption("novel", "moon", "subjects") == "Task novel, domain moon. Score, 95 % interval over subjects"
     )
