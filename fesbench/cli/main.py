@@ -75,7 +75,7 @@ def _root(
 )
 def run(
     methods: Annotated[
-        str, typer.Option(help="all, or names from 'fesbench methods', or a .py file.")
+        str, typer.Option(help="all, or names and @sets from 'fesbench methods', or a .py file.")
     ] = "all",
     protocol: ProtocolOption = "avatars",
     data: DataOption = None,

@@ -17,9 +17,11 @@ def _methods(context: typer.Context, json_: JsonOption = False) -> None:
 
 @methods_app.command("list")
 def methods_list(json_: JsonOption = False) -> None:
-    """List every method with what it needs and what it can be asked for."""
+    """List every method with what it needs and what it can be asked for, and the sets of methods."""
     from fesbench.methods.registry import cards
+    from fesbench.runs.method_sets import MARK, method_sets
 
+    sets = method_sets().values()
     rows = [
         {
             "id": card.id,
@@ -29,6 +31,7 @@ def methods_list(json_: JsonOption = False) -> None:
             "controls": sorted(card.controls),
             "reference": card.reference,
             "citation": card.citation,
+            "sets": [f"{MARK}{one.name}" for one in sets if card.id in one.methods],
         }
         for card in cards().values()
     ]
@@ -41,4 +44,9 @@ def methods_list(json_: JsonOption = False) -> None:
             (r["id"], r["title"], r["year"] or "", ", ".join(r["needs"]) or "-", ", ".join(r["controls"]))  # type: ignore[arg-type]
             for r in rows
         ),
+    )
+    typer.echo("")
+    show_table(
+        ("set", "methods", "not here yet", "what"),
+        ((f"{MARK}{s.name}", ",".join(s.present()), ",".join(s.absent()) or "-", s.title) for s in sets),
     )

@@ -183,7 +183,9 @@ def protocol_files() -> dict[str, Any]:
     for entry in files("fesbench.protocols").iterdir():
         inside = entry.iterdir() if entry.is_dir() else [entry]
         prefix = f"{entry.name}/" if entry.is_dir() else ""
-        found |= {f"{prefix}{e.name.removesuffix('.toml')}": e for e in inside if e.name.endswith(".toml")}
+        # a protocol's file is named id@version.toml; other tables lie beside them
+        named = [e for e in inside if "@" in e.name and e.name.endswith(".toml")]
+        found |= {f"{prefix}{e.name.removesuffix('.toml')}": e for e in named}
     for point in entry_points(group="fesbench.protocols"):
         found[point.name] = Path(str(point.load()))
     return dict(sorted(found.items()))

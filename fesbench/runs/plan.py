@@ -17,6 +17,7 @@ from fesbench.records.environment import resolve_device
 from fesbench.records.record import REFERENCE, Record, safe_name
 from fesbench.runs.job import Job, shared_job
 from fesbench.runs.loaded_weights import check_weights
+from fesbench.runs.method_sets import expand
 from fesbench.runs.preflight import preflight
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
 
     reporter = reporter or Reporter()
     options, protocol = _resolve(options, reporter)
-    chosen = select_methods(options.methods)
+    chosen = select_methods(options.methods, reporter)
     _check_writable(options.out)
     missing = preflight(protocol, strict=options.strict, methods=[kind.card for kind in chosen.values()])
     for metric, reason in missing.items():
@@ -149,14 +150,19 @@ def _resolve(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Proto
     return replace(options, preset=preset, budget=budget, size=size, device=device), protocol
 
 
-def select_methods(text: str) -> dict[str, type[Method]]:
-    """Parse ``all`` or ``a,b``; the reference rows always come along, since no leaderboard goes without them.
+def select_methods(text: str, reporter: Reporter | None = None) -> dict[str, type[Method]]:
+    """Parse ``all`` or ``a,@set,b``; the reference rows always come along: no leaderboard goes without them.
+
+    Args:
+        text: names, or ``all``.
+        reporter: told which methods of a set are not in this fesbench yet.
 
     Returns:
         the methods by id, or by the absolute path of the file that declares one.
 
     Raises:
-        UnknownNameError: a name that is neither registered nor a file.
+        UnknownNameError: a name that is neither registered nor a file, or no set's.
+        UsageError: no name, two methods of one id, or a set of which no method is here.
     """
     from fesbench.methods.registry import load_method, methods
 
@@ -167,6 +173,10 @@ def select_methods(text: str) -> dict[str, type[Method]]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise UsageError("--methods names no method; give 'all' or names from 'fesbench methods'")
+    names, absent = expand(names)
+    for name, left_out in absent.items():
+        text = f"{name}: {', '.join(left_out)} not in this fesbench yet; left out"
+        (reporter or Reporter()).note(text, warning=True)
     ids: set[str] = set()
     for name in dict.fromkeys(names):
         method = load_method(name)
