@@ -51,6 +51,53 @@ def test_the_critic_reads_32_px_and_any_size_that_64_divides(size, side) -> None
     assert condition.shape == (2, 8)
 
 
+@pytest.mark.parametrize(
+    ("size", "depth", "layers", "side"),
+    [
+        (32, "side", 4, 2),
+        (64, "side", 5, 2),
+        (128, "side", 6, 2),
+        (64, 4, 4, 4),
+        (96, 5, 5, 3),
+        (48, 3, 3, 6),
+    ],
+)
+def test_the_critic_takes_a_depth(size, depth, layers, side) -> None:
+    critic = Critic(size, 4, 8, depth=depth)
+    realism, condition = critic(torch.zeros(2, 3, size, size))
+    assert (critic.depth, tuple(realism.shape), tuple(condition.shape)) == (
+        layers,
+        (2, 1, side, side),
+        (2, 8),
+    )
+
+
+def test_the_published_critic_is_that_of_its_authors_depth_at_128_px(count) -> None:
+    assert count(Critic(128, 64, 8, depth="side")) == count(Critic(128, 64, 8)) == 44_786_624
+
+
+@pytest.mark.parametrize(("size", "depth"), [(40, "side"), (64, 7), (32, 6)])
+def test_a_depth_that_does_not_divide_the_side_is_refused(size, depth) -> None:
+    with pytest.raises(MethodError, match="StarGAN critic needs an image size that is a multiple of"):
+        Critic(size, 4, 8, depth=depth)
+    with pytest.raises(MethodError, match="at least one strided layer"):
+        Critic(size, 4, 8, depth=0)
+
+
+def test_a_narrow_critic_hears_its_images_with_he_weights() -> None:
+    """The framework's default weights leave almost nothing of the images' spread behind six layers."""
+
+    def spread(**options) -> float:
+        torch.manual_seed(0)
+        critic = Critic(64, 16, 8, **options)
+        images = torch.rand(32, 3, 64, 64) * 2 - 1
+        return (critic(images)[1].std(dim=0).mean() / images.std()).item()
+
+    assert spread() < 1e-3
+    assert spread(he=True) > 0.03
+    assert spread(he=True, depth=4) > 0.03
+
+
 @pytest.mark.parametrize("name", ["stargan", "usgan", "ganimation", "reggan"])
 @pytest.mark.parametrize(("size", "choice"), [(48, 64), (16, 64), (100, 64), (160, 128)])
 def test_a_size_that_64_does_not_divide_is_refused_with_a_choice(name, size, choice, build) -> None:
