@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from fesbench.errors import MethodError
@@ -22,6 +22,7 @@ from fesbench.methods.card import MethodCard, Phase
 from fesbench.methods.planes import landmark_planes
 
 from ._blocks import frozen, initialize
+from ._unet import PatchCritic, UNet
 
 
 @dataclass(frozen=True)
@@ -37,99 +38,6 @@ class Pix2PixHyper:
     dropout: float = 0.5
     steps: int = 80_000
     smoke_steps: int = 1500
-
-
-class BatchOfOneNorm(nn.Module):
-    """Batch norm as this method uses it: in training mode, on a batch of one, also at test.
-
-    Each image is normalized by its own statistics, so larger batches are only a faster way of doing the same,
-    and no output depends on its neighbors in a batch.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.empty(width)), nn.Parameter(torch.zeros(width))
-        nn.init.normal_(self.weight, 1.0, 0.02)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, width, H, W) -> the same shape."""
-        return F.instance_norm(x, weight=self.weight, bias=self.bias)
-
-
-class UNet(nn.Module):
-    """The U-Net generator, down to 1x1.
-
-    Args:
-        size: side of the images, a power of two, at least 32.
-        channels: of the input.
-        width: of the first level, doubled up to eight times itself.
-        dropout: probability in the three innermost decoders.
-    """
-
-    def __init__(self, size: int, channels: int, width: int, dropout: float) -> None:
-        super().__init__()
-        depth = size.bit_length() - 1
-        if size != 1 << depth or depth < 5:
-            raise MethodError(f"pix2pix needs a power of two of at least 32 as image size, not {size}")
-        widths = [width * min(8, 1 << level) for level in range(depth)]
-        ins = [channels, *widths[:-1]]
-        self.encoders = nn.ModuleList(
-            nn.Conv2d(i, o, 4, 2, 1, bias=False) for i, o in zip(ins, widths, strict=True)
-        )
-        self.encoder_norms = nn.ModuleList(BatchOfOneNorm(w) for w in widths[1:-1])
-        outs = [3, *widths[:-1]]
-        self.decoders = nn.ModuleList(
-            nn.ConvTranspose2d(w if level == depth - 1 else 2 * w, o, 4, 2, 1, bias=level == 0)
-            for level, (w, o) in enumerate(zip(widths, outs, strict=True))
-        )
-        self.decoder_norms = nn.ModuleList(BatchOfOneNorm(o) for o in outs[1:])
-        self.depth, self.dropout = depth, dropout
-
-    def forward(self, x: Tensor, noise: list[torch.Generator] | None = None) -> Tensor:
-        """(N, channels, S, S) -> (N, 3, S, S) in [-1, 1].
-
-        Args:
-            x: input planes.
-            noise: one CPU generator per image for its dropout; default: torch's global generator.
-        """
-        skips = []
-        for level, encoder in enumerate(self.encoders):
-            x = encoder(F.leaky_relu(x, 0.2) if level else x)
-            if 0 < level < self.depth - 1:
-                x = self.encoder_norms[level - 1](x)
-            skips.append(x)
-        for level in range(self.depth - 1, 0, -1):
-            wide = x if level == self.depth - 1 else torch.cat([skips[level], x], dim=1)
-            x = self.decoder_norms[level - 1](self.decoders[level](F.relu(wide)))
-            if level >= self.depth - 3:
-                x = self._drop(x, noise)
-        return torch.tanh(self.decoders[0](F.relu(torch.cat([skips[0], x], dim=1))))
-
-    def _drop(self, x: Tensor, noise: list[torch.Generator] | None) -> Tensor:
-        if noise is None:
-            return F.dropout(x, self.dropout, training=True)
-        kept = torch.stack([torch.rand(x.shape[1:], generator=generator) for generator in noise])
-        return x * (kept >= self.dropout).to(x) / (1 - self.dropout)
-
-
-class PatchCritic(nn.Module):
-    """The 70x70 PatchGAN on input and output together; logits."""
-
-    def __init__(self, channels: int, width: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
-        for level, stride in ((1, 2), (2, 2), (3, 1)):
-            layers += [
-                nn.Conv2d(width << (level - 1), width << level, 4, stride, 1, bias=False),
-                BatchOfOneNorm(width << level),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
-        self.body = nn.Sequential(*layers, nn.Conv2d(width << 3, 1, 4, 1, 1))
-
-    def forward(self, planes: Tensor, image: Tensor) -> Tensor:
-        """(N, channels - 3, S, S) and (N, 3, S, S) -> logits (N, 1, S/8 - 2, S/8 - 2)."""
-        found: Tensor = self.body(torch.cat([planes, image], dim=1))
-        return found
 
 
 class Pix2Pix(Method):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from fesbench.baselines.pix2pix import BatchOfOneNorm, PatchCritic, UNet, jitter
+from fesbench.baselines._unet import BatchOfOneNorm, PatchCritic, UNet, batch_norm
+from fesbench.baselines.pix2pix import jitter
 from fesbench.errors import MethodError
 from fesbench.methods.planes import landmark_planes
 
@@ -106,6 +107,23 @@ def test_jitter_moves_image_and_landmarks_alike() -> None:
         row, column = divmod(int(image.argmax()), 64)
         assert abs(column - px) <= 0.6
         assert abs(row - py) <= 0.6
+
+
+def test_batch_norm_keeps_the_published_sizes(count) -> None:
+    assert count(UNet(128, 6, 64, norm=batch_norm)) == count(UNet(128, 6, 64))
+    assert count(PatchCritic(9, 64, norm=batch_norm)) == count(PatchCritic(9, 64))
+
+
+def test_dropout_in_training_acts_on_the_chosen_levels_alone() -> None:
+    def spread(**options) -> float:
+        net = UNet(64, 3, 4, 0.5, **options).train()
+        image = torch.randn(1, 3, 64, 64)
+        return (net(image) - net(image)).abs().max().item()
+
+    assert spread() > 1e-4
+    assert spread(dropped=[4]) > 1e-4
+    assert spread(dropped=[]) == 0
+    assert torch.equal(*(net(torch.ones(1, 3, 32, 32)) for net in [UNet(32, 3, 4, 0.5).eval()] * 2))
 
 
 def test_a_size_that_is_no_power_of_two_is_refused() -> None:

@@ -1,0 +1,136 @@
+"""pix2pix's networks, which other methods take over: U-Net generator and 70x70 PatchGAN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fesbench.errors import MethodError
+
+Norm = Callable[[int], nn.Module]
+"""Makes the norm behind a convolution of so many channels."""
+
+
+class BatchOfOneNorm(nn.Module):
+    """Batch norm as pix2pix uses it: in training mode, on a batch of one, also at test.
+
+    Each image is normalized by its own statistics, so larger batches are only a faster way of doing the same,
+    and no output depends on its neighbors in a batch.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.empty(width)), nn.Parameter(torch.zeros(width))
+        nn.init.normal_(self.weight, 1.0, 0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, width, H, W) -> the same shape."""
+        return F.instance_norm(x, weight=self.weight, bias=self.bias)
+
+
+def batch_norm(width: int) -> nn.BatchNorm2d:
+    """Batch norm with weights N(1, 0.02), for batches large enough to have statistics."""
+    found = nn.BatchNorm2d(width)
+    nn.init.normal_(found.weight, 1.0, 0.02)
+    return found
+
+
+class UNet(nn.Module):
+    """The U-Net generator, down to 1x1; no norm in the outermost and the innermost encoder.
+
+    Args:
+        size: side of the images, a power of two, at least 32.
+        channels: of the input.
+        width: of the first level, doubled up to eight times itself.
+        dropout: probability, in some decoders.
+        dropped: levels of those decoders, 0 = outermost; None = the three innermost, as in the Torch code.
+        norm: makes the norms.
+
+    Raises:
+        MethodError: another ``size``.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        channels: int,
+        width: int,
+        dropout: float = 0.0,
+        *,
+        dropped: Collection[int] | None = None,
+        norm: Norm = BatchOfOneNorm,
+    ) -> None:
+        super().__init__()
+        depth = size.bit_length() - 1
+        if size != 1 << depth or depth < 5:
+            raise MethodError(f"the U-Net needs a power of two of at least 32 as image size, not {size}")
+        widths = [width * min(8, 1 << level) for level in range(depth)]
+        ins = [channels, *widths[:-1]]
+        self.encoders = nn.ModuleList(
+            nn.Conv2d(i, o, 4, 2, 1, bias=False) for i, o in zip(ins, widths, strict=True)
+        )
+        self.encoder_norms = nn.ModuleList(norm(w) for w in widths[1:-1])
+        outs = [3, *widths[:-1]]
+        self.decoders = nn.ModuleList(
+            nn.ConvTranspose2d(w if level == depth - 1 else 2 * w, o, 4, 2, 1, bias=level == 0)
+            for level, (w, o) in enumerate(zip(widths, outs, strict=True))
+        )
+        self.decoder_norms = nn.ModuleList(norm(o) for o in outs[1:])
+        self.depth, self.dropout = depth, dropout
+        self.dropped = range(depth - 3, depth) if dropped is None else dropped
+
+    def forward(self, x: Tensor, noise: list[torch.Generator] | None = None) -> Tensor:
+        """(N, channels, S, S) -> (N, 3, S, S) in [-1, 1].
+
+        Args:
+            x: input planes.
+            noise: one CPU generator per image for its dropout; default: in training torch's global generator,
+                else no dropout.
+        """
+        skips = []
+        for level, encoder in enumerate(self.encoders):
+            x = encoder(F.leaky_relu(x, 0.2) if level else x)
+            if 0 < level < self.depth - 1:
+                x = self.encoder_norms[level - 1](x)
+            skips.append(x)
+        for level in range(self.depth - 1, 0, -1):
+            wide = x if level == self.depth - 1 else torch.cat([skips[level], x], dim=1)
+            x = self.decoder_norms[level - 1](self.decoders[level](F.relu(wide)))
+            if level in self.dropped:
+                x = self._drop(x, noise)
+        return torch.tanh(self.decoders[0](F.relu(torch.cat([skips[0], x], dim=1))))
+
+    def _drop(self, x: Tensor, noise: list[torch.Generator] | None) -> Tensor:
+        if noise is None:
+            return F.dropout(x, self.dropout, self.training)
+        kept = torch.stack([torch.rand(x.shape[1:], generator=generator) for generator in noise])
+        return x * (kept >= self.dropout).to(x) / (1 - self.dropout)
+
+
+class PatchCritic(nn.Module):
+    """The 70x70 PatchGAN on input and output together; logits.
+
+    Args:
+        channels: of input and output together.
+        width: of the first layer, doubled in the following three.
+        norm: makes the norms.
+    """
+
+    def __init__(self, channels: int, width: int, *, norm: Norm = BatchOfOneNorm) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+        for level, stride in ((1, 2), (2, 2), (3, 1)):
+            layers += [
+                nn.Conv2d(width << (level - 1), width << level, 4, stride, 1, bias=False),
+                norm(width << level),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        self.body = nn.Sequential(*layers, nn.Conv2d(width << 3, 1, 4, 1, 1))
+
+    def forward(self, planes: Tensor, image: Tensor) -> Tensor:
+        """Input and output, of ``channels`` together, (N, ..., S, S) -> logits (N, 1, S/8 - 2, S/8 - 2)."""
+        found: Tensor = self.body(torch.cat([planes, image], dim=1))
+        return found
