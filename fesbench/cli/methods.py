@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from fesbench.cli.output import JsonOption, print_json, show_table
@@ -50,3 +52,19 @@ def methods_list(json_: JsonOption = False) -> None:
         ("set", "methods", "not here yet", "what"),
         ((f"{MARK}{s.name}", ",".join(s.present()), ",".join(s.absent()) or "-", s.title) for s in sets),
     )
+
+
+@methods_app.command("show", epilog="Example:  fesbench methods show stargan")
+def methods_show(
+    method: Annotated[str, typer.Argument(help="An id from 'fesbench methods', or a .py file.")],
+    json_: JsonOption = False,
+) -> None:
+    """Say what one method is, what was chosen where its paper is open, and how many parameters it has."""
+    from fesbench.methods.registry import load_method
+    from fesbench.runs.method_table import facts, section
+
+    told = facts(load_method(method))
+    if json_:
+        print_json(told)
+        return
+    typer.echo(section(told).rstrip())
