@@ -22,11 +22,11 @@ UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 _HEAD = f"""\
 # Methods
 
-Made from the declarations by `python -m fesbench.runs.method_table`; `fesbench methods show ID` prints one of these
-sections. Parameters are those of preset `paper` at {SIZE} px, with {len(EXPRESSIONS)} labels, {len(UNITS)} action
-units and the discriminators; where a method has an image form of its own, at that. *Built* is what a file says at
-its top: what was chosen where a paper is open or differs from its code. The other presets are told by what they
-change.
+Made from the declarations by `python -m fesbench.runs.method_table`; `fesbench methods show ID` prints
+one of these sections. Parameters are those of preset `paper` at {SIZE} px, with {len(EXPRESSIONS)}
+labels, {len(UNITS)} action units and the discriminators; where a method has an image form of its own,
+at that. *Built* is what a file says at its top: what was chosen where a paper is open or differs from
+its code. The other presets are told by what they change.
 
 """
 
