@@ -73,6 +73,10 @@ def _records(board: Board) -> list[Note]:
         elif run.record.trained_on != "fesbench":
             text = f"Its weights were loaded; what they were trained on is {run.record.trained_on}."
             found.append(Note(f"Loaded weights: {run.title}", text))
+        if told := str(run.record.card.get("preset_note") or ""):
+            found.append(
+                Note(f"{run.title}, preset {run.record.cell.preset}", f"{told[0].upper()}{told[1:]}.")
+            )
         if run.record.saw_unlabelled_test_domain:
             found.append(
                 Note(

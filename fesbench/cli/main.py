@@ -83,7 +83,11 @@ def run(
     source: FromOption = None,
     seeds: Annotated[str, typer.Option(help="Training seeds, e.g. 0,1,2.")] = "0",
     preset: Annotated[
-        str, typer.Option(help="paper (as published) or tiny (same wiring, narrow); auto: paper on a GPU.")
+        str,
+        typer.Option(
+            help="paper (as published), tiny (same wiring, narrow) or one that a method has beside them; "
+            "auto: paper on a GPU."
+        ),
     ] = "auto",
     budget: BudgetOption = "auto",
     size: SizeOption = None,

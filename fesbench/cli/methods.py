@@ -29,7 +29,7 @@ def methods_list(json_: JsonOption = False) -> None:
             "id": card.id,
             "title": card.title,
             "year": card.year,
-            "needs": [*sorted(card.needs), *(f"weights {name}" for name in card.helpers)],
+            "needs": [*sorted(card.needs), *(f"weights {name} (by preset)" for name in card.helpers)],
             "controls": sorted(card.controls),
             "reference": card.reference,
             "citation": card.citation,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from fesbench.errors import MethodError
+from fesbench.errors import MethodError, UsageError
 from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import MethodCard, Phase, Problem
 from fesbench.methods.helpers import Helpers
@@ -32,7 +32,9 @@ class Method(nn.Module, ABC):
 
     Class attributes:
         card: what it is.
-        presets: "paper" (defaults of the frozen hyper-parameter dataclass) and "tiny".
+        presets: hyper-parameters by name: "paper" (defaults of the frozen dataclass), "tiny" and
+            such as a method has beside them: an ablation, or the paper's without a term that needs weights.
+        preset_notes: for readers of the table, what a preset leaves out or changes, by its name.
         max_batch: largest batch that ``synthesize`` takes; None = any.
         synthesis_state: beginnings of the names of the tensors that ``synthesize`` reads; empty = all.
 
@@ -40,12 +42,13 @@ class Method(nn.Module, ABC):
         problem: what it is built for, at the method's native size.
         size: side of the protocol's images.
         native: the method's own image form, None = the protocol's.
-        helpers: the frozen networks that the card names; a loader gives them their weights.
+        helpers: the frozen networks that it uses; a loader gives them their weights.
         absent: names of the tensors that ``import_state`` was not given and that are as they were built.
     """
 
     card: ClassVar[MethodCard]
     presets: ClassVar[dict[str, Any]]
+    preset_notes: ClassVar[Mapping[str, str]] = {}
     max_batch: ClassVar[int | None] = None
     synthesis_state: ClassVar[tuple[str, ...]] = ()
     absent: tuple[str, ...] = ()
@@ -56,7 +59,7 @@ class Method(nn.Module, ABC):
         if self.native is not None:
             problem = replace(problem, size=self.native.size, channels=self.native.channels)
         self.problem, self.hyper = problem, hyper
-        self.helpers = Helpers(self.card, self.build_helper)
+        self.helpers = Helpers(self.card.id, self.helpers_of(hyper), self.build_helper)
         self._optimizers: dict[str, Optimizer] = {}
         self._backward: Callable[[Tensor], None] = torch.Tensor.backward
         # The initial weights are a function of the seed alone, and drawing them disturbs nobody else's draws.
@@ -66,6 +69,33 @@ class Method(nn.Module, ABC):
 
     def build(self) -> None:
         """Create the networks; random draws here follow ``problem.seed``."""
+
+    @classmethod
+    def helpers_of(cls, hyper: Any) -> tuple[str, ...]:
+        """The helpers of the card that these hyper-parameters call for: all, unless a method says else."""
+        return cls.card.helpers
+
+    @classmethod
+    def hyper_of(cls, preset: str) -> Any:
+        """The hyper-parameters of a preset; a reference row has but one set, whatever the preset.
+
+        Raises:
+            UsageError: the method has no preset of that name.
+        """
+        if cls.card.reference:
+            return cls.presets["paper"]
+        if preset not in cls.presets:
+            known = ", ".join(cls.presets)
+            raise UsageError(f"method '{cls.card.id}' has no preset '{preset}'; it has {known}")
+        return cls.presets[preset]
+
+    @classmethod
+    def preset_note(cls, preset: str) -> str:
+        """What readers of the table must know of a preset: what it leaves out above all; "" for nothing."""
+        used = cls.helpers_of(cls.hyper_of(preset))
+        absent = ", ".join(name for name in cls.card.helpers if name not in used)
+        told = f"without weights {absent} and all that needs them" if absent else ""
+        return cls.preset_notes.get(preset, told)
 
     def build_helper(self, name: str) -> nn.Module:
         """The network of a helper that the card names, with the tensor names of its file and any weights."""

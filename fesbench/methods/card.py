@@ -51,7 +51,8 @@ class MethodCard:
         notes: one line for readers of the table.
         native: the method's own image form where it has one, such as "28-gray-bilinear-aa" (see
             :class:`fesbench.methods.native.Native`): the engine resizes to it and back.
-        helpers: entries of the weights table whose frozen networks training or synthesis uses.
+        helpers: entries of the weights table whose frozen networks training or synthesis uses, in some preset
+            at least; see ``Method.helpers_of``.
         answers_with_target: its images are the target images themselves, which the engine writes.
     """
 

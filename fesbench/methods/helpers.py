@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +13,7 @@ from fesbench.weights.manager import WeightsManager
 from fesbench.weights.state_dict import fill, read_state
 
 if TYPE_CHECKING:
-    from fesbench.methods.card import MethodCard
+    from fesbench.methods.base import Method
 
 Loader = Callable[[str, nn.Module], nn.Module]
 """Gives a network its pretrained weights: (entry of the weights table, network as built) -> network."""
@@ -34,20 +34,27 @@ def checked_weights(manager: WeightsManager) -> Loader:
     return load
 
 
-def check_helpers(cards: Iterable[MethodCard], manager: WeightsManager) -> None:
+def check_helpers(methods: Iterable[type[Method]], preset: str, manager: WeightsManager) -> None:
     """Refuse methods whose helper networks cannot be had here; to be asked before a run starts.
 
     Raises:
-        WeightsError: names every method, the weights that it lacks and the command that gets them.
+        WeightsError: names every method, the weights that it lacks, the command that gets them, and the
+            presets of the method that do without.
     """
     lacking = [
-        f"method '{card.id}' needs {reason}"
-        for card in cards
-        for name in card.helpers
+        f"method '{kind.card.id}' needs {reason}{_ways_out(kind, name)}"
+        for kind in methods
+        for name in kind.helpers_of(kind.hyper_of(preset))
         if (reason := manager.available(name))
     ]
     if lacking:
         raise WeightsError("; ".join(lacking))
+
+
+def _ways_out(method: type[Method], helper: str) -> str:
+    """The presets that do without a helper, as the end of a sentence."""
+    free = [name for name, hyper in method.presets.items() if helper not in method.helpers_of(hyper)]
+    return f", or --preset {' or '.join(free)}, which leaves it out" if free else ""
 
 
 class Helpers:
@@ -56,12 +63,13 @@ class Helpers:
     They are no part of the method as a module: not in its state, parameters, checkpoint or training mode.
 
     Args:
-        card: of the method, which names them.
+        method: id of the method.
+        names: what it uses.
         build: makes the network of a name, with any weights.
     """
 
-    def __init__(self, card: MethodCard, build: Callable[[str], nn.Module]) -> None:
-        self._card, self._build = card, build
+    def __init__(self, method: str, names: Sequence[str], build: Callable[[str], nn.Module]) -> None:
+        self.names, self._method, self._build = tuple(names), method, build
         self._loader: Loader | None = None
         self._networks: dict[str, nn.Module] = {}
 
@@ -73,16 +81,15 @@ class Helpers:
         """A helper in eval mode, without gradients of its own, on a device.
 
         Raises:
-            MethodError: the card does not name it, or no loader was given.
+            MethodError: the method does not use it with its hyper-parameters, or no loader was given.
             WeightsError: its weights cannot be had.
         """
         if name not in self._networks:
-            if name not in self._card.helpers:
-                raise MethodError(
-                    f"method '{self._card.id}' uses helper '{name}', which its card does not name"
-                )
+            if name not in self.names:
+                named = ", ".join(self.names) or "none"
+                raise MethodError(f"method '{self._method}' asks for helper '{name}'; it names {named}")
             if self._loader is None:
-                raise MethodError(f"method '{self._card.id}' needs weights '{name}', and was given no loader")
+                raise MethodError(f"method '{self._method}' needs weights '{name}', and was given no loader")
             # A training that resumes loads at another step than one that was not interrupted.
             with torch.random.fork_rng(devices=[]):
                 network = self._loader(name, self._build(name))

@@ -27,7 +27,7 @@ from fesbench.protocol.training_rows import labelled_rows, problem_of
 from fesbench.records.confusion import CONFUSION
 from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.records.fingerprints import engine_hash, hash_parts, method_hash
-from fesbench.records.record import REFERENCE, Health, NotRun, Record, open_record
+from fesbench.records.record import Health, NotRun, Record, open_record
 from fesbench.records.replicates import REPLICATES
 from fesbench.records.samples import SAMPLES
 from fesbench.runs.job import Job
@@ -84,7 +84,7 @@ class _Work:
         self.requests, refused = _applicable(self.kind, self.problem, self.training, context.requests)
         self.record = open_record(self.cell, context.out, reporter)
         context.describe(self.record, job.card(), [*refused, *unscored(self.requests)])
-        hyper = self.kind.presets["paper" if job.preset == REFERENCE else job.preset]
+        hyper = self.kind.hyper_of(job.preset)
         self.record.parameters = asdict(hyper)
         self.method: Method = self.kind(self.problem, hyper)
         self.weights = WeightsManager(fesbench_home())
@@ -136,7 +136,7 @@ class _Work:
             digest(self.job.weights) if self.job.weights else steps,
             self.device,
             method_hash(Path(inspect.getfile(self.kind))),
-            {name: self.weights.mark(name) for name in self.kind.card.helpers},
+            {name: self.weights.mark(name) for name in self.method.helpers.names},
             engine_hash(*TRAINING),
         )
         if self.job.weights:

@@ -57,6 +57,7 @@ def facts(kind: type[Method]) -> dict[str, Any]:
         "built": [part for part in told if not part.startswith("Preset")],
         "presets": [part for part in told if part.startswith("Preset")],
         "changes": {name: _changes(kind, name) for name in kind.presets if name != "paper"},
+        "preset_notes": {name: note for name in kind.presets if (note := kind.preset_note(name))},
         "parameters": parameters(kind),
     }
 
@@ -132,7 +133,8 @@ def _lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if told["reference"]:
         return
     for name, changes in told["changes"].items():
-        yield f"preset `{name}` changes", "; ".join(changes) or "nothing"
+        note = told["preset_notes"].get(name, "")
+        yield f"preset `{name}` changes", ("; ".join(changes) or "nothing") + (f" ({note})" if note else "")
     yield "in words", " ".join(told["presets"])
 
 

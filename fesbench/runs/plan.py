@@ -78,9 +78,9 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
 
     reporter = reporter or Reporter()
     options, protocol = _resolve(options, reporter)
-    chosen = select_methods(options.methods, reporter)
+    chosen = _with_preset(select_methods(options.methods, reporter), options, reporter)
     _check_writable(options.out)
-    missing = preflight(protocol, strict=options.strict, methods=[kind.card for kind in chosen.values()])
+    missing = preflight(protocol, strict=options.strict, methods=chosen.values(), preset=options.preset)
     for metric, reason in missing.items():
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
     engine = LocalEngine(options.jobs)
@@ -133,8 +133,6 @@ def _resolve(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Proto
     gpu = device == "cuda"
     preset = options.preset if options.preset != AUTO else ("paper" if gpu else "tiny")
     budget = options.budget if options.budget != AUTO else ("standard" if gpu else "smoke")
-    if preset not in ("paper", "tiny"):
-        raise UsageError(f"--preset '{preset}' is none of paper, tiny, auto")
     protocol = load_protocol(options.protocol)
     size = options.size
     if size is None and AUTO in (options.preset, options.budget) and not gpu:
@@ -187,6 +185,31 @@ def select_methods(text: str, reporter: Reporter | None = None) -> dict[str, typ
         if not method.card.reference:
             chosen[name if name in known else os.path.abspath(name)] = method
     return chosen
+
+
+def _with_preset(
+    chosen: dict[str, type[Method]], options: RunOptions, reporter: Reporter
+) -> dict[str, type[Method]]:
+    """The methods that have the preset; ``all`` and ``@sets`` leave others out and say which, a name does not.
+
+    Raises:
+        UsageError: no chosen method has it, or one that was named has not.
+    """
+    preset, trained = options.preset, {n: k for n, k in chosen.items() if not k.card.reference}
+    known = dict.fromkeys(("paper", "tiny", *(name for kind in trained.values() for name in kind.presets)))
+    if preset not in known:
+        raise UsageError(f"--preset '{preset}' is none of {', '.join(known)}, auto")
+    lacking = {name: kind.card.id for name, kind in trained.items() if preset not in kind.presets}
+    if not lacking:
+        return chosen
+    having = ", ".join(kind.card.id for name, kind in trained.items() if name not in lacking)
+    texts = [text.strip() for text in options.methods.split(",")]
+    named = [lacking[name] for name in lacking if name in {*texts, *map(os.path.abspath, texts)}]
+    if named:
+        raise UsageError(f"--preset {preset}: {', '.join(named)} has no such preset; {having} has it")
+    text = f"preset {preset}: only {having} has it; left out: {', '.join(lacking.values())}"
+    reporter.note(text, warning=True)
+    return {name: kind for name, kind in chosen.items() if name not in lacking}
 
 
 def _check_writable(out: Path) -> None:

@@ -107,7 +107,7 @@ def train(
     lacking = view.lacks(method.card)
     if lacking:
         raise MethodError(f"'{method.card.id}' is not applicable: {lacking}")
-    for name in method.card.helpers:
+    for name in method.helpers.names:
         method.helper(name)
     missing = [phase.name for phase in method.phases() if steps.get(phase.name, 0) < 1]
     if missing:

@@ -78,7 +78,7 @@ def test_ckplus_without_its_folder_says_what_it_is_and_what_else_to_do(
     ("arguments", "told"),
     [
         (("run", "--device", "tpu"), "none of auto, cpu, cuda"),
-        (("run", "--preset", "huge"), "none of paper, tiny, auto"),
+        (("run", "--preset", "huge"), "none of paper, tiny"),
         (("run", "--methods", ","), "names no method"),
         (("protocols", "show", "avatars", "--size", "8"), "--size 8 is out of range"),
         (("data", "make", "faces", "--out", "x"), "only 'avatars' can be made"),

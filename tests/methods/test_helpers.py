@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from fesbench.errors import MethodError, WeightsError
+from fesbench.errors import MethodError, UsageError, WeightsError
 from fesbench.evaluation.cost import measure_cost
 from fesbench.methods.base import Method
 from fesbench.methods.card import MethodCard, Phase, Problem
@@ -38,7 +38,11 @@ class Perceptual(Method):
     card: ClassVar = MethodCard(
         "perceptual", "", "", 2000, frozenset({"labels"}), frozenset({"expression"}), helpers=(NAME,)
     )
-    presets: ClassVar[dict[str, Any]] = {"paper": None, "tiny": None}
+    presets: ClassVar[dict[str, Any]] = {"paper": 1.0, "tiny": 1.0, "paper-plain": 0.0}
+
+    @classmethod
+    def helpers_of(cls, hyper: Any) -> tuple[str, ...]:
+        return cls.card.helpers if hyper else ()
 
     def build(self) -> None:
         self.body = nn.Conv2d(3, 3, 1)
@@ -87,10 +91,12 @@ def fit(method: Method, view: TrainingSet, folder: Path, steps: int = 6, **optio
 
 
 def test_missing_weights_are_said_before_the_run(manager: WeightsManager, view, tmp_path: Path) -> None:
-    told = f"method 'perceptual' needs weights: {NAME} .*fesbench weights pull {NAME}"
-    with pytest.raises(WeightsError, match=told):
-        check_helpers([Perceptual.card], manager)
-    method = Perceptual(view.problem, None)
+    told = rf"'perceptual' needs weights: {NAME} .* pull {NAME}\), or --preset paper-plain, which"
+    for preset in ("paper", "tiny"):
+        with pytest.raises(WeightsError, match=told):
+            check_helpers([Perceptual], preset, manager)
+    check_helpers([Perceptual], "paper-plain", manager)
+    method = Perceptual(view.problem, 1.0)
     with pytest.raises(MethodError, match=f"needs weights '{NAME}', and was given no loader"):
         fit(method, view, tmp_path / "run")
     method.helpers.load_with(checked_weights(manager))
@@ -101,8 +107,8 @@ def test_missing_weights_are_said_before_the_run(manager: WeightsManager, view, 
 
 def test_the_checked_file_is_used_and_frozen(manager: WeightsManager, view, tmp_path: Path) -> None:
     manager.add(tmp_path / "features.pth")
-    check_helpers([Perceptual.card], manager)
-    method = Perceptual(view.problem, None)
+    check_helpers([Perceptual], "paper", manager)
+    method = Perceptual(view.problem, 1.0)
     method.helpers.load_with(checked_weights(manager))
     held = {k: v.clone() for k, v in method.helper(NAME).state_dict().items()}
     expected = torch.load(tmp_path / "features.pth", weights_only=True)
@@ -119,7 +125,7 @@ def test_the_checked_file_is_used_and_frozen(manager: WeightsManager, view, tmp_
 
 
 def test_a_helper_is_no_part_of_the_method(view, tmp_path: Path) -> None:
-    method = Perceptual(view.problem, None)
+    method = Perceptual(view.problem, 1.0)
     method.helpers.load_with(random_helpers(0))
     states: list[set[str]] = []
     fit(method, view, tmp_path, on_progress=lambda p: states.append(set(load_tensors(tmp_path / STATE)[0])))
@@ -134,7 +140,7 @@ def test_loading_late_disturbs_no_draw(view, tmp_path: Path) -> None:
     """A resumed training loads its helpers at another time; the draws must not notice."""
 
     def losses(folder: Path, *, early: bool) -> bytes:
-        method = Perceptual(view.problem, None)
+        method = Perceptual(view.problem, 1.0)
         method.helpers.load_with(random_helpers(0))
         if not early:
             step_once = method.training_step
@@ -159,9 +165,19 @@ def test_a_helper_that_the_card_does_not_name_or_another_network_is_refused(
         def build_helper(self, name: str) -> nn.Module:
             return nn.Linear(2, 2)
 
-    method = Other(view.problem, None)
-    with pytest.raises(MethodError, match="uses helper 'vgg19', which its card does not name"):
+    method = Other(view.problem, 1.0)
+    with pytest.raises(MethodError, match="asks for helper 'vgg19'; it names tiny-features"):
         method.helper("vgg19")
     method.helpers.load_with(checked_weights(manager))
     with pytest.raises(WeightsError, match=f"does not hold the network that '{NAME}' stands for"):
         method.helper(NAME)
+
+
+def test_a_preset_without_a_helper_says_so_and_loads_none(view, tmp_path: Path) -> None:
+    assert Perceptual.preset_note("paper") == ""
+    assert Perceptual.preset_note("paper-plain") == f"without weights {NAME} and all that needs them"
+    method = Perceptual(view.problem, Perceptual.hyper_of("paper-plain"))
+    with pytest.raises(MethodError, match=f"asks for helper '{NAME}'; it names none"):
+        method.helper(NAME)
+    with pytest.raises(UsageError, match="'perceptual' has no preset 'huge'; it has paper, tiny"):
+        Perceptual.hyper_of("huge")

@@ -43,7 +43,7 @@ def test_every_method_and_reference_row_of_the_issue_is_registered() -> None:
     wanted = {"mr", "reggan", "stargan", "ganimation", "pix2pix", "usgan"}
     assert wanted <= known.keys()
     for kind in known.values():
-        assert set(kind.presets) == {"paper", "tiny"}
+        assert {"paper", "tiny"} <= set(kind.presets)
         assert kind.card.reference or (kind.card.citation and kind.card.year > 2000)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fesbench.errors import WeightsError
 from fesbench.extractors.faces import DlibDetector
-from fesbench.methods.card import MethodCard
 from fesbench.protocol.protocol import load_protocol
 from fesbench.runs.preflight import preflight
+from tests.tiny_method import Shade
 
 PIXELS = Path(__file__).parents[1] / "protocols" / "pixels@1.toml"
 
@@ -39,7 +40,10 @@ def test_a_method_whose_helper_has_no_weights_here_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FESBENCH_HOME", str(tmp_path))
-    card = MethodCard("li2021", "", "", 2021, frozenset(), frozenset(), helpers=("inception-tf-2015",))
+
+    class Helped(Shade):
+        card = replace(Shade.card, id="helped", helpers=("inception-tf-2015",))
+
     protocol = load_protocol(str(PIXELS))
-    with pytest.raises(WeightsError, match=r"method 'li2021' needs weights: .* \(fesbench weights pull"):
-        preflight(protocol, strict=False, methods=[card])
+    with pytest.raises(WeightsError, match=r"method 'helped' needs weights: .* \(fesbench weights pull"):
+        preflight(protocol, strict=False, methods=[Helped])
