@@ -98,7 +98,8 @@ class Learned:
     def __str__(self) -> str:
         return (
             f"{self.method.card.id:12} {self.seconds:5.0f} s  cosine {self.cosine:+.2f}  "
-            f"ratio {self.ratio:.2f}  PSNR {self.psnr:.1f} (copy {self.copy_psnr:.1f}, mean {self.mean_psnr:.1f})"
+            f"ratio {self.ratio:.2f}  PSNR {self.psnr:.1f} "
+            f"(copy {self.copy_psnr:.1f}, label mean {self.mean_psnr:.1f})"
         )
 
     def sheet(self, path: Path) -> None:
