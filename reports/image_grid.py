@@ -1,4 +1,4 @@
-"""Image strips: fixed subjects, every row, source and truth beside; only publishable subjects are opened."""
+"""Image strips: fixed subjects, every row, source and target beside; only publishable subjects are opened."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Strip:
     width: int
     height: int
     kind: str
-    """``source``, ``truth``, ``reference`` or ``method``."""
+    """``source``, ``target``, ``reference`` or ``method``."""
     missing: int = 0
 
 
@@ -171,7 +171,7 @@ def _strips(
     folder: Path,
     prefix: str,
 ) -> list[Strip]:
-    lead = [("copy", "source", "source"), ("real", "truth", "truth")]
+    lead = [("copy", "source", "source"), ("real", "target", "target")]
     rows: list[tuple[Run, str, str]] = []
     for method, title, kind in lead:
         run = board.first(method)

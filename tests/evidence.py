@@ -54,7 +54,7 @@ def make_inputs():
         given = {
             "requests": table,
             "generated": images,
-            "truth": images.copy(),
+            "target": images.copy(),
             "source": images.copy(),
             "clusters": clusters,
             "seed": 7,

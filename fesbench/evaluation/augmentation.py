@@ -31,7 +31,7 @@ def score_augmentation(
     """The scores of the task on one cell's images; none where it was not asked.
 
     Args:
-        bench: what the cells share; of a k-fold form each fold's own images are tried in that fold.
+        context: what the cells share; of a k-fold form each fold's own images are tried in that fold.
         record: of the cell.
         requests: those of this task, whose images lie in ``folder/images``.
         folder: the cell's.

@@ -67,7 +67,7 @@ def outcomes_of(
     """Train, or find trained, every recognizer that one cell needs, and what each answers on test images.
 
     Args:
-        bench: of one split.
+        context: of one split.
         cell: whose images are tried.
         requests: of one domain.
         folder: of the cell.

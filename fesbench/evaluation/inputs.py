@@ -2,22 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fesbench.context.context import RunContext
-from fesbench.extractors.registry import DISCRIMINATOR
+from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR, pair_names
+from fesbench.metrics.selection import protocol_metrics
+from fesbench.protocol.references import neutral_rows
 from fesbench.vocabulary import EXPRESSIONS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fesbench.extractors.base import Extractor, Features
+    from fesbench.metrics.inputs import MetricInputs
+
+RESAMPLING_SEED = 0
+
+
+def metric_inputs(
+    context: RunContext,
+    requests: pd.DataFrame,
+    images: np.ndarray,
+    *,
+    identities: Sequence[str],
+    gallery: np.ndarray,
+    training: np.ndarray,
+    reference: np.ndarray,
+    reference_name: str,
+    discriminator: Extractor | None = None,
+) -> MetricInputs:
+    """What the metrics of one task in one domain read.
+
+    Args:
+        context: what the cells share.
+        requests: N rows of the request table.
+        images: generated for them, uint8 (N, S, S, 3).
+        identities: names of the store's subjects; a subject's code is its place.
+        gallery, training, reference: rows of the store.
+        reference_name: of the reference images, as signatures have it.
+        discriminator: the method's own class head, where it has one.
+    """
+    from fesbench.metrics.inputs import MetricInputs
+
+    store = context.store
+    table, landmarks, units = store.manifest.table, store.manifest.landmarks, store.manifest.action_units
+    code = {name: number for number, name in enumerate(identities)}
+    names, expressions = table["identity"].to_numpy(), table["expression"].to_numpy()
+    source_rows, target_rows, drivers = (requests[k].to_numpy() for k in ("source", "target", "driver"))
+    target = _stack(store.images, target_rows) if (target_rows >= 0).any() else None
+    source = _stack(store.images, source_rows)
+    asked = requests["identity"].to_numpy()
+    sets = ImageSets(
+        context,
+        discriminator,
+        {
+            "generated": (images, source_rows, asked),
+            "target": (target, target_rows, asked),
+            "source": (source, source_rows, asked),
+            "gallery": (None, gallery, names[gallery]),
+            "reference": (None, reference, names[reference]),
+            "training": (None, training, names[training]),
+        },
+    )
+    single = (requests["second_expression"] == "").to_numpy()
+    return MetricInputs(
+        requests=requests,
+        generated=images,
+        target=target,
+        source=source,
+        clusters=np.array([code[name] for name in asked]),
+        seed=RESAMPLING_SEED,
+        protocol=context.signature,
+        features=sets.features,
+        pair_values=sets.pair_values,
+        labels=np.where(single, _labels(requests["target_expression"].to_numpy()), -1),
+        gallery_identity=np.array([code[name] for name in names[gallery]]),
+        reference_name=reference_name,
+        reference_identity=np.array([code[name] for name in names[reference]]),
+        reference_labels=_labels(expressions[reference]),
+        judge_classes=context.judge_classes,
+        columns=_columns(context, discriminator),
+        training_labels=_labels(expressions[training]),
+        training_identity=np.array([code[name] for name in names[training]]),
+        alignment=f"{store.alignment}+crop-by-source-landmarks",
+        landmarks={
+            "source": _known(landmarks, source_rows),
+            "target": _known(landmarks, target_rows),
+            "driver": _known(landmarks, drivers),
+            "driver-neutral": _known(landmarks, neutral_rows(table, drivers)),
+        },
+        action_units={"source": _known(units, source_rows), "target": _known(units, target_rows)},
+    )
+
+
+def _columns(context: RunContext, discriminator: Extractor | None) -> dict[str, tuple[str, ...]]:
+    """What the values of the protocol's extractors are, where they have names."""
+    metrics = protocol_metrics(context.protocol).values()
+    named = {DISCRIMINATOR: () if discriminator is None else discriminator.classes}
+    for extractor in {m.card.extractor for m in metrics} - {"", JUDGE, DISCRIMINATOR, *pair_names()}:
+        if extractor != REGRESSOR or context.regressor is not None:
+            named[extractor] = context.columns(extractor)
+    return named
 
 
 @dataclass(frozen=True)
-class _Pictures:
+class ImageSets:
     """The sets of images that metrics read, each as (images or None, rows of the store, subjects)."""
 
     context: RunContext

@@ -87,7 +87,7 @@ def score_cell(
     Clips are passed over: no metric reads them yet, and the record of their cell says so under ``not_run``.
 
     Args:
-        bench: what the cells share.
+        context: what the cells share.
         record: of the cell.
         requests: what it was asked for.
         folder: the cell's, with its images.

@@ -1,4 +1,4 @@
-"""Score one task in one domain of a cell: build its evidence, measure it, tabulate its samples."""
+"""Score one task in one domain of a cell: measure its images, tabulate its samples."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import numpy as np
 
 from fesbench.context.context import RunContext
 from fesbench.evaluation.cell_score import cell_score
-from fesbench.evaluation.inputs import _known, _labels, _Pictures, _stack
-from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR, pair_names
+from fesbench.evaluation.inputs import metric_inputs
 from fesbench.metrics.selection import protocol_metrics
-from fesbench.protocol.references import gallery_rows, neutral_rows, reference_rows
+from fesbench.protocol.references import gallery_rows, reference_rows
 from fesbench.protocol.training_rows import labelled_rows
 from fesbench.records.record import Record, Score
 from fesbench.records.replicates import ReplicateRow, replicate_row
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from fesbench.extractors.base import Extractor
     from fesbench.metrics.base import Measurement, Metric
     from fesbench.metrics.inputs import MetricInputs
-
-RESAMPLING_SEED = 0
 
 
 @dataclass
@@ -57,78 +54,23 @@ class Group:
             context.protocol, context.store, context.split, requests
         )
         self.training = labelled_rows(context.protocol, context.store, context.split, "train")
-        self.inputs = self._evidence(requests, images, self.reference, self.reference_name)
+        self.identities = sorted(set(context.store.manifest.table["identity"]))
+        self.inputs = self._inputs(requests, images, self.reference, self.reference_name)
 
-    def _evidence(
+    def _inputs(
         self, requests: pd.DataFrame, images: np.ndarray, reference: np.ndarray, reference_name: str
     ) -> MetricInputs:
-        from fesbench.metrics.inputs import MetricInputs
-
-        store = self.context.store
-        table = store.manifest.table
-        self.people = dict(enumerate(sorted(set(table["identity"]))))
-        people = {who: code for code, who in self.people.items()}
-        single = (requests["second_expression"] == "").to_numpy()
-        target = np.array([EXPRESSIONS.index(name) if name else -1 for name in requests["target_expression"]])
-        truth_rows, source_rows = requests["target"].to_numpy(), requests["source"].to_numpy()
-        drivers = requests["driver"].to_numpy()
-        truth = _stack(store.images, truth_rows) if (truth_rows >= 0).any() else None
-        sources = _stack(store.images, source_rows)
-        expressions = table["expression"].to_numpy()
-        names = table["identity"].to_numpy()
-        asked = requests["identity"].to_numpy()
-        pictures = _Pictures(
+        return metric_inputs(
             self.context,
-            self.discriminator,
-            {
-                "generated": (images, source_rows, asked),
-                "truth": (truth, truth_rows, asked),
-                "source": (sources, source_rows, asked),
-                "gallery": (None, self.gallery, names[self.gallery]),
-                "reference": (None, reference, names[reference]),
-                "training": (None, self.training, names[self.training]),
-            },
-        )
-        return MetricInputs(
-            requests=requests,
-            generated=images,
-            truth=truth,
-            source=sources,
-            clusters=np.array([people[who] for who in requests["identity"]]),
-            seed=RESAMPLING_SEED,
-            protocol=self.context.signature,
-            features=pictures.features,
-            pair_values=pictures.pair_values,
-            labels=np.where(single, target, -1),
-            gallery_identity=np.array([people[names[row]] for row in self.gallery]),
+            requests,
+            images,
+            identities=self.identities,
+            gallery=self.gallery,
+            training=self.training,
+            reference=reference,
             reference_name=reference_name,
-            reference_identity=np.array([people[names[row]] for row in reference]),
-            reference_labels=_labels(expressions[reference]),
-            judge_classes=self.context.judge_classes,
-            columns=self._columns(),
-            training_labels=_labels(expressions[self.training]),
-            training_identity=np.array([people[names[row]] for row in self.training]),
-            alignment=f"{store.alignment}+crop-by-source-landmarks",
-            landmarks={
-                "source": _known(store.manifest.landmarks, source_rows),
-                "truth": _known(store.manifest.landmarks, truth_rows),
-                "driver": _known(store.manifest.landmarks, drivers),
-                "driver-neutral": _known(store.manifest.landmarks, neutral_rows(table, drivers)),
-            },
-            action_units={
-                "source": _known(store.manifest.action_units, source_rows),
-                "truth": _known(store.manifest.action_units, truth_rows),
-            },
+            discriminator=self.discriminator,
         )
-
-    def _columns(self) -> dict[str, tuple[str, ...]]:
-        """What the values of the protocol's extractors are, where they have names."""
-        metrics = protocol_metrics(self.context.protocol).values()
-        named = {DISCRIMINATOR: () if self.discriminator is None else self.discriminator.classes}
-        for extractor in {m.card.extractor for m in metrics} - {"", JUDGE, DISCRIMINATOR, *pair_names()}:
-            if extractor != REGRESSOR or self.context.regressor is not None:
-                named[extractor] = self.context.columns(extractor)
-        return named
 
     def score(self, name: str, metric: Metric, unavailable: str) -> Scored:
         """The pooled score of one metric and one per expression."""
@@ -136,9 +78,9 @@ class Group:
         everything = np.arange(len(self.requests))
         if unavailable:
             return self._empty(name, unavailable)
-        if self.is_target and "truth" in metric.card.needs:
+        if self.is_target and "target" in metric.card.needs:
             return self._empty(name, "the target image against itself")
-        if "truth" in metric.card.needs and self.inputs.truth is None:
+        if "target" in metric.card.needs and self.inputs.target is None:
             return self._empty(name, "no target images in this domain")
         inputs, rows = self.inputs, everything
         if self.is_target and "reference" in metric.card.needs and self.reference_name == "test-real":
@@ -158,12 +100,11 @@ class Group:
 
     def _halves(self) -> tuple[MetricInputs, np.ndarray]:
         """Real images of every second test subject against the others', never an image with itself."""
-        people = sorted(set(self.requests["identity"]))
-        first = set(people[::2])
+        first = set(sorted(set(self.requests["identity"]))[::2])
         mine = self.requests["identity"].isin(first).to_numpy()
         other = self.requests["target"].to_numpy()[~mine]
         half = self.requests[mine].reset_index(drop=True)
-        inputs = self._evidence(
+        inputs = self._inputs(
             half, self.inputs.generated[mine], np.unique(other[other >= 0]), "test-real-other-half"
         )
         return inputs, np.arange(len(half))
@@ -171,7 +112,7 @@ class Group:
     def _score(self, name: str, expression: str, found: Measurement) -> Score:
         if found.value is not None and found.replicates is not None:
             key = (self.kind["task"], self.kind["domain"], expression, name)
-            self.replicates.append(replicate_row(key, found.replicates, self.people))
+            self.replicates.append(replicate_row(key, found.replicates, dict(enumerate(self.identities))))
         return cell_score(
             self.record,
             self.kind,
@@ -201,7 +142,7 @@ class Group:
         told = ["request", "task", "domain", "identity", "target_expression", "second_expression"]
         table = self.requests[[*told, "action_unit", "intensity"]].copy()
         shown = self.context.store.manifest.table["publishable"].to_numpy()
-        # a grid shows the source and the truth beside what was made: both must be allowed
+        # a grid shows the source and the target beside what was made: both must be allowed
         rows = self.requests[["source", "target"]].to_numpy()
         table["publishable"] = (shown[np.maximum(rows, 0)] | (rows < 0)).all(axis=1) & (rows >= 0).any(axis=1)
         table["predicted"] = ""

@@ -34,7 +34,7 @@ class MetricCard:
         low, high: Range of the score (may be infinite).
         unit: Unit, "" for a plain number; "fraction" lies in [0, 1].
         extractor: Name of the feature extractor, "" where pixels are compared.
-        needs: Which parts of the inputs it reads: truth, source, gallery, reference, training; and
+        needs: Which parts of the inputs it reads: target, source, gallery, reference, training; and
             landmarks, action_units: those that are known of the target image (or of the driver).
         per_sample: Whether it yields one value a request.
         tasks: Kinds of task that it means something for; empty: all that its needs allow.

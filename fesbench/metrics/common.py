@@ -16,7 +16,7 @@ NEIGHBORS = 20
 NO_TARGET = "no target image exists for these requests"
 
 
-def has_truth(inputs: MetricInputs) -> npt.NDArray[np.bool_]:
+def has_target(inputs: MetricInputs) -> npt.NDArray[np.bool_]:
     """(N,) whether a request has a target image."""
     if "target" not in inputs.requests:
         return np.ones(len(inputs), dtype=bool)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-Which = Literal["generated", "truth", "source", "gallery", "reference", "training"]
+Which = Literal["generated", "target", "source", "gallery", "reference", "training"]
 
 
 Rows = npt.NDArray[np.int64]
@@ -58,12 +58,12 @@ class MetricInputs:
     Attributes:
         requests: (N rows) the request table; ``target`` < 0 marks a request without a target image.
         generated: (N, S, S, 3) uint8.
-        truth: Same shape, or None where no target images exist.
+        target: Same shape, or None where no target images exist.
         source: Same shape, the images the method was given.
         clusters: (N,) int identity code, stable across cells.
         seed: Of all resampling.
         protocol: Such as "avatars@1+size=64:8c1f2a3b".
-        features: (extractor, which) -> features of that set of images; generated, truth and source have N
+        features: (extractor, which) -> features of that set of images; generated, target and source have N
             rows, "training" those of the subjects who were trained on.
         labels: (N,) int index of the requested expression into EXPRESSIONS, -1 where it has no single label.
         gallery_identity: (G,) int identity code of each gallery image; none of them is from the take or
@@ -78,16 +78,16 @@ class MetricInputs:
         alignment: Of the images, such as "dlib68-128-gray".
         pair_values: (extractor, which, which, pairs) -> one value a pair of rows of two sets, such as LPIPS;
             None: no pair extractors at hand.
-        landmarks: "source", "truth", "driver", "driver-neutral" -> (N, 68, 2) float32 pixels that the data
+        landmarks: "source", "target", "driver", "driver-neutral" -> (N, 68, 2) float32 pixels that the data
             set or its alignment knows; NaN where it does not.
-        action_units: "source", "truth" -> (N, len(ACTION_UNITS)) float32 in [0, 1]; NaN where not coded.
+        action_units: "source", "target" -> (N, len(ACTION_UNITS)) float32 in [0, 1]; NaN where not coded.
         training_labels: (T,) int label of each training image, -1 for none; None: not at hand.
         training_identity: (T,) int identity code of each training image.
     """
 
     requests: pd.DataFrame
     generated: npt.NDArray[np.uint8]
-    truth: npt.NDArray[np.uint8] | None
+    target: npt.NDArray[np.uint8] | None
     source: npt.NDArray[np.uint8]
     clusters: npt.NDArray[np.int64]
     seed: int

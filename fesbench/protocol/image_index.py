@@ -54,7 +54,7 @@ class RequestIndex:
                 return row
         return -1
 
-    def has_truth(self, who: str) -> bool:
+    def has_target(self, who: str) -> bool:
         """Whether a subject's images are of one occasion, so that one is the target image for another."""
         return not (self.untrue and who.startswith(self.untrue))
 

@@ -65,8 +65,8 @@ def reference_rows(
         ]
         if rows and min(rows) >= 0:
             return np.array(sorted(set(rows)), dtype=np.int64), "test-real-other-take"
-    truth = group["target"].to_numpy()
-    if not (truth >= 0).any():
+    target = group["target"].to_numpy()
+    if not (target >= 0).any():
         sources = group["source"].to_numpy()
         return np.unique(sources[sources >= 0]), "source-domain"
-    return np.unique(truth[truth >= 0]), "test-real"
+    return np.unique(target[target >= 0]), "test-real"

@@ -83,7 +83,7 @@
     }
   }
 
-  // A strip opens large, between its source and its truth.
+  // A strip opens large, between its source and its target.
   const dialog = document.getElementById("zoom");
   if (dialog && dialog.showModal) {
     for (const table of all("table.strips")) {
@@ -93,11 +93,11 @@
         const button = document.createElement("button");
         button.type = "button";
         button.className = "zoom";
-        button.setAttribute("aria-label", `${row.cells[0].textContent.trim()}: enlarge beside source and truth`);
+        button.setAttribute("aria-label", `${row.cells[0].textContent.trim()}: enlarge beside source and target`);
         image.replaceWith(button);
         button.append(image);
         button.addEventListener("click", () => {
-          const shown = [["source", pick("source")], [row.cells[0].textContent.trim(), image], ["truth", pick("truth")]];
+          const shown = [["source", pick("source")], [row.cells[0].textContent.trim(), image], ["target", pick("target")]];
           const place = dialog.querySelector("div");
           const heads = document.createElement("div");
           heads.className = "dialog-heads";

@@ -159,16 +159,16 @@ def group_of(context: RunContext, images: np.ndarray, name: str = "x", **card: b
 
 def test_outputs_meet_their_own_truth_and_nothing_else(context: RunContext, made: dict[str, Gap]) -> None:
     requests = context.requests
-    truth = requests["target"].to_numpy()
-    images = context.store.images[np.maximum(truth, 0)].copy()
+    target = requests["target"].to_numpy()
+    images = context.store.images[np.maximum(target, 0)].copy()
     images[:, 0, 0] ^= np.arange(1, len(images) + 1, dtype=np.uint8)[:, None]
     group = group_of(context, images)
     found = group.score("LPIPS", metric("LPIPS"), "").per_sample
     assert found is not None
-    assert np.isnan(found).tolist() == (truth < 0).tolist()
+    assert np.isnan(found).tolist() == (target < 0).tolist()
     # One pixel of SIZE * SIZE differs, by no more than the number of requests rounded up to bits.
     assert np.nanmax(found) <= 7 / SIZE**2
-    assert made["lpips-alex"].asked == int((truth >= 0).sum())
+    assert made["lpips-alex"].asked == int((target >= 0).sum())
 
 
 def test_samples_name_the_nearest_training_image(context: RunContext) -> None:

@@ -58,8 +58,8 @@ def group(make_inputs):
         labels = np.tile(np.arange(1, PER + 1), PEOPLE)
         face, judged = rng.normal(size=(PEOPLE, 15)), rng.dirichlet(np.ones(8), n)
         own = face[who] + 0.9 * rng.normal(size=(n, 15))
-        truth = rng.integers(0, 256, (n, 12, 12, 3)).astype(np.uint8)
-        generated = np.clip(truth + rng.integers(-20, 21, truth.shape), 0, 255).astype(np.uint8)
+        target = rng.integers(0, 256, (n, 12, 12, 3)).astype(np.uint8)
+        generated = np.clip(target + rng.integers(-20, 21, target.shape), 0, 255).astype(np.uint8)
         sets = {
             "generated": own[order],
             "source": face[who][order],
@@ -69,7 +69,7 @@ def group(make_inputs):
         }
         own_fields = {
             "labels": labels[order],
-            "truth": truth[order],
+            "target": target[order],
             "generated": generated[order],
             "reference_identity": who,
             "reference_labels": labels,
@@ -96,7 +96,7 @@ class TestEveryMetric:
         found = METRICS[name].measure(inputs, np.arange(len(inputs)))
         assert card.title
         assert card.source
-        assert card.needs <= {"truth", "source", "gallery", "reference", "training"}
+        assert card.needs <= {"target", "source", "gallery", "reference", "training"}
         assert card.low <= found.low <= found.value <= found.high <= card.high
         assert (found.per_sample is not None) == card.per_sample
         if card.per_sample:

@@ -49,7 +49,7 @@ def test_two_metrics_never_share_a_key():
 @pytest.mark.parametrize("name", ["SSIM", "PSNR"])
 def test_order_of_the_pictures_changes_neither_signature_nor_value(name, make_inputs):
     inputs = make_inputs([0, 0, 1, 1, 2, 2], size=16)
-    inputs.truth[...] = inputs.generated // 2
+    inputs.target[...] = inputs.generated // 2
     forward, backward = (METRICS[name].measure(inputs, rows) for rows in (np.arange(6), np.arange(6)[::-1]))
     assert str(forward.signature) == str(backward.signature)
     assert (forward.value, forward.low, forward.high) == (backward.value, backward.low, backward.high)

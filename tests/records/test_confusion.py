@@ -29,7 +29,7 @@ def inputs(seen: list[int], asked: list[str], second: list[str] | None = None, v
     return MetricInputs(
         requests=table,
         generated=pictures,
-        truth=None,
+        target=None,
         source=pictures,
         clusters=np.arange(n),
         seed=0,

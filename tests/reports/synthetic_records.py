@@ -41,7 +41,7 @@ ENVIRONMENT = {
 }
 
 Painter = Callable[[str, str, str, str], Image.Image]
-"""(row, identity, expression, domain) -> image; row "source" and "truth" are the real ones."""
+"""(row, identity, expression, domain) -> image; row "source" and "target" are the real ones."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def draw_face(row: str, identity: str, expression: str, domain: str, size: int =
         fill=(120, 30, 30),
         width=2,
     )
-    if row not in ("source", "truth"):
+    if row not in ("source", "target"):
         tint = Image.new(
             "RGB", (size, size), tuple(int(v) for v in np.random.default_rng(len(row)).integers(0, 255, 3))
         )
@@ -285,7 +285,7 @@ def scores_of(row: Row, cell: Cell, samples: pd.DataFrame) -> list[Score]:
             ):
                 kept = piece[piece[metric].notna()]
                 if kept.empty:
-                    add(metric, domain, expression, piece, None, extra, "the truth against itself")
+                    add(metric, domain, expression, piece, None, extra, "the target against itself")
                     continue
                 add(
                     metric,
@@ -382,7 +382,7 @@ def write_cell(
     samples.to_parquet(folder / "samples.parquet")
     requests.to_csv(folder / "requests.csv", index=False)
     (folder / "images").mkdir()
-    painted = {"copy": "source", "real": "truth"}.get(row.id, row.id)
+    painted = {"copy": "source", "real": "target"}.get(row.id, row.id)
     for line in requests.itertuples():
         painter(painted, line.identity, line.target_expression, line.domain).save(
             folder / "images" / f"{line.request}.png", compress_level=1

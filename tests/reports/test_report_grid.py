@@ -49,11 +49,11 @@ def test_strips_hold_source_truth_and_rows_in_order(tmp_path: Path) -> None:
         0
     ]
     assert panel.columns == list(LABELS)
-    assert [s.title for s in panel.strips] == ["source", "truth", "MR"]
+    assert [s.title for s in panel.strips] == ["source", "target", "MR"]
     with Image.open(tmp_path / panel.strips[1].source) as strip:
         assert strip.size == (32 * 7, 32)
         tile = np.asarray(strip.convert("RGB"))[:, 32 * 4 : 32 * 5]
-    assert np.array_equal(tile, np.asarray(draw_face("truth", "a0220", "happiness", "in")))
+    assert np.array_equal(tile, np.asarray(draw_face("target", "a0220", "happiness", "in")))
 
 
 def test_a_picture_that_was_not_made_is_gray_and_counted(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class ActionUnitError(ByRegressor):
         """Of requests whose target image is coded; the others are counted as not valid."""
         features, made = self.levels(inputs, "generated")
         known = [ACTION_UNITS.index(int(name[2:])) for name in inputs.columns[self.extractor]]
-        coded = inputs.action_units.get("truth")
+        coded = inputs.action_units.get("target")
         values = np.full(len(rows), np.nan)
         if coded is not None:
             wanted = np.asarray(coded, dtype=np.float64)[rows][:, known]

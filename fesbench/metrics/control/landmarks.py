@@ -77,7 +77,7 @@ def targets(inputs: MetricInputs) -> tuple[Floats, str]:
     if "driver" in inputs.requests and (inputs.requests["driver"] >= 0).any():
         parts = [known.get(name, missing) for name in ("source", "driver", "driver-neutral")]
         return transferred(*parts), "driver-motion-on-source"
-    return known.get("truth", missing), "truth"
+    return known.get("target", missing), "truth"
 
 
 def transferred(source: Floats, driver: Floats, driver_neutral: Floats) -> Floats:

@@ -38,8 +38,8 @@ class DiscriminatorAccuracy(Metric):
         },
         "D-acc-real": {
             "title": "own discriminator's accuracy on real images of test subjects (self-assessment)",
-            "which": "truth",
-            "needs": frozenset({"truth"}),
+            "which": "target",
+            "needs": frozenset({"target"}),
         },
         "D-acc-real-train": {
             "title": "own discriminator's accuracy on its training images (self-assessment)",
@@ -52,7 +52,7 @@ class DiscriminatorAccuracy(Metric):
     extractor = DISCRIMINATOR
     source = "FExGAN, table 1; self-assessment by the method's own discriminator"
     tasks = frozenset({"expression"})
-    which: Literal["generated", "truth", "training"]
+    which: Literal["generated", "target", "training"]
     meanings = {"argmax": "classes that the judge chooses among", "judge": "who judges"}
 
     def settings(self) -> dict[str, str]:
@@ -72,10 +72,10 @@ class DiscriminatorAccuracy(Metric):
             places = np.flatnonzero(np.isin(inputs.training_labels, labels))
             labels, found.n_requested = inputs.training_labels[places], len(places)
         known = np.where(labels >= 0, columns[labels], -1) >= 0
-        if self.which == "truth":
+        if self.which == "target":
             known &= inputs.requests["target"].to_numpy()[rows] >= 0
         found.n_valid = int(known.sum())
-        found.reference = "" if self.which == "generated" else self.which
+        found.reference = {"generated": "", "target": "target"}.get(self.which, self.which)
         values = np.full(len(places), np.nan)
         values[known] = decided(judged, columns[labels[known]], places[known])
         if self.which != "training":

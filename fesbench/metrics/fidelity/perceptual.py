@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from fesbench.metrics.base import Found, Metric
-from fesbench.metrics.common import NO_TARGET, has_truth
+from fesbench.metrics.common import NO_TARGET, has_target
 from fesbench.metrics.inputs import MetricInputs, Rows
 
 _LPIPS = "Zhang et al., The unreasonable effectiveness of deep features as a perceptual metric (2018)"
@@ -42,7 +42,7 @@ class PerceptualDistance(Metric):
     }
     direction = "lower"
     high = math.inf
-    needs = frozenset({"truth"})
+    needs = frozenset({"target"})
 
     def settings(self) -> dict[str, str]:
         """What is compared; all else is the extractor's."""
@@ -51,10 +51,10 @@ class PerceptualDistance(Metric):
     def find(self, inputs: MetricInputs, rows: Rows) -> Found:
         """Of the requests that have a target image; the others are counted as not valid."""
         values, signed = np.full(len(inputs), np.nan), self.extractor
-        present = np.flatnonzero(has_truth(inputs)) if inputs.truth is not None else np.zeros(0, int)
+        present = np.flatnonzero(has_target(inputs)) if inputs.target is not None else np.zeros(0, int)
         if len(present):
             pairs = np.stack([present, present], axis=1)
-            found = inputs.pair_set(self.extractor, "generated", "truth", pairs)
+            found = inputs.pair_set(self.extractor, "generated", "target", pairs)
             values[present], signed = found.values[:, 0], found.signature
         own = values[rows]
         n_valid = int(np.isfinite(own).sum())

@@ -17,7 +17,7 @@ import numpy as np
 
 from fesbench.errors import DataError
 from fesbench.metrics.base import Found, Metric
-from fesbench.metrics.common import NO_TARGET, has_truth
+from fesbench.metrics.common import NO_TARGET, has_target
 from fesbench.metrics.inputs import Floats, MetricInputs, Rows
 from fesbench.statistics.intervals import cluster_mean, deleted_means
 
@@ -33,7 +33,7 @@ LUMA = (0.299, 0.587, 0.114)
 class _Fidelity(Metric):
     """A comparison of each output with its target image."""
 
-    needs = frozenset({"truth"})
+    needs = frozenset({"target"})
     meanings = {
         "cap": "largest value, in dB",
         "ch": "color channels",
@@ -50,29 +50,29 @@ class _Fidelity(Metric):
 
     def find(self, inputs: MetricInputs, rows: Rows) -> Found:
         """Of the requests that have a target image; the others are counted as not valid."""
-        values, truth = np.full(len(rows), np.nan), inputs.truth
-        if truth is not None:
-            present = has_truth(inputs)
+        values, target = np.full(len(rows), np.nan), inputs.target
+        if target is not None:
+            present = has_target(inputs)
             key = (self.name, tuple(self.settings().items()))
-            values = inputs.memo(key, lambda: self._per_image(inputs.generated, truth, present))[rows]
+            values = inputs.memo(key, lambda: self._per_image(inputs.generated, target, present))[rows]
         n_valid = int(np.isfinite(values).sum())
         return Found(n_valid, values, resize="none", reference="truth", reason="" if n_valid else NO_TARGET)
 
     def _per_image(
-        self, generated: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], present: npt.NDArray[np.bool_]
+        self, generated: npt.NDArray[np.uint8], target: npt.NDArray[np.uint8], present: npt.NDArray[np.bool_]
     ) -> Floats:
         import torch
 
-        if generated.shape != truth.shape or generated.dtype != np.uint8 or truth.dtype != np.uint8:
+        if generated.shape != target.shape or generated.dtype != np.uint8 or target.dtype != np.uint8:
             raise DataError(
                 f"{self.name} needs uint8 images of one shape; got {generated.dtype}{generated.shape} "
-                f"and {truth.dtype}{truth.shape}"
+                f"and {target.dtype}{target.shape}"
             )
         compare, values = self._compare(), np.full(len(generated), np.nan)
         with torch.inference_mode():
             # One image at a time: as quick as batches on a CPU, and bit-equal however requests are grouped.
             for i in np.flatnonzero(present):
-                values[i] = float(compare(_unit(generated[i]), _unit(truth[i])))
+                values[i] = float(compare(_unit(generated[i]), _unit(target[i])))
         return values
 
 

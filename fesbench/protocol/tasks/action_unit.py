@@ -18,7 +18,7 @@ class ActionUnit(TaskKind):
     name: ClassVar[str] = "action-unit"
     words: ClassVar[str] = (
         "one action unit at a time is set to each level, the others stay as the source has them; "
-        "no image shows the truth, so distances are to the sources and say how far they were left"
+        "there is no target image, so distances are to the sources and say how far they were left"
     )
     place: ClassVar[int] = 3
     given: ClassVar[str] = "action_units"

@@ -198,7 +198,7 @@ class TaskKind:
             source = index.source(who, ask.domain, take)
             if source >= 0:
                 target = -1
-                if index.has_truth(who):
+                if index.has_target(who):
                     target = index.find(who, label, ask.domain, take=take, intensity=level)
                 yield take, take, source, target
 

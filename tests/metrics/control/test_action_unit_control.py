@@ -196,14 +196,14 @@ def test_a_level_twice_is_an_error(planted):
 class TestError:
     @pytest.fixture
     def coded(self, make_inputs):
-        def make(measured, truth, **fields):
-            codes = np.full((len(truth), len(ACTION_UNITS)), np.nan)
-            codes[:, [ACTION_UNITS.index(1), ACTION_UNITS.index(12), ACTION_UNITS.index(25)]] = truth
+        def make(measured, target, **fields):
+            codes = np.full((len(target), len(ACTION_UNITS)), np.nan)
+            codes[:, [ACTION_UNITS.index(1), ACTION_UNITS.index(12), ACTION_UNITS.index(25)]] = target
             return make_inputs(
-                np.arange(len(truth)),
+                np.arange(len(target)),
                 features={(REGRESSOR, "generated"): np.asarray(measured, dtype=float)},
                 columns={REGRESSOR: UNITS},
-                action_units={"truth": codes},
+                action_units={"target": codes},
                 **fields,
             )
 

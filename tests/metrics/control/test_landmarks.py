@@ -43,46 +43,46 @@ def measure(inputs):
 def test_by_hand(detected):
     one_off = face()
     one_off[10] += (3, 4)  # 5 pixels at one of 68 points, eyes 20 apart
-    found = measure(detected([face(), face() + np.array([0, 2]), one_off], {"truth": [face()] * 3}))
+    found = measure(detected([face(), face() + np.array([0, 2]), one_off], {"target": [face()] * 3}))
     assert found.per_sample == pytest.approx([0, 2 / 20, 5 / 68 / 20], abs=1e-6)
     assert dict(found.signature.fields)["ref"] == "truth"
 
 
 def test_agrees_with_a_loop(detected):
     rng = np.random.default_rng(0)
-    truth = np.stack([face(i) for i in range(6)])
-    made = truth + rng.normal(0, 2, truth.shape)
+    target = np.stack([face(i) for i in range(6)])
+    made = target + rng.normal(0, 2, target.shape)
     expected = [
-        sum(np.hypot(*(made[i, k] - truth[i, k])) for k in range(68))
+        sum(np.hypot(*(made[i, k] - target[i, k])) for k in range(68))
         / 68
-        / np.hypot(*(truth[i, 36] - truth[i, 45]))
+        / np.hypot(*(target[i, 36] - target[i, 45]))
         for i in range(6)
     ]
-    assert normalized_error(made, truth) == pytest.approx(expected)
-    assert measure(detected(made, {"truth": truth})).value == pytest.approx(np.mean(expected), abs=1e-6)
+    assert normalized_error(made, target) == pytest.approx(expected)
+    assert measure(detected(made, {"target": target})).value == pytest.approx(np.mean(expected), abs=1e-6)
 
 
 def test_faces_that_are_not_found_are_counted_and_not_averaged(detected):
     valid = np.array([True, False, True])
-    found = measure(detected([face(), 0 * face(), face() + 2], {"truth": [face()] * 3}, valid=valid))
+    found = measure(detected([face(), 0 * face(), face() + 2], {"target": [face()] * 3}, valid=valid))
     assert np.isnan(found.per_sample[1])
     assert (found.n_valid, found.n_requested) == (2, 3)
     assert found.value == pytest.approx(np.sqrt(8) / 20 / 2, abs=1e-6)
-    none = measure(detected([face()], {"truth": [face()]}, valid=np.array([False])))
+    none = measure(detected([face()], {"target": [face()]}, valid=np.array([False])))
     assert (none.value, none.reason) == (None, "no face is found in any image")
 
 
 def test_unknown_truth_has_a_reason(detected):
-    found = measure(detected([face()] * 2, {"truth": np.full((2, 68, 2), np.nan)}))
+    found = measure(detected([face()] * 2, {"target": np.full((2, 68, 2), np.nan)}))
     assert (found.value, found.n_valid) == (None, 0)
     assert found.reason == "no landmarks are known to compare with"
 
 
 def test_more_noise_is_worse(detected):
     rng, last = np.random.default_rng(1), 0.0
-    truth = np.stack([face(i) for i in range(8)])
+    target = np.stack([face(i) for i in range(8)])
     for noise in (0.1, 1, 5):
-        found = measure(detected(truth + rng.normal(0, noise, truth.shape), {"truth": truth})).value
+        found = measure(detected(target + rng.normal(0, noise, target.shape), {"target": target})).value
         assert found > last
         last = found
 
@@ -115,7 +115,7 @@ class TestTransfer:
     def test_it_is_the_target_under_transfer_alone(self, detected):
         driver = face(1)
         driver[57] += (0, 6)
-        known = {"source": [face(0)], "driver": [driver], "driver-neutral": [face(1)], "truth": [face(5)]}
+        known = {"source": [face(0)], "driver": [driver], "driver-neutral": [face(1)], "target": [face(5)]}
         wanted = transferred(
             *(np.asarray(known[k], np.float32) for k in ("source", "driver", "driver-neutral"))
         )

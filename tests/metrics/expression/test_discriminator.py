@@ -16,7 +16,7 @@ def judged(make_inputs):
     def make(**fields):
         features = {
             (DISCRIMINATOR, "generated"): one_hot([1, 1, 2, 0]),
-            (DISCRIMINATOR, "truth"): one_hot([1, 2, 2, 2]),
+            (DISCRIMINATOR, "target"): one_hot([1, 2, 2, 2]),
             (DISCRIMINATOR, "training"): one_hot([0, 1, 1, 2, 0]),
         }
         given = {
@@ -30,7 +30,7 @@ def judged(make_inputs):
     return make
 
 
-NAMES = {"generated": "D-acc-generated", "truth": "D-acc-real", "training": "D-acc-real-train"}
+NAMES = {"generated": "D-acc-generated", "target": "D-acc-real", "training": "D-acc-real-train"}
 
 
 def measure(which, inputs, rows=None):
@@ -40,7 +40,7 @@ def measure(which, inputs, rows=None):
 def test_by_hand(judged):
     inputs = judged()
     assert measure("generated", inputs).per_sample.tolist() == [1, 1, 1, 0]
-    assert measure("truth", inputs).per_sample.tolist() == [1, 0, 1, 1]
+    assert measure("target", inputs).per_sample.tolist() == [1, 0, 1, 1]
     # Of the training images those that show what is asked for: right, wrong, right, wrong.
     training = measure("training", inputs)
     assert (training.value, training.n_valid, training.identities) == (0.5, 4, 2)
@@ -52,15 +52,15 @@ def test_by_hand(judged):
 def test_of_one_expression(judged):
     inputs = judged()
     assert measure("training", inputs, [2, 3]).value == 0.5
-    assert measure("truth", inputs, [2, 3]).value == 1
+    assert measure("target", inputs, [2, 3]).value == 1
 
 
 def test_it_says_that_it_judges_itself():
-    for which in ("generated", "truth", "training"):
+    for which in ("generated", "target", "training"):
         metric = DiscriminatorAccuracy(name=NAMES[which])
         assert "self-assessment" in metric.card.title
         assert metric.settings()["judge"] == "self"
-    assert DiscriminatorAccuracy(name="D-acc-real").card.needs == {"truth"}
+    assert DiscriminatorAccuracy(name="D-acc-real").card.needs == {"target"}
 
 
 def test_what_the_head_has_no_class_for_is_not_valid(judged):
@@ -74,7 +74,7 @@ def test_what_the_head_has_no_class_for_is_not_valid(judged):
 def test_a_request_without_a_true_image_is_not_valid(judged):
     inputs = judged()
     inputs.requests["target"] = [0, -1, 2, -1]
-    found = measure("truth", inputs)
+    found = measure("target", inputs)
     assert (found.value, found.n_valid) == (1.0, 2)
 
 

@@ -8,13 +8,13 @@ from fesbench.metrics.fidelity.ssim_psnr import PSNR, SSIM, LuminanceSSIM, Multi
 
 @pytest.fixture
 def pair(make_inputs):
-    """Truth, and outputs that are it plus more and more noise; the first is the truth itself."""
+    """Target, and outputs that are it plus more and more noise; the first is the target itself."""
     rng = np.random.default_rng(1)
     coarse = rng.integers(40, 216, (6, 4, 4, 3))
-    truth = coarse.repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
-    noise = rng.normal(size=truth.shape) * np.array([0, 2, 5, 10, 20, 40])[:, None, None, None]
-    generated = (truth + noise).round().clip(0, 255).astype(np.uint8)
-    return make_inputs([0, 0, 1, 1, 2, 2], generated=generated, truth=truth)
+    target = coarse.repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
+    noise = rng.normal(size=target.shape) * np.array([0, 2, 5, 10, 20, 40])[:, None, None, None]
+    generated = (target + noise).round().clip(0, 255).astype(np.uint8)
+    return make_inputs([0, 0, 1, 1, 2, 2], generated=generated, target=target)
 
 
 def skimage_value(metric, x, y):
@@ -39,13 +39,13 @@ def skimage_value(metric, x, y):
 class TestBoth:
     def test_equals_scikit_image(self, metric, pair, all_rows):
         found = metric.measure(pair, all_rows(pair)).per_sample
-        expected = [skimage_value(metric, x, y) for x, y in zip(pair.truth, pair.generated, strict=True)]
+        expected = [skimage_value(metric, x, y) for x, y in zip(pair.target, pair.generated, strict=True)]
         assert found == pytest.approx(expected, abs=2e-4)
 
     def test_equals_piq_on_a_batch(self, metric, pair, all_rows):
         import piq
 
-        x, y = (torch.from_numpy(a).permute(0, 3, 1, 2).float() / 255 for a in (pair.generated, pair.truth))
+        x, y = (torch.from_numpy(a).permute(0, 3, 1, 2).float() / 255 for a in (pair.generated, pair.target))
         keep = {"reduction": "none", "data_range": 1.0}
         expected = (
             piq.psnr(x, y, **keep) if metric.card.name == "PSNR" else piq.ssim(x, y, downsample=False, **keep)
@@ -61,7 +61,7 @@ class TestBoth:
         whole = metric.measure(pair, all_rows(pair))
         rows = np.array([3, 0, 5])
         part = metric.measure(
-            make_inputs([0] * 3, generated=pair.generated[rows], truth=pair.truth[rows]), np.arange(3)
+            make_inputs([0] * 3, generated=pair.generated[rows], target=pair.target[rows]), np.arange(3)
         )
         assert (part.per_sample == whole.per_sample[rows]).all()
         assert metric.measure(pair, all_rows(pair)[::-1]).value == whole.value
@@ -72,8 +72,8 @@ class TestBoth:
         assert found.low < found.value < found.high
         assert "|r:none|ref:truth|" in str(found.signature)
 
-    def test_without_truth(self, metric, pair, all_rows):
-        pair.truth = None
+    def test_without_target(self, metric, pair, all_rows):
+        pair.target = None
         found = metric.measure(pair, all_rows(pair))
         assert (found.value, found.n_valid, found.n_requested) == (None, 0, 6)
         assert found.reason == "no target image exists for these requests"
@@ -86,29 +86,29 @@ class TestBoth:
         assert found.value == pytest.approx(np.nanmean(found.per_sample))
 
     def test_refuses_other_shapes_and_types(self, metric, pair, all_rows):
-        pair.truth = pair.truth[:, :16]
+        pair.target = pair.target[:, :16]
         with pytest.raises(DataError, match="one shape"):
             metric.measure(pair, all_rows(pair))
 
 
 def test_psnr_by_hand(make_inputs):
-    truth = np.full((1, 12, 12, 3), 100, dtype=np.uint8)
-    inputs = make_inputs([0], generated=truth + np.uint8(51), truth=truth)  # error 0.2: 1 / 0.04 = 25
+    target = np.full((1, 12, 12, 3), 100, dtype=np.uint8)
+    inputs = make_inputs([0], generated=target + np.uint8(51), target=target)  # error 0.2: 1 / 0.04 = 25
     assert PSNR().measure(inputs, np.arange(1)).value == pytest.approx(10 * np.log10(25), abs=1e-5)
 
 
 def test_ssim_of_flat_images_by_hand(make_inputs):
-    truth = np.full((1, 12, 12, 3), 51, dtype=np.uint8)
-    inputs = make_inputs([0], generated=truth * np.uint8(2), truth=truth)
+    target = np.full((1, 12, 12, 3), 51, dtype=np.uint8)
+    inputs = make_inputs([0], generated=target * np.uint8(2), target=target)
     # No variance: (2 * 0.2 * 0.4 + C1) / (0.2^2 + 0.4^2 + C1) with C1 = 1e-4
     assert SSIM().measure(inputs, np.arange(1)).value == pytest.approx(0.1601 / 0.2001, abs=1e-5)
 
 
 def test_psnr_averages_decibels(make_inputs):
-    truth = np.full((2, 12, 12, 3), 100, dtype=np.uint8)
-    generated = truth.copy()
+    target = np.full((2, 12, 12, 3), 100, dtype=np.uint8)
+    generated = target.copy()
     generated[1] += 51
-    found = PSNR().measure(make_inputs([0, 1], generated=generated, truth=truth), np.arange(2))
+    found = PSNR().measure(make_inputs([0, 1], generated=generated, target=target), np.arange(2))
     assert found.value == pytest.approx((80 + 10 * np.log10(25)) / 2, abs=1e-4)
 
 
@@ -144,10 +144,10 @@ def reference_scales(x, y, channel):
 @pytest.fixture
 def large(make_inputs):
     rng = np.random.default_rng(4)
-    truth = rng.integers(40, 216, (4, 11, 11, 3)).repeat(16, axis=1).repeat(16, axis=2).astype(np.uint8)
-    noise = rng.normal(size=truth.shape) * np.array([0, 5, 15, 40])[:, None, None, None]
+    target = rng.integers(40, 216, (4, 11, 11, 3)).repeat(16, axis=1).repeat(16, axis=2).astype(np.uint8)
+    noise = rng.normal(size=target.shape) * np.array([0, 5, 15, 40])[:, None, None, None]
     return make_inputs(
-        [0, 1, 2, 3], truth=truth, generated=(truth + noise).round().clip(0, 255).astype(np.uint8)
+        [0, 1, 2, 3], target=target, generated=(target + noise).round().clip(0, 255).astype(np.uint8)
     )
 
 
@@ -155,7 +155,7 @@ def test_multi_scale_ssim_is_its_papers(large):
     found = MultiScaleSSIM().measure(large, np.arange(4)).per_sample
     expected = [
         np.mean([reference_scales(x, y, c) for c in range(3)])
-        for x, y in zip(large.generated, large.truth, strict=True)
+        for x, y in zip(large.generated, large.target, strict=True)
     ]
     assert found == pytest.approx(expected, abs=1e-4)
     assert found[0] == pytest.approx(1, abs=1e-6)
@@ -171,14 +171,14 @@ def test_multi_scale_ssim_refuses_small_pictures(pair, all_rows):
 def test_luma_ssim_equals_scikit_image(pair, all_rows):
     found = LuminanceSSIM().measure(pair, all_rows(pair)).per_sample
     luma = np.array([0.299, 0.587, 0.114])
-    gray = [(x @ luma)[..., None].repeat(3, axis=2) for x in (*pair.truth, *pair.generated)]
+    gray = [(x @ luma)[..., None].repeat(3, axis=2) for x in (*pair.target, *pair.generated)]
     expected = [skimage_value(SSIM(), gray[i], gray[6 + i]) for i in range(6)]
     assert found == pytest.approx(expected, abs=2e-4)
     assert not np.allclose(found[1:], SSIM().measure(pair, all_rows(pair)).per_sample[1:], atol=1e-3)
 
 
 def test_luma_ssim_of_gray_pictures_is_ssim(pair, all_rows):
-    pair.truth = pair.truth[..., :1].repeat(3, axis=3)
+    pair.target = pair.target[..., :1].repeat(3, axis=3)
     pair.generated = pair.generated[..., :1].repeat(3, axis=3)
     colored, luma = (m.measure(pair, all_rows(pair)).per_sample for m in (SSIM(), LuminanceSSIM()))
     assert luma == pytest.approx(colored, abs=1e-5)
@@ -189,7 +189,7 @@ def test_pooled_psnr_pools_errors(pair, all_rows):
 
     found = PooledPSNR().measure(pair, all_rows(pair))
     assert found.value == pytest.approx(
-        peak_signal_noise_ratio(pair.truth, pair.generated, data_range=255), abs=1e-3
+        peak_signal_noise_ratio(pair.target, pair.generated, data_range=255), abs=1e-3
     )
     assert found.value < PSNR().measure(pair, all_rows(pair)).value
     assert found.per_sample is None
@@ -197,7 +197,7 @@ def test_pooled_psnr_pools_errors(pair, all_rows):
 
 
 def test_pooled_psnr_of_identical_pictures_is_capped(pair, all_rows):
-    pair.generated = pair.truth
+    pair.generated = pair.target
     assert PooledPSNR().measure(pair, all_rows(pair)).value == pytest.approx(80, abs=1e-4)
-    pair.truth = None
+    pair.target = None
     assert PooledPSNR().measure(pair, all_rows(pair)).value is None

@@ -14,9 +14,9 @@ def gap(a, b):
 @pytest.mark.parametrize("name", NAMES)
 class TestEveryPerceptualDistance:
     def test_by_hand(self, name, make_inputs):
-        truth = np.zeros((4, 4, 4, 3), dtype=np.uint8)
-        made = truth + np.array([0, 10, 20, 50], dtype=np.uint8)[:, None, None, None]
-        inputs = make_inputs([0, 0, 1, 1], generated=made, truth=truth, pairs=gap)
+        target = np.zeros((4, 4, 4, 3), dtype=np.uint8)
+        made = target + np.array([0, 10, 20, 50], dtype=np.uint8)[:, None, None, None]
+        inputs = make_inputs([0, 0, 1, 1], generated=made, target=target, pairs=gap)
         found = PerceptualDistance(name=name).measure(inputs, np.arange(4))
         assert found.per_sample.tolist() == [0, 10, 20, 50]
         assert found.value == 20
@@ -37,7 +37,7 @@ class TestEveryPerceptualDistance:
 
     def test_no_truth_at_all_gives_a_reason(self, name, make_inputs):
         found = PerceptualDistance(name=name).measure(
-            make_inputs([0, 1], truth=None, pairs=gap), np.arange(2)
+            make_inputs([0, 1], target=None, pairs=gap), np.arange(2)
         )
         assert (found.value, found.n_valid) == (None, 0)
         assert found.reason == "no target image exists for these requests"
