@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fesbench.errors import MethodError
+from fesbench.methods.state_import import renamed
 
 LEAK = 0.01
 """Slope of the critics' leaky rectifiers below zero."""
@@ -121,6 +123,24 @@ def critic_depth(size: int, depth: Depth) -> int:
         raise MethodError(f"a critic needs at least one strided layer, not {found}")
     check_side("the StarGAN critic", size, 1 << found)
     return found
+
+
+def convert_trunk(tensors: Mapping[str, Tensor], heads: Mapping[str, str]) -> dict[str, Tensor]:
+    """The family's released generators: one ``main`` with residual blocks that have a ``main`` of their own.
+
+    Args:
+        tensors: by the authors' names.
+        heads: beginnings of the other names; "" = of the last layer of ``main``.
+    """
+    numbers = [int(name.split(".")[1]) for name in tensors if name.startswith("main.")]
+    last = {rf"main\.{max(numbers, default=0)}": heads[""]} if "" in heads else {}
+    others = {re.escape(old): new for old, new in heads.items() if old}
+    body = {
+        r"main\.(\d+)\.main\.(\d+)": r"generator.body.\1.body.\2",
+        **last,
+        r"main\.(\d+)": r"generator.body.\1",
+    }
+    return renamed(tensors, {**body, **others})
 
 
 class Critic(nn.Module):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from fesbench.errors import MethodError
 
 from ._ridge_tables import LEVELS, assemble, tabulate
 
@@ -100,3 +104,36 @@ def inside_image(size: int, window: int) -> Tensor:
     half = window // 2
     ones = F.pad(torch.ones(1, 1, size, size), (half, half, half, half))
     return F.unfold(ones, window).reshape(window * window, size, size) > 0
+
+
+def local_map(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """A masked affine map out of its matrix.
+
+    Args:
+        matrix: sparse CSR (n*n, n*n + 1), pixels row by row, the bias last.
+
+    Returns:
+        weights float32 (r*r, n, n) by place in the window, the smallest that holds them; biases (n, n).
+
+    Raises:
+        MethodError: another shape, or a weight between pixels so far apart that it is no local map.
+    """
+    pixels = matrix.shape[0]
+    side = math.isqrt(pixels)
+    if side * side != pixels or matrix.shape[1] != pixels + 1:
+        raise MethodError(f"a matrix of shape {tuple(matrix.shape)} is no map of a square image with a bias")
+    counts = matrix.crow_indices().diff()
+    rows, columns = torch.repeat_interleave(torch.arange(pixels), counts), matrix.col_indices()
+    values = matrix.values().float()
+    linear = columns < pixels
+    row, column = rows[linear], columns[linear]
+    down, right = column // side - row // side, column % side - row % side
+    half = int(torch.stack([down, right]).abs().max()) if len(row) else 0
+    if 2 * half >= side:
+        raise MethodError(f"the matrix joins pixels {half} apart in an image of {side}; it is no local map")
+    window = 2 * half + 1
+    weights = torch.zeros(window * window, pixels)
+    weights[(down + half) * window + right + half, row] = values[linear]
+    biases = torch.zeros(pixels)
+    biases[rows[~linear]] = values[~linear]
+    return weights.reshape(-1, side, side), biases.reshape(side, side)

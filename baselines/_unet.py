@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -108,6 +109,35 @@ class UNet(nn.Module):
             return F.dropout(x, self.dropout, self.training)
         kept = torch.stack([torch.rand(x.shape[1:], generator=generator) for generator in noise])
         return x * (kept >= self.dropout).to(x) / (1 - self.dropout)
+
+
+def convert_unet(tensors: Mapping[str, Tensor], owner: str) -> dict[str, Tensor]:
+    """The authors' PyTorch generator, whose blocks lie one in another, by the names of ``UNet``.
+
+    Args:
+        tensors: by the authors' names, such as ``model.model.1.model.3.model.2.weight``.
+        owner: beginning of our names, such as "generator.".
+
+    Raises:
+        MethodError: a name of another network.
+    """
+    places = {name: [int(number) for number in re.findall(r"model\.(\d+)", name)] for name in tensors}
+    deepest = max((len(path) - 1 for path in places.values()), default=0)
+    outer = {0: "encoders.0", 3: "decoders.0"}
+    found = {}
+    for name, tensor in tensors.items():
+        path, kind = places[name], name.rpartition(".")[2]
+        level = len(path) - 1
+        inner = {1: f"encoders.{level}", 2: f"encoder_norms.{level - 1}", 5: f"decoders.{level}"}
+        inner |= {6: f"decoder_norms.{level - 1}"}
+        if level == deepest:
+            inner = {1: f"encoders.{level}", 3: f"decoders.{level}", 4: f"decoder_norms.{level - 1}"}
+        ours = (inner if level > 0 else outer).get(path[-1]) if path else None
+        if ours is None or name != "model." + "".join(f"model.{k}." for k in path) + kind:
+            raise MethodError(f"the file holds '{name}', which the authors' U-Net does not have")
+        if kind in ("weight", "bias"):  # running statistics are never used: batches of one in training mode
+            found[f"{owner}{ours}.{kind}"] = tensor
+    return found
 
 
 class PatchCritic(nn.Module):

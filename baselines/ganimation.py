@@ -10,6 +10,7 @@ condition weight that keeps its real value of 160 at that batch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,9 +20,9 @@ from torch import Tensor, nn
 from fesbench.methods.base import Method
 from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
-from fesbench.methods.state_import import ConditionAxis
+from fesbench.methods.state_import import ConditionAxis, Release
 
-from ._blocks import Critic, Residual, frozen, head, initialize, trunk, with_planes
+from ._blocks import Critic, Residual, convert_trunk, frozen, head, initialize, trunk, with_planes
 from ._losses import gradient_penalty
 
 
@@ -79,6 +80,10 @@ class GANimation(Method):
         "tiny": GANimationHyper(width=16, batch_size=8, learning_rate=4e-4, condition_weight=160.0 * 8),
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("generator.",)
+    release: ClassVar[Release | None] = Release(
+        "net_epoch_*_id_G.pth",
+        action_units=(1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45),
+    )
     hyper: GANimationHyper
 
     def build(self) -> None:
@@ -94,6 +99,12 @@ class GANimation(Method):
             "generator.body.0.weight": ConditionAxis("action_units", axis=1, start=3),
             "critic.condition.weight": ConditionAxis("action_units", axis=0),
         }
+
+    @classmethod
+    def convert_keys(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of the authors' ``net_epoch_*_id_G.pth``; the misspelt name is theirs."""
+        heads = {"img_reg.0": "generator.color", "attetion_reg.0": "generator.attention"}
+        return convert_trunk(tensors, heads)
 
     def phases(self) -> tuple[Phase, ...]:
         """One adversarial phase, constant for two thirds, then linear to zero."""

@@ -4,6 +4,8 @@ map from neutral to each label; fixed [0, 1] scaling and clipping in place of th
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,9 +16,10 @@ from fesbench.errors import MethodError
 from fesbench.methods.base import Method
 from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import MethodCard, Phase
-from fesbench.methods.state_import import ConditionAxis
+from fesbench.methods.state_import import ConditionAxis, Release
+from fesbench.vocabulary import EXPRESSIONS
 
-from ._ridge import apply_local, fit_local_ridge, inside_image
+from ._ridge import apply_local, fit_local_ridge, inside_image, local_map
 
 if TYPE_CHECKING:
     from fesbench.methods.training_set import TrainingSet
@@ -123,6 +126,7 @@ class MR(Method):
         notes="compound: mean of the two labels' images",
     )
     presets: ClassVar[dict[str, Any]] = {"paper": MRHyper(), "tiny": MRHyper()}
+    release: ClassVar[Release | None] = Release("a folder LABEL/mr_weights_*_[123].npz")
     hyper: MRHyper
 
     def build(self) -> None:
@@ -133,6 +137,27 @@ class MR(Method):
     def condition_axes(self) -> dict[str, ConditionAxis]:
         """One map a label."""
         return self.layer.condition_axes("layer.")
+
+    @classmethod
+    def convert_keys(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of the authors' ``mr_weights_*_[123].npz``, three a label, named ``LABEL.1`` to ``LABEL.3``.
+
+        Each is a sparse (n*n, n*n + 1): output pixel by input pixel and bias, row by row, blue first.
+        """
+        labels = [label for label in EXPRESSIONS if f"{label}.1" in tensors]
+        wanted = {f"{label}.{number}" for label in labels for number in (1, 2, 3)}
+        if not labels or wanted != set(tensors):
+            odd = ", ".join(sorted(wanted ^ set(tensors))) or "nothing"
+            raise MethodError(
+                f"three matrices a label are needed, LABEL.1 to LABEL.3; wrong or missing: {odd}"
+            )
+        maps = [[local_map(tensors[f"{label}.{number}"]) for number in (3, 2, 1)] for label in labels]
+        window = {weight.shape[0] for channels in maps for weight, _ in channels}
+        if len(window) > 1:
+            raise MethodError("the matrices have windows of different sizes")
+        weights, biases = (torch.stack([torch.stack([c[k] for c in m]) for m in maps]) for k in (0, 1))
+        places = inside_image(biases.shape[-1], math.isqrt(window.pop()))
+        return {"layer.weight": weights[:, :, places], "layer.bias": biases}
 
     def phases(self) -> tuple[Phase, ...]:
         """One closed-form phase."""

@@ -8,6 +8,7 @@ still normalized by itself), and rate 5e-4 for the few steps.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,9 +21,10 @@ from fesbench.methods.base import Method
 from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase
 from fesbench.methods.planes import landmark_planes
+from fesbench.methods.state_import import Release
 
 from ._blocks import frozen, initialize
-from ._unet import PatchCritic, UNet
+from ._unet import PatchCritic, UNet, convert_unet
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Pix2Pix(Method):
         "tiny": Pix2PixHyper(width=16, batch_size=4, learning_rate=5e-4),
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("generator.",)
+    release: ClassVar[Release | None] = Release("*_net_G.pth", size=256)
     hyper: Pix2PixHyper
 
     def build(self) -> None:
@@ -65,6 +68,11 @@ class Pix2Pix(Method):
         self.generator = UNet(self.problem.size, 6, self.hyper.width, self.hyper.dropout)
         self.critic = PatchCritic(9, self.hyper.width)
         self.apply(initialize)
+
+    @classmethod
+    def convert_keys(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of the authors' PyTorch ``*_net_G.pth``; ``--input_nc 6``: face and drawn landmarks."""
+        return convert_unet(tensors, "generator.")
 
     def phases(self) -> tuple[Phase, ...]:
         """One adversarial phase at a constant rate."""

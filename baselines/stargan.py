@@ -6,6 +6,7 @@ Preset ``tiny``, for a minute on two CPU cores: width 16, batches of 8, and rate
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,9 +17,9 @@ from torch.nn import functional as F
 from fesbench.methods.base import Method
 from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
-from fesbench.methods.state_import import ConditionAxis
+from fesbench.methods.state_import import ConditionAxis, Release
 
-from ._blocks import Critic, Residual, frozen, head, one_hot, trunk, with_planes
+from ._blocks import Critic, Residual, convert_trunk, frozen, head, one_hot, trunk, with_planes
 from ._losses import gradient_penalty
 
 
@@ -70,6 +71,7 @@ class StarGAN(Method):
         "tiny": StarGANHyper(width=16, batch_size=8, learning_rate=5e-4),
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("generator.",)
+    release: ClassVar[Release | None] = Release("*-G.ckpt")
     hyper: Any
 
     def build(self) -> None:
@@ -88,6 +90,11 @@ class StarGAN(Method):
             "generator.body.0.weight": ConditionAxis("labels", axis=1, start=3),
             "critic.condition.weight": ConditionAxis("labels", axis=0),
         }
+
+    @classmethod
+    def convert_keys(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of the authors' ``*-G.ckpt``."""
+        return convert_trunk(tensors, {"": "generator.last"})
 
     def phases(self) -> tuple[Phase, ...]:
         """One adversarial phase, counted in critic steps."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fesbench.methods.card import MethodCard
+from fesbench.methods.state_import import Release
 
 from ._blocks import Residual, head, trunk, with_planes
 from .stargan import StarGAN
@@ -64,6 +65,10 @@ class USGAN(StarGAN):
         "paper": USGANHyper(),
         "tiny": USGANHyper(width=16, learning_rate=5e-4),
     }
+
+    release: ClassVar[Release | None] = Release(
+        "usgan_*_G.ckpt", ("fear", "anger", "disgust", "happiness", "neutral", "sadness", "surprise")
+    )
 
     def make_generator(self) -> nn.Module:
         """The generator with the skip."""

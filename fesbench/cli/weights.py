@@ -1,4 +1,4 @@
-"""The verbs about pretrained weights: list, pull, add, verify, where."""
+"""The verbs about pretrained weights: list, pull, add, verify, where, convert."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fesbench.cli.output import JsonOption, print_json, show_table
-from fesbench.errors import WeightsError
+from fesbench.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
     from fesbench.weights.manager import WeightsManager
 
 weights_app = typer.Typer(
-    help="Weights of extractors: list, pull, add, verify, where.", invoke_without_command=True
+    help="Weights of extractors: list, pull, add, verify, where; convert authors' checkpoints.",
+    invoke_without_command=True,
 )
 NameArgument = Annotated[str, typer.Argument(help="A name from 'fesbench weights list'.")]
 AcceptOption = Annotated[
@@ -108,6 +109,44 @@ def weights_verify() -> None:
 def weights_where(name: NameArgument) -> None:
     """Print the path of one checked weights file."""
     typer.echo(str(_manager().path(name)))
+
+
+@weights_app.command(
+    "convert",
+    epilog="Example:  fesbench weights convert stargan 200000-G.ckpt --out stargan.safetensors "
+    "--labels angry,contemptuous,disgusted,fearful,happy,neutral,sad,surprised",
+)
+def weights_convert(
+    method: Annotated[str, typer.Argument(help="An id from 'fesbench methods', or a .py file.")],
+    file: Annotated[Path, typer.Argument(help="The authors' checkpoint, as their code saved it.")],
+    out: Annotated[Path, typer.Option(help="The new .safetensors file.")],
+    labels: Annotated[str, typer.Option(help="Its labels in their order, separated by commas.")] = "",
+    action_units: Annotated[str, typer.Option(help="Its action units in their order, such as 1,2,4.")] = "",
+    size: Annotated[int | None, typer.Option(help="Side of its images in pixels.")] = None,
+    preset: Annotated[str, typer.Option(help="Preset with the same network.")] = "paper",
+    trained_on: Annotated[str, typer.Option(help="What it was trained on, in words.")] = "",
+) -> None:
+    """Convert an authors' checkpoint for 'fesbench run --weights METHOD=FILE'; no code in it is run."""
+    from fesbench.methods.registry import load_method
+    from fesbench.runs.convert_weights import convert
+
+    try:
+        units = [int(part) for part in action_units.split(",") if part.strip()]
+    except ValueError:
+        raise UsageError(f"--action-units '{action_units}' is not a list of numbers such as 1,2,4") from None
+    note = convert(
+        load_method(method),
+        file,
+        out,
+        labels=[part for part in labels.split(",") if part.strip()],
+        action_units=units,
+        size=size,
+        preset=preset,
+        trained_on=trained_on,
+    )
+    known = ", ".join(map(str, note["labels"] or note["action_units"])) or "no labels"
+    typer.echo(f"{note['method']} at {note['size']} px for {known}", err=True)
+    typer.echo(str(out))
 
 
 def settle_license(manager: WeightsManager, name: str, *, accept: bool) -> None:

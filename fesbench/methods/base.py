@@ -16,7 +16,7 @@ from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import MethodCard, Phase, Problem
 from fesbench.methods.helpers import Helpers
 from fesbench.methods.native import Batch, Native
-from fesbench.methods.state_import import ConditionAxis, fit_state
+from fesbench.methods.state_import import ConditionAxis, Release, fit_state
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -36,6 +36,7 @@ class Method(nn.Module, ABC):
             such as a method has beside them: an ablation, or the paper's without a term that needs weights.
         preset_notes: for readers of the table, what a preset leaves out or changes, by its name.
         max_batch: largest batch that ``synthesize`` takes; None = any.
+        release: what is known of the weights that the authors published; not inherited.
         synthesis_state: beginnings of the names of the tensors that ``synthesize`` reads; empty = all.
 
     Attributes:
@@ -43,7 +44,7 @@ class Method(nn.Module, ABC):
         size: side of the protocol's images.
         native: the method's own image form, None = the protocol's.
         helpers: the frozen networks that it uses; a loader gives them their weights.
-        absent: names of the tensors that ``import_state`` was not given and that are as they were built.
+        absent: names of the tensors that ``import_state`` was not given, or not for every label and unit.
     """
 
     card: ClassVar[MethodCard]
@@ -52,6 +53,7 @@ class Method(nn.Module, ABC):
     max_batch: ClassVar[int | None] = None
     synthesis_state: ClassVar[tuple[str, ...]] = ()
     absent: tuple[str, ...] = ()
+    release: ClassVar[Release | None] = None
 
     def __init__(self, problem: Problem, hyper: Any) -> None:
         super().__init__()
@@ -169,6 +171,8 @@ class Method(nn.Module, ABC):
         tensors: Mapping[str, Tensor],
         labels: Sequence[str] | None = None,
         units: Sequence[int] | None = None,
+        *,
+        partial: bool = False,
     ) -> None:
         """Take the weights of another training in place of one's own.
 
@@ -177,6 +181,8 @@ class Method(nn.Module, ABC):
             labels: of that training, in its order; its places are permuted to those of the problem.
             units: FACS numbers of that training, in its order. None = not known, which is refused where the
                 method needs labels or action units.
+            partial: the weights may know fewer labels or action units than the problem; their places
+                become 0, and the caller asks for none of them.
 
         Raises:
             MethodError: an unknown or missing name, a label or action unit that the weights do not know,
@@ -194,12 +200,29 @@ class Method(nn.Module, ABC):
                     f"used for {_list(mine)}"
                 )
         own, known = self.state_dict(), (labels or (), units or ())
+        gaps = {
+            need for need, (theirs, mine) in pairs.items() if theirs is not None and set(mine) - set(theirs)
+        }
         try:
-            fitted = fit_state(own, tensors, axes, self.synthesis_state, self.problem, *known)
+            fitted = fit_state(
+                own, tensors, axes, self.synthesis_state, self.problem, *known, partial=partial
+            )
         except MethodError as error:
             raise MethodError(f"{who}: {error}") from None
         self.load_state_dict({**own, **fitted})
-        self.absent = tuple(name for name in own if name not in fitted)
+        empty = {name for name, axis in axes.items() if axis.of in gaps}  # a class head with gaps is none
+        self.absent = tuple(name for name in own if name not in fitted or name in empty)
+
+    @classmethod
+    def convert_keys(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The authors' tensors by the names of ``state_dict``, without what the released network never reads.
+
+        Raises:
+            MethodError: the authors' names are not known, or a tensor has a name that is none of them.
+        """
+        raise MethodError(
+            f"'{cls.card.id}' does not know its authors' names of tensors, so it converts no file"
+        )
 
     def extra_state(self) -> dict[str, Any]:
         """What training must remember beyond parameters and buffers, to resume to the bit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -36,16 +37,29 @@ class ConditionAxis:
         return [label for label in labels if self.neutral or label != "neutral"]
 
     def take(
-        self, tensor: Tensor, theirs: Sequence[str | int], mine: Sequence[str | int], name: str
+        self,
+        tensor: Tensor,
+        theirs: Sequence[str | int],
+        mine: Sequence[str | int],
+        name: str,
+        *,
+        partial: bool = False,
     ) -> Tensor:
         """The tensor with the places of ``mine``, in their order, in place of those of ``theirs``.
+
+        Args:
+            tensor: of the weights.
+            theirs: what its places stand for.
+            mine: what they are to stand for.
+            name: of the tensor.
+            partial: a place that ``theirs`` does not have becomes 0 in place of an error.
 
         Raises:
             MethodError: a place is missing, or the axis is too short for ``theirs``.
         """
         what = "label" if self.of == "labels" else "action unit"
         missing = [str(place) for place in mine if place not in theirs]
-        if missing:
+        if missing and not partial:
             raise MethodError(
                 f"the weights know no {what} {', '.join(missing)}; they hold {', '.join(map(str, theirs))}"
             )
@@ -54,13 +68,57 @@ class ConditionAxis:
                 f"weights '{name}' of shape {tuple(tensor.shape)} have no room for {len(theirs)} {what}s on "
                 f"axis {self.axis} from {self.start} on"
             )
-        end = self.start + len(theirs)
+        end, nothing = self.start + len(theirs), tensor.shape[self.axis]
         order = [
             *range(self.start),
-            *(self.start + theirs.index(place) for place in mine),
-            *range(end, tensor.shape[self.axis]),
+            *(self.start + theirs.index(place) if place in theirs else nothing for place in mine),
+            *range(end, nothing),
         ]
-        return tensor.index_select(self.axis, torch.tensor(order))
+        zeros = torch.zeros_like(tensor.narrow(self.axis, 0, 1))
+        return torch.cat([tensor, zeros], dim=self.axis).index_select(self.axis, torch.tensor(order))
+
+
+@dataclass(frozen=True)
+class Release:
+    """What is known of the weights that a method's authors published.
+
+    Attributes:
+        files: how they name them.
+        labels: expressions in the order of the release; () = the user says.
+        action_units: FACS numbers, likewise.
+        size: side of the images in pixels.
+        trained_on: the data, as far as it is known.
+    """
+
+    files: str = ""
+    labels: tuple[str, ...] = ()
+    action_units: tuple[int, ...] = ()
+    size: int = 128
+    trained_on: str = ""
+
+
+def renamed(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Tensors under other names, without the running statistics of norms, which the releases never use.
+
+    Args:
+        tensors: by their names.
+        names: pattern of a whole beginning of a name -> what stands there in its place; the first that fits.
+
+    Raises:
+        MethodError: a name that no pattern fits.
+
+    >>> list(renamed({"main.0.weight": torch.ones(1)}, {r"main\\.(\\d+)": r"body.\\1"}))
+    ['body.0.weight']
+    """
+    found = {}
+    for name, tensor in tensors.items():
+        if name.rpartition(".")[2] in ("running_mean", "running_var", "num_batches_tracked"):
+            continue
+        match = next(((m, new) for old, new in names.items() if (m := re.match(rf"{old}(?=\.)", name))), None)
+        if match is None:
+            raise MethodError(f"the file holds '{name}', which the authors' generator does not have")
+        found[match[0].expand(match[1]) + name[match[0].end() :]] = tensor
+    return found
 
 
 def fit_state(
@@ -71,6 +129,8 @@ def fit_state(
     problem: Problem,
     labels: Sequence[str],
     units: Sequence[int],
+    *,
+    partial: bool = False,
 ) -> dict[str, Tensor]:
     """The given tensors as they fit a method's own, cut and permuted where labels or action units differ.
 
@@ -81,6 +141,7 @@ def fit_state(
         needed: beginnings of the names that must be given; empty = all.
         problem: whose labels and action units the method is built for.
         labels, units: those of the weights, in their order; more than the problem's are cut away.
+        partial: fewer are filled up with zeros.
 
     Raises:
         MethodError: an unknown or missing name, a missing label or action unit, or another shape.
@@ -100,7 +161,7 @@ def fit_state(
         if axis is not None:
             mine = axis.names(problem.labels, problem.action_units)
             theirs = axis.names(labels, units)
-            tensor = tensor if mine == theirs else axis.take(tensor, theirs, mine, name)
+            tensor = tensor if mine == theirs else axis.take(tensor, theirs, mine, name, partial=partial)
         if tensor.shape != own[name].shape:
             raise MethodError(
                 f"weights '{name}' have shape {tuple(tensor.shape)}, the method at {problem.size} px "

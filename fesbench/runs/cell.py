@@ -31,7 +31,7 @@ from fesbench.records.record import Health, NotRun, Record, open_record
 from fesbench.records.replicates import REPLICATES
 from fesbench.records.samples import SAMPLES
 from fesbench.runs.job import Job
-from fesbench.runs.loaded_weights import digest, load_into, training_known, training_note
+from fesbench.runs.loaded_weights import digest, known_to_weights, load_into, training_known, training_note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,6 +82,9 @@ class _Work:
         self.problem = problem_of(context.protocol, context.store, context.split, job.seed)
         self.training = self._view("train")
         self.requests, refused = _applicable(self.kind, self.problem, self.training, context.requests)
+        if job.weights:
+            self.requests, beyond = known_to_weights(self.kind, job.weights, self.problem, self.requests)
+            refused += beyond
         self.record = open_record(self.cell, context.out, reporter)
         context.describe(self.record, job.card(), [*refused, *unscored(self.requests)])
         hyper = self.kind.hyper_of(job.preset)

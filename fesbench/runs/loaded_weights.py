@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fesbench.errors import MethodError, UsageError
+from fesbench.records.record import NotRun
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fesbench.context.context import RunContext
     from fesbench.methods.base import Method
+    from fesbench.methods.card import Problem
 
 
 def parse_weights(values: Iterable[str] | None) -> dict[str, str]:
@@ -100,6 +104,46 @@ def training_note(context: RunContext) -> dict[str, str]:
     }
 
 
+def unknown_to(method: type[Method], path: str, problem: Problem) -> tuple[set[str], set[int]]:
+    """The labels and action units of a problem that a file's weights do not know.
+
+    Raises:
+        RecordError: the file is missing, damaged or a pickle.
+    """
+    from fesbench.training.checkpoints import load_tensors
+
+    note = load_tensors(Path(path))[1]
+    needs = method.card.needs
+    labels = set(problem.labels) - set(note.get("labels") or problem.labels) if "labels" in needs else set()
+    units = set(problem.action_units) - set(note.get("action_units") or problem.action_units)
+    return labels, units if "action_units" in needs else set()
+
+
+def known_to_weights(
+    method: type[Method], weights: str, problem: Problem, requests: pd.DataFrame
+) -> tuple[pd.DataFrame, list[NotRun]]:
+    """The requests for labels and action units that loaded weights know, and what is left out.
+
+    Raises:
+        RecordError: the file is missing, damaged or a pickle.
+    """
+    labels, units = unknown_to(method, weights, problem)
+    asked = [requests["target_expression"], requests["second_expression"]]
+    wanted = asked[0].isin(labels) | asked[1].isin(labels) | requests["action_unit"].isin(units)
+    refused = []
+    for (task, domain), group in requests[wanted].groupby(["task", "domain"], sort=False):
+        named = {name for column in asked for name in column[group.index]} & labels
+        named |= {f"AU{unit}" for unit in set(group["action_unit"]) & units}
+        reason = f"not applicable: the weights do not know {', '.join(sorted(named))}"
+        refused.append(NotRun(task=task, domain=domain, reason=reason))
+    if units and not units >= set(problem.action_units):
+        left = ", ".join(f"AU{unit}" for unit in sorted(units))
+        groups = dict.fromkeys(requests[~wanted][["task", "domain"]].itertuples(index=False, name=None))
+        reason = f"made without {left}, which the weights do not know"
+        refused += [NotRun(task=task, domain=domain, reason=reason) for task, domain in groups]
+    return requests[~wanted].reset_index(drop=True), refused
+
+
 def load_into(method: Method, path: str) -> dict[str, Any]:
     """Give a method the weights of a safetensors file, whose header says what they were made for.
 
@@ -110,7 +154,7 @@ def load_into(method: Method, path: str) -> dict[str, Any]:
             ``method`` and ``trained_on``.
 
     Returns:
-        the header.
+        the header. Labels and action units that it does not name are 0 in the method: see `unknown_to`.
 
     Raises:
         RecordError: the file is missing, damaged or a pickle.
@@ -120,7 +164,7 @@ def load_into(method: Method, path: str) -> dict[str, Any]:
 
     tensors, note = load_tensors(Path(path))
     try:
-        method.import_state(tensors, note.get("labels"), note.get("action_units"))
+        method.import_state(tensors, note.get("labels"), note.get("action_units"), partial=True)
     except MethodError as error:
         raise MethodError(f"{path}: {error}") from None
     return note

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,15 @@ import torch
 from safetensors.torch import save_file
 
 from fesbench.errors import MethodError, RecordError, UsageError
+from fesbench.methods.registry import load_method
 from fesbench.records.record import Record
 from fesbench.records.signature import Signature
+from fesbench.runs.convert_weights import convert
 from fesbench.runs.loaded_weights import check_weights, load_into, parse_weights, row_name
 from fesbench.runs.plan import RunOptions, run, select_methods
 from tests import tiny_method
-from tests.end_to_end import PIXELS, figures, find_records
+from tests.end_to_end import PIXELS, figures, find_records, records
+from tests.runs.authors_networks import StarGenerator, seeded
 
 METHOD = tiny_method.__file__
 LABELS = ["neutral", "happiness"]
@@ -122,6 +126,34 @@ def test_a_checkpoint_of_another_split_is_no_more_than_declared(
     note = load_tensors(checkpoint)[1]
     other = weights_file(tmp_path / "other.safetensors", 0.125, note | {"split": "0" * 64})
     assert run_shade(tmp_path / "runs", shade=other)[row_name("shade", str(other))].trained_on == "declared"
+
+
+def test_a_converted_file_is_scored_on_what_it_knows(trained: Record, place: Path, tmp_path: Path) -> None:
+    seven = load_method("usgan").release.labels  # without contempt
+    network = seeded(StarGenerator(7, 16, 1, skip=True))
+    out = tmp_path / "usgan.safetensors"
+    torch.save(network.state_dict(), tmp_path / "usgan_87_G.ckpt")
+    convert(load_method("usgan"), tmp_path / "usgan_87_G.ckpt", out, size=32, preset="tiny")
+    options = RunOptions(
+        "usgan", PIXELS, preset="tiny", budget="steps=1", size=32, out=place / "trained", report=False
+    )
+    assert run(replace(options, weights={"usgan": str(out)})).exit_code == 0
+    found = records(place / "trained")
+    record = found[row_name("usgan", str(out))]
+    assert record.trained_on == "declared"
+    assert record.loaded["note"]["converted"]["file"] == "usgan_87_G.ckpt"
+    asked = {
+        score.expression for score in record.scores if score.task == "expression" and score.domain == "in"
+    }
+    assert asked == {"all", *seven} - {"neutral"}
+    assert {score.expression for score in found["copy"].scores} > asked
+    reasons = [(told.task, told.domain, told.reason) for told in record.not_run]
+    assert ("expression", "in", "not applicable: the weights do not know contempt") in reasons
+    assert not any(domain == "cartoon" and "contempt" in reason for _, domain, reason in reasons)
+    (signature,) = {
+        s.signature for s in record.scores if (s.metric, s.domain, s.expression) == ("PSNR", "in", "all")
+    }
+    assert "|trained:declared|" in signature
 
 
 def test_what_cannot_be_loaded_is_said_before_the_run(tmp_path: Path) -> None:
