@@ -53,6 +53,8 @@ def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
         where = f" as domain '{extra.domain}'" if extra.domain else ""
         truth = "" if extra.truth else ", no target images"
         lines.append(f"Tested on, never trained on: {extra.set}{where}, alignment {extra.alignment}{truth}.")
+    if rule.unlabelled:
+        lines.append(f"Training subjects' images of {', '.join(rule.unlabelled)} are given without labels.")
     lines.append(f"Split: {rule_in_words(split)}.")
     if split.by == "image":
         lines.append(f"{BY_IMAGE[0].upper()}{BY_IMAGE[1:]}; nobody can say that it is identity-disjoint.")

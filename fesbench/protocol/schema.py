@@ -54,6 +54,14 @@ class DataRule(Strict):
     options: dict[str, Any] = Field(default_factory=dict)
     stand_ins: dict[str, StandIn] = Field(default_factory=dict)
     test_sets: tuple[TestSet, ...] = ()
+    unlabelled: tuple[str, ...] = ()
+    """Domains whose images of training subjects are given, without labels, to methods that adapt to one."""
+
+    @model_validator(mode="after")
+    def _other_domains(self) -> DataRule:
+        if "in" in self.unlabelled:
+            raise ValueError("unlabelled: the images of the domain 'in' are trained on with their labels")
+        return self
 
 
 class SplitRule(Strict):

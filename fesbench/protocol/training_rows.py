@@ -30,6 +30,14 @@ def labelled_rows(
     return rows[(keep & peak).to_numpy()[rows]]
 
 
+def unlabelled_rows(protocol: Protocol, store: AlignedStore, split: Split) -> np.ndarray:
+    """Rows of the training subjects in the domains that the protocol grants without labels: int64 (U,)."""
+    rows = split.rows(store.manifest, "train")
+    granted = store.manifest.table["domain"].isin(protocol.data.unlabelled).to_numpy()
+    found: np.ndarray = rows[granted[rows]]
+    return found
+
+
 def coded_rows(store: AlignedStore, split: Split, subset: str) -> np.ndarray:
     """Rows of a subset whose image codes a unit, in-distribution, at any intensity."""
     rows = split.rows(store.manifest, subset)

@@ -23,7 +23,7 @@ from fesbench.files import writing
 from fesbench.progress import Reporter
 from fesbench.protocol.budget import parse_budget
 from fesbench.protocol.tasks import outputs_of
-from fesbench.protocol.training_rows import labelled_rows, problem_of
+from fesbench.protocol.training_rows import labelled_rows, problem_of, unlabelled_rows
 from fesbench.records.confusion import CONFUSION
 from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.records.fingerprints import engine_hash, hash_parts, method_hash
@@ -87,6 +87,7 @@ class _Work:
             refused += beyond
         self.record = open_record(self.cell, context.out, reporter)
         context.describe(self.record, job.card(), [*refused, *unscored(self.requests)])
+        self.record.saw_unlabelled_test_domain = self._saw_a_tested_domain()
         hyper = self.kind.hyper_of(job.preset)
         self.record.parameters = asdict(hyper)
         self.method: Method = self.kind(self.problem, hyper)
@@ -99,7 +100,13 @@ class _Work:
         rows = labelled_rows(
             self.context.protocol, self.context.store, self.context.split, subset, intensities=True
         )
-        return TrainingSet(self.context.store, rows, self.problem, self.job.seed)
+        others = unlabelled_rows(self.context.protocol, self.context.store, self.context.split)
+        return TrainingSet(self.context.store, rows, self.problem, self.job.seed, unlabelled_rows=others)
+
+    def _saw_a_tested_domain(self) -> bool:
+        """Whether training was given unlabelled images of a domain that is asked for."""
+        granted = set(self.context.protocol.data.unlabelled) & set(self.requests["domain"])
+        return bool(granted) and "unlabelled" in self.kind.card.needs and not self.job.weights
 
     def _stage(self, name: str, inputs: str, work: Callable[[], None]) -> None:
         """Run one stage unless it is done on these inputs; save the record before and behind it."""

@@ -18,7 +18,7 @@ from fesbench.records.record import REFERENCE, Record, safe_name
 from fesbench.runs.job import Job, shared_job
 from fesbench.runs.loaded_weights import check_weights
 from fesbench.runs.method_sets import expand
-from fesbench.runs.preflight import preflight
+from fesbench.runs.preflight import inapplicable, preflight
 
 if TYPE_CHECKING:
     from fesbench.methods.base import Method
@@ -83,6 +83,8 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
     missing = preflight(protocol, strict=options.strict, methods=chosen.values(), preset=options.preset)
     for metric, reason in missing.items():
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
+    for name, reason in inapplicable(protocol, chosen.values()).items():
+        reporter.note(f"{name}: not applicable to {protocol.name} ({reason})", warning=True)
     engine = LocalEngine(options.jobs)
     records = engine.run(plan_jobs(options, chosen), reporter)
     page = None

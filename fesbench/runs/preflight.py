@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from fesbench.methods.base import Method
 
 
+def inapplicable(protocol: Protocol, methods: Iterable[type[Method]]) -> dict[str, str]:
+    """The methods that a protocol does not give what they train on, by its rules alone, with the reason."""
+    reason = "needs unlabelled images of another domain, and the protocol grants none (data.unlabelled)"
+    if protocol.data.unlabelled:
+        return {}
+    return {kind.card.id: reason for kind in methods if "unlabelled" in kind.card.needs}
+
+
 def preflight(
     protocol: Protocol, *, strict: bool, methods: Iterable[type[Method]] = (), preset: str = "paper"
 ) -> dict[str, str]:

@@ -50,6 +50,10 @@ def _data(protocol: Protocol) -> Iterator[str]:
             yield f"data.test_sets: '{extra.set}' does not tell its domains apart; give it a domain"
         if extra.domain == "in":
             yield "data.test_sets: the domain 'in' is that of the training data; name another"
+    own = DATASETS.get(rule.set).domains if rule.set in DATASETS else rule.unlabelled
+    for domain in rule.unlabelled:
+        if domain not in own:
+            yield f"data.unlabelled: '{rule.set}' has no domain '{domain}'; it has {', '.join(own)}"
 
 
 def _split(protocol: Protocol) -> Iterator[str]:

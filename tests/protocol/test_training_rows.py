@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
+from pydantic import ValidationError
 
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.protocol.requests import build_requests
 from fesbench.protocol.split import build_split
-from fesbench.protocol.training_rows import coded_units, problem_of
+from fesbench.protocol.training_rows import coded_units, labelled_rows, problem_of, unlabelled_rows
 from fesbench.vocabulary import ACTION_UNITS
 from tests.stores import SIZE, protocol, shot, tiny_store
 
@@ -36,6 +38,24 @@ def test_a_unit_that_no_training_image_shows_is_not_coded(tmp_path: Path) -> Non
     assert coded_units(rules, store, split) == (4, 12)
     requests, _ = build_requests(rules, store, split, "standard")
     assert set(requests["action_unit"]) == {4, 12}
+
+
+def test_unlabelled_images_are_those_of_training_subjects_in_the_granted_domains(tmp_path: Path) -> None:
+    rows = [
+        shot(who, what, domain=domain)
+        for who in "abc"
+        for what, domain in (("neutral", "in"), ("neutral", "statue"), ("fear", "wild"), ("", "cartoon"))
+    ]
+    store = tiny_store(tmp_path / "s", rows)
+    data = {"set": "tiny", "size": SIZE, "alignment": "none@1", "pairing": "take"}
+    rules = protocol(data={**data, "unlabelled": ["statue", "cartoon"]})
+    split = build_split(rules, store)  # b validates, c is tested
+    assert unlabelled_rows(rules, store, split).tolist() == [1, 3]
+    assert labelled_rows(rules, store, split, "train").tolist() == [0]
+    assert unlabelled_rows(protocol(), store, split).tolist() == []
+    assert protocol().hash == protocol(data={**data, "unlabelled": []}).hash != rules.hash
+    with pytest.raises(ValidationError, match="trained on with their labels"):
+        protocol(data={**data, "unlabelled": ["in"]})
 
 
 def test_the_problem_is_that_of_the_training_rows(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ SHIPPED = list(protocol_files())
 def test_every_protocol_of_the_field_is_shipped() -> None:
     assert set(SHIPPED) >= {
         "avatars@1",
+        "avatars-adapt@1",
         "avatars-ood@1",
         "cfee@1",
         "cfee-to-ood@1",
@@ -91,6 +92,7 @@ def metrics_of(**more: Any) -> dict[str, Any]:
             {"data": data_of(stand_ins={"ck+": {"alignment": "none"}})},
             "data.stand_ins.ck+.alignment",
         ),
+        ({"data": data_of(unlabelled=["fresco"])}, "data.unlabelled: 'avatars' has no domain 'fresco'"),
         (
             {"data": data_of(test_sets=[{"set": "oulu-casia", "alignment": "none@1"}])},
             "'oulu-casia' does not tell its domains apart",

@@ -2,7 +2,8 @@
 
 As a *set* they hold everything that ``avatars@1`` may ask: every subject x 8 expressions x takes 0 and 1;
 and for the test subjects the styles, the lower intensities and the compound expressions. As *sequences* they
-have the shape of CK+ and serve its rules (``--protocol ck+ --data avatars``).
+have the shape of CK+ and serve its rules (``--protocol ck+ --data avatars``). Option ``styled``: so many
+training subjects have neutral images in the styles too, for methods that adapt to a domain.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,8 @@ class AvatarPlan(Plan):
 
 class AvatarAdapter(DatasetAdapter):
     """See the module's text. Options: ``identities`` (train, validation and test counts; the styles,
-    intensities and compounds are those of the last group), ``seed``, ``as_sequences``.
+    intensities and compounds are those of the last group), ``seed``, ``as_sequences``, ``styled`` (how many
+    of the first group have neutral images in the styles).
     """
 
     name = "avatars"
@@ -98,7 +100,7 @@ class AvatarAdapter(DatasetAdapter):
     serves = "eight labels, compounds, intensities, action units, landmarks, styles, sequences"
     domains = ("in", "statue", "portrait", "cartoon", "wild")
     alignment = "none@1"
-    defaults = {"identities": (200, 20, 40), "seed": 0, "as_sequences": False}  # noqa: RUF012 - read only
+    defaults = {"identities": (200, 20, 40), "seed": 0, "as_sequences": False, "styled": 0}  # noqa: RUF012 - read only
 
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """All options with ``identities`` as a list of three counts.
@@ -121,6 +123,14 @@ class AvatarAdapter(DatasetAdapter):
             raise DataError("option 'identities' asks for nobody; ask for one avatar at least")
         if not isinstance(known["as_sequences"], bool):
             raise DataError(f"option 'as_sequences' must be true or false, found {known['as_sequences']!r}")
+        styled = whole_number("styled", known["styled"], 0)
+        if styled > known["identities"][0] or (styled and known["as_sequences"]):
+            raise DataError(
+                f"option 'styled' counts training subjects of the set, at most {known['identities'][0]} here "
+                f"and none as sequences, not {styled}"
+            )
+        if not styled:
+            del known["styled"]  # the set is what it was before there was the option
         return known
 
     def plan(self, source: Path | None, options: Mapping[str, Any], size: int) -> AvatarPlan:
@@ -139,6 +149,8 @@ class AvatarAdapter(DatasetAdapter):
             entries = [entry for who in range(total) for entry in _base(who)]
             for who in range(train + validation, total):
                 entries += [*_styles(who), *_intensities(who), *_compounds(who)]
+            for who in range(options.get("styled", 0)):
+                entries += _styles(who, ("neutral",))
         return AvatarPlan(entries, size=size, seed=options["seed"], settings=options)
 
 
@@ -183,14 +195,14 @@ def _base(who: int) -> list[Entry]:
     return [_entry(who, expression, take=take) for take in (0, 1) for expression in EXPRESSIONS]
 
 
-def _styles(who: int) -> list[Entry]:
+def _styles(who: int, expressions: Sequence[str] = EXPRESSIONS) -> list[Entry]:
     from fesbench.data.avatars.rendering import STYLES
 
     return [
         _entry(who, expression, style=style)
         for style in STYLES
         if style != "base"
-        for expression in EXPRESSIONS
+        for expression in expressions
     ]
 
 

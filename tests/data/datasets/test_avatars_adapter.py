@@ -55,6 +55,22 @@ def test_the_whole_set_holds_what_the_protocol_asks() -> None:
     assert test_only == {f"a{k:04d}" for k in range(220, 260)}
 
 
+def test_training_subjects_are_neutral_in_the_styles_where_that_is_asked_for() -> None:
+    plain, styled = rows(identities=[3, 1, 1]), rows(identities=[3, 1, 1], styled=2)
+    assert styled[: len(plain)] == plain
+    added = styled[len(plain) :]
+    assert Counter((row["identity"], row["expression"]) for row in added) == {
+        ("a0000", "neutral"): 4,
+        ("a0001", "neutral"): 4,
+    }
+    assert {row["domain"] for row in added} == {"statue", "portrait", "cartoon", "wild"}
+    # a set without them is the set that it was before there was the option
+    assert "styled" not in ADAPTER.check_options({"identities": [3, 1, 1]})
+    for wrong in ({"styled": 4}, {"styled": 1, "as_sequences": True}):
+        with pytest.raises(DataError, match="option 'styled' counts training subjects"):
+            ADAPTER.check_options({"identities": [3, 1, 1], **wrong})
+
+
 def test_a_prepared_store(store: AlignedStore) -> None:
     from fesbench.data.avatars import attributes
     from fesbench.data.avatars.rendering import AvatarSpec, render
