@@ -49,7 +49,19 @@ class Style:
 SELF_ASSESSED = "D-acc-"
 """Told by a method's own discriminator: shown, marked, and never part of a rank over all columns."""
 GAIN, ACCURACY = "augmentation-gain@", "augmentation-accuracy@"
-_ORDER = ["ECS", "FSS", "TAR@FAR=1%", "TAR@FAR=0.1%", "Rank-1", "SSIM", "PSNR", "FID", "KID", "FD-dlib"]
+_ORDER = [
+    "ECS",
+    "Target-cosine",
+    "FSS",
+    "TAR@FAR=1%",
+    "TAR@FAR=0.1%",
+    "Rank-1",
+    "SSIM",
+    "PSNR",
+    "FID",
+    "KID",
+    "FD-dlib",
+]
 """First columns of the leaderboard."""
 _DECIMALS = {"PSNR": 2, "FID": 1, "KID": 2, "FD-dlib": 4}
 """Where they are neither the 1 of a share nor the 3 of another score."""

@@ -39,6 +39,7 @@ def notes(board: Board, table: Table, unreadable: list[str]) -> list[Note]:
 def _rows(table: Table) -> list[Note]:
     heads = {
         "suspicious": "Suspicious",
+        "judge-only": "Judge-only",
         "collapsed": "Collapsed",
         "failed": "Failed",
         "unfinished": "Unfinished",

@@ -13,9 +13,11 @@ from fesbench.statistics.intervals import cluster_sums
 from fesbench.statistics.paired import Difference, difference_of_means
 
 from .boards import HEADLINE, Board
-from .table_model import Column, Row, Table
+from .table_model import Column, Row, ScoreCell, Table
 
 SEED = 0
+POINTS_THERE = 0.2
+"""Target-cosine from which a change is said to point to the target; `mean-shift` has over twice as much."""
 MINIMUM_VALID = 0.5
 """A row with fewer valid images than this is left out of a metric's ranking; the others' requests stay."""
 PAIRED = (
@@ -42,6 +44,7 @@ def rank_table(board: Board, table: Table) -> None:
         _average(rows, table.columns)
     if (table.task, table.domain) == board.headline:
         flag_suspicious(board, table)
+        flag_judge_only(table)
 
 
 def _rank_column(board: Board, table: Table, column: Column, rows: Sequence[Row]) -> None:
@@ -141,6 +144,26 @@ def flag_suspicious(board: Board, table: Table) -> None:
                 f"({100 * test.low:.1f} to {100 * test.high:.1f}): it may please the judge, not the eye"
             )
             row.marks.append(("suspicious", text))
+
+
+def flag_judge_only(table: Table) -> None:
+    """Mark every row whose images the judge alone takes for the expressions.
+
+    Its ECS lies, interval and all, above twice chance, and its Target-cosine below `POINTS_THERE`.
+    """
+    column = table.column("ECS")
+    if column is None or column.chance is None:
+        return
+    for row in table.rows:
+        seen, pointed = (row.cells.get(name, ScoreCell()) for name in ("ECS", "Target-cosine"))
+        if seen.low is None or pointed.high is None or pointed.value is None:
+            continue
+        if seen.low > 2 * column.chance and pointed.high < POINTS_THERE:
+            text = (
+                f"the change does not point to the target (ECS {100 * (seen.value or 0):.1f} %, "
+                f"Target-cosine {pointed.value:.2f}, {pointed.low or 0:.2f} to {pointed.high:.2f})"
+            )
+            row.marks.append(("judge-only", text))
 
 
 def _paired(a: np.ndarray, b: np.ndarray, identities: np.ndarray) -> Difference:

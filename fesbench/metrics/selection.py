@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fesbench.protocol.protocol import Protocol
+from fesbench.protocol.schema import ALWAYS
 from fesbench.protocol.tasks import task_kind
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ DETECTOR = "dlib-hog"
 
 
 def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
-    """The protocol's metrics in its order, on the face model that it names.
+    """The protocol's metrics in its order, on the face model that it names, and behind them `ALWAYS`.
 
     Raises:
         UnknownNameError: a metric that nobody defines.
@@ -26,7 +27,7 @@ def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
 
     faces = {"dlib", "lightcnn-29-v2", *(model.name for model in FACE_MODELS)}
     chosen = {}
-    for name in (*protocol.metrics.required, *protocol.metrics.optional):
+    for name in dict.fromkeys((*protocol.metrics.required, *protocol.metrics.optional, *ALWAYS)):
         found = metric(name)
         if found.card.extractor in faces and not name.startswith("FD-") and "[" not in name:
             found = metric(name, protocol.metrics.face)

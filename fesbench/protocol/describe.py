@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from fesbench.protocol.protocol import Protocol
+from fesbench.protocol.schema import ALWAYS
 from fesbench.protocol.split import BY_IMAGE, rule_in_words
 from fesbench.protocol.tasks import task_kind
 
@@ -76,6 +77,7 @@ def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
         "",
         f"Scores: {', '.join(metrics.required)}.",
         f"Where their weights are present: {', '.join(metrics.optional) or 'nothing more'}.",
+        f"Wherever there are target images: {', '.join(ALWAYS)}.",
         f"Faces by {metrics.face}; judge {metrics.judge}.",
         f"Gallery: {metrics.gallery}; reference of distribution metrics: {metrics.reference}.",
         "",

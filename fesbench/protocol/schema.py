@@ -165,6 +165,13 @@ class Task(Strict):
         return self
 
 
+ALWAYS = ("Target-cosine",)
+"""Metrics that are measured under every protocol, wherever there are target images. They are no part of its
+rules, so that no protocol's hash moves: they cost no network, and tell whether what the judge says of the
+same images can be believed.
+"""
+
+
 class MetricRule(Strict):
     """Which metrics, computed with which extractors."""
 

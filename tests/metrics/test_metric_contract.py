@@ -70,6 +70,7 @@ def group(make_inputs):
         own_fields = {
             "labels": labels[order],
             "target": target[order],
+            "source": rng.integers(0, 256, target.shape).astype(np.uint8)[order],
             "generated": generated[order],
             "reference_identity": who,
             "reference_labels": labels,

@@ -10,6 +10,7 @@ import pytest
 from fesbench.records.record import load_record
 from fesbench.reports.boards import Board, make_boards, read_runs
 from fesbench.reports.metric_display import Style, ordered, style_of
+from fesbench.reports.notes import notes
 from fesbench.reports.ranking import drop
 from fesbench.reports.table_model import Column, ScoreCell, Table
 from fesbench.reports.table_model import Row as TableRow
@@ -144,6 +145,39 @@ def test_a_row_above_the_real_images_is_suspicious(tmp_path: Path) -> None:
     table = build_table(board_of(tmp_path), "expression", "in")
     marked = {r.id: [word for word, _ in r.marks] for r in table.rows}
     assert marked == {"real": [], "stargan": ["suspicious"], "mr": []}
+
+
+@pytest.mark.parametrize(
+    ("ecs", "cosine", "marked"),
+    [
+        ((0.46, 0.40, 0.52), (0.14, 0.11, 0.17), True),
+        ((0.46, 0.40, 0.52), (0.16, 0.11, 0.21), False),
+        ((0.46, 0.40, 0.52), (0.50, 0.45, 0.55), False),
+        ((0.28, 0.22, 0.34), (0.00, 0.00, 0.00), False),
+        ((0.46, 0.40, 0.52), None, False),
+    ],
+    ids=["fooled", "perhaps not", "points there", "the judge sees little", "no targets"],
+)
+def test_a_change_that_the_judge_alone_sees_is_marked(ecs, cosine, marked, tmp_path: Path) -> None:
+    cell = write_cell(tmp_path, ROWS[6], requests_table(4, styles=False))
+    record = load_record(cell)
+    (seen,) = (s for s in record.scores if (s.metric, s.expression, s.domain) == ("ECS", "all", "in"))
+    seen.value, seen.low, seen.high = ecs
+    if cosine is not None:
+        pointed = seen.model_copy(update={"metric": "Target-cosine"})
+        pointed.value, pointed.low, pointed.high = cosine
+        pointed.signature = seen.signature.replace("ECS", "Target-cosine")
+        record.scores.append(pointed)
+    record.save(cell)
+    board = board_of(tmp_path)
+    table = build_table(board, "expression", "in")
+    assert [c.style.name for c in table.columns][: 1 + (cosine is not None)] == (
+        ["ECS"] if cosine is None else ["ECS", "Target-cosine"]
+    )
+    told = [note for note in notes(board, table, []) if note.head.startswith("Judge-only")]
+    assert [word for word, _ in table.rows[0].marks] == ["judge-only"] * marked
+    assert [(note.head, note.alert) for note in told] == [("Judge-only: StarGAN", True)] * marked
+    assert all(note.text.startswith("The change does not point to the target (ECS 46.0 %") for note in told)
 
 
 def test_rows_that_were_given_landmarks_are_ranked_apart(tmp_path: Path) -> None:
