@@ -24,3 +24,8 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
         between = torch.lerp(fake.detach().to(real), real.detach(), share).requires_grad_(True)
         (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
         return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def total_variation(images: Tensor) -> Tensor:
+    """Sum over the batch (N, C, H, W) of absolute differences between neighbors, as in GANimation's code."""
+    return images.diff(dim=-1).abs().sum() + images.diff(dim=-2).abs().sum()

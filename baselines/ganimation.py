@@ -23,7 +23,7 @@ from fesbench.methods.card import MethodCard, Phase, decay_after
 from fesbench.methods.state_import import ConditionAxis, Release
 
 from ._blocks import Critic, Residual, convert_trunk, frozen, head, initialize, trunk, with_planes
-from ._losses import gradient_penalty
+from ._losses import gradient_penalty, total_variation
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class GANimation(Method):
             realism, condition = -score.mean(), self._condition(units, target)
             cycle = (back - batch.image).abs().mean()
             mask = attention.mean() + attention_back.mean()
-            smooth = _total_variation(attention) + _total_variation(attention_back)
+            smooth = total_variation(attention) + total_variation(attention_back)
             loss = realism + condition + self.hyper.cycle_weight * cycle
             loss = loss + self.hyper.mask_weight * mask + self.hyper.smooth_weight * smooth
             self.descend("generator", loss)
@@ -185,8 +185,3 @@ class GANimation(Method):
         """Images with the target action units, whose intensity is already in the vector."""
         found: Tensor = self.generator(requests.source, requests.target_action_units)[0]
         return found.clamp(-1, 1)
-
-
-def _total_variation(mask: Tensor) -> Tensor:
-    """Sum over the batch of absolute neighbor differences."""
-    return mask.diff(dim=-1).abs().sum() + mask.diff(dim=-2).abs().sum()
