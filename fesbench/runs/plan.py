@@ -192,7 +192,7 @@ def select_methods(text: str, reporter: Reporter | None = None) -> dict[str, typ
 def _with_preset(
     chosen: dict[str, type[Method]], options: RunOptions, reporter: Reporter
 ) -> dict[str, type[Method]]:
-    """The methods that have the preset; ``all`` and ``@sets`` leave others out and say which, a name does not.
+    """The methods that have the preset; ``all`` and ``@sets`` leave out others, a name does not.
 
     Raises:
         UsageError: no chosen method has it, or one that was named has not.
