@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
@@ -212,6 +212,18 @@ def one_hot(label: Tensor, classes: int, second: Tensor | None = None) -> Tensor
     if second is not None:
         found = found + one_hot(second, classes)
     return found.clamp(max=1)
+
+
+def seeded(seeds: Tensor, width: int, draw: Callable[..., Tensor] = torch.randn) -> Tensor:
+    """Noise of requests, each from its own seed: int64 (N,) -> float (N, width), where the seeds lie.
+
+    Args:
+        seeds: ``RequestBatch.noise_seed``.
+        width: numbers a request.
+        draw: ``torch.randn`` or ``torch.rand``; on the CPU, so that every device gets the same.
+    """
+    rows = [draw(width, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
+    return torch.stack(rows).to(seeds.device)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
@@ -29,3 +30,8 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
 def total_variation(images: Tensor) -> Tensor:
     """Sum over the batch (N, C, H, W) of absolute differences between neighbors, as in GANimation's code."""
     return images.diff(dim=-1).abs().sum() + images.diff(dim=-2).abs().sum()
+
+
+def said(score: Tensor, real: bool) -> Tensor:
+    """Mean binary cross-entropy of realism logits of any shape with one answer for all of them."""
+    return F.binary_cross_entropy_with_logits(score, torch.full_like(score, float(real)))
