@@ -240,12 +240,24 @@ class Method(nn.Module, ABC):
         """Give the method its optimizers and the loop's backward pass; called by the training loop."""
         self._optimizers, self._backward = optimizers, backward
 
-    def descend(self, optimizer: str, loss: Tensor) -> None:
-        """Zero the gradients of one optimizer's parameters, go back through ``loss`` and take a step."""
-        chosen = self._optimizers[optimizer]
-        chosen.zero_grad(set_to_none=True)
+    def descend(self, optimizer: str, loss: Tensor, *others: str, clip: float | None = None) -> None:
+        """Zero the gradients of an optimizer's parameters, go back through ``loss`` and take a step.
+
+        Args:
+            optimizer: its name.
+            loss: a scalar.
+            others: further optimizers that take a step on the same loss.
+            clip: scale the gradients down to this norm, taken over all of them, where theirs is larger.
+        """
+        chosen = [self._optimizers[name] for name in (optimizer, *others)]
+        for one in chosen:
+            one.zero_grad(set_to_none=True)
         self._backward(loss)
-        chosen.step()
+        if clip is not None:
+            groups = [group["params"] for one in chosen for group in one.param_groups]
+            nn.utils.clip_grad_norm_([parameter for group in groups for parameter in group], clip)
+        for one in chosen:
+            one.step()
 
     @property
     def device(self) -> torch.device:

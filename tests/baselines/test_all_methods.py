@@ -261,8 +261,13 @@ def _made(request: pytest.FixtureRequest, name: str, control: str) -> torch.Tens
 
 
 @pytest.mark.parametrize("name", [*answering("compound"), "mean-shift"])
-def test_a_compound_differs_from_both_of_its_labels(name, build, requests) -> None:
-    method, first, second = build(name), requests[0:1], requests[1:2]
+def test_a_compound_differs_from_both_of_its_labels(name, request, build, requests) -> None:
+    if name in ITERATIVE:
+        method = request.getfixturevalue("trained")(name).method
+        requests = asked(request.getfixturevalue("small_view"), "compound", name)
+    else:
+        method = build(name)
+    first, second = requests[0:1], requests[1:2]
     mixed = replace(
         first,
         second_label=second.target_label,
