@@ -22,7 +22,18 @@ from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
 from fesbench.methods.state_import import ConditionAxis, Release
 
-from ._blocks import Critic, Residual, convert_trunk, frozen, head, initialize, trunk, with_planes
+from ._blocks import (
+    Critic,
+    Depth,
+    Residual,
+    convert_trunk,
+    frozen,
+    he_initialize,
+    head,
+    initialize,
+    trunk,
+    with_planes,
+)
 from ._losses import gradient_penalty, total_variation
 
 
@@ -43,6 +54,9 @@ class GANimationHyper:
     smooth_weight: float = 1e-5
     noise: float = 0.1
     steps: int = 240_000
+    native: str = ""
+    critic_depth: Depth = "published"
+    critic_he: bool = False
     smoke_steps: int = 400
 
 
@@ -90,8 +104,10 @@ class GANimation(Method):
         """Create generator and critic with the code's initial weights."""
         units = len(self.problem.action_units)
         self.generator = AttentionGenerator(units, self.hyper.width, self.hyper.blocks)
-        self.critic = Critic(self.problem.size, self.hyper.width, units)
+        self.critic = Critic(self.problem.size, self.hyper.width, units, depth=self.hyper.critic_depth)
         self.apply(initialize)
+        if self.hyper.critic_he:
+            self.critic.apply(he_initialize)
 
     def condition_axes(self) -> dict[str, ConditionAxis]:
         """The action-unit planes behind the image, and the critic's estimates."""

@@ -19,7 +19,7 @@ from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
 from fesbench.methods.state_import import ConditionAxis, Release
 
-from ._blocks import Critic, Residual, convert_trunk, frozen, head, one_hot, trunk, with_planes
+from ._blocks import Critic, Depth, Residual, convert_trunk, frozen, head, one_hot, trunk, with_planes
 from ._losses import gradient_penalty
 
 
@@ -34,9 +34,13 @@ class StarGANHyper:
     betas: tuple[float, float] = (0.5, 0.999)
     n_critic: int = 5
     class_weight: float = 1.0
+    generator_class_weight: float = 1.0
     cycle_weight: float = 10.0
     penalty_weight: float = 10.0
     steps: int = 200_000
+    native: str = ""
+    critic_depth: Depth = "published"
+    critic_he: bool = False
     smoke_steps: int = 600
 
 
@@ -78,7 +82,13 @@ class StarGAN(Method):
         """Create generator and critic; framework's default initial weights, as in the code."""
         self.classes = len(self.problem.labels)
         self.generator = self.make_generator()
-        self.critic = Critic(self.problem.size, self.hyper.width, self.classes)
+        self.critic = Critic(
+            self.problem.size,
+            self.hyper.width,
+            self.classes,
+            depth=self.hyper.critic_depth,
+            he=self.hyper.critic_he,
+        )
 
     def make_generator(self) -> nn.Module:
         """The generator: (image, condition) -> image."""
@@ -153,7 +163,7 @@ class StarGAN(Method):
             score, logits = self.critic(fake)
             realism, classes = -score.mean(), F.cross_entropy(logits, target)
             cycle = (batch.image - self.generator(fake, own)).abs().mean()
-            loss = realism + self.hyper.class_weight * classes + self.hyper.cycle_weight * cycle
+            loss = realism + self.hyper.generator_class_weight * classes + self.hyper.cycle_weight * cycle
             self.descend("generator", loss)
         return {
             "generator_realism": realism.detach(),

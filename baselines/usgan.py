@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fesbench.methods.card import MethodCard
 from fesbench.methods.state_import import Release
 
-from ._blocks import Residual, head, trunk, with_planes
+from ._blocks import Depth, Residual, head, trunk, with_planes
 from .stargan import StarGAN
 
 
@@ -29,9 +29,13 @@ class USGANHyper:
     betas: tuple[float, float] = (0.5, 0.999)
     n_critic: int = 5
     class_weight: float = 1.0
+    generator_class_weight: float = 1.0
     cycle_weight: float = 1.0
     penalty_weight: float = 10.0
     steps: int = 200_000
+    native: str = ""
+    critic_depth: Depth = "published"
+    critic_he: bool = False
     smoke_steps: int = 650
 
 

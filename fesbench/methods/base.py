@@ -57,7 +57,8 @@ class Method(nn.Module, ABC):
 
     def __init__(self, problem: Problem, hyper: Any) -> None:
         super().__init__()
-        self.size, self.native = problem.size, Native.parse(self.card.native) if self.card.native else None
+        form = self.native_of(hyper)
+        self.size, self.native = problem.size, Native.parse(form) if form else None
         if self.native is not None:
             problem = replace(problem, size=self.native.size, channels=self.native.channels)
         self.problem, self.hyper = problem, hyper
@@ -76,6 +77,13 @@ class Method(nn.Module, ABC):
     def helpers_of(cls, hyper: Any) -> tuple[str, ...]:
         """The helpers of the card that these hyper-parameters call for: all, unless a method says else."""
         return cls.card.helpers
+
+    @classmethod
+    def native_of(cls, hyper: Any) -> str:
+        """The method's own image form under these hyper-parameters: their ``native`` where they have one that
+        is not empty, else the card's; "" = the protocol's.
+        """
+        return getattr(hyper, "native", "") or cls.card.native
 
     @classmethod
     def hyper_of(cls, preset: str) -> Any:

@@ -50,7 +50,8 @@ class MethodCard:
         dynamic: makes videos.
         notes: one line for readers of the table.
         native: the method's own image form where it has one, such as "28-gray-bilinear-aa" (see
-            :class:`fesbench.methods.native.Native`): the engine resizes to it and back.
+            :class:`fesbench.methods.native.Native`): the engine resizes to it and back. A preset may name
+            another by a hyper-parameter ``native``.
         helpers: entries of the weights table whose frozen networks training or synthesis uses, in some preset
             at least; see ``Method.helpers_of``.
         answers_with_target: its images are the target images themselves, which the engine writes.

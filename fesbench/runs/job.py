@@ -101,11 +101,12 @@ class Job:
         return context.cell(name, preset=self.preset, seed=self.seed)
 
     def card(self) -> dict[str, Any]:
-        """The method's card as a record keeps it: with the helpers and the note of the job's preset."""
+        """The method's card as a record keeps it: with the helpers, form and note of the job's preset."""
         kind = self.method_class()
         card = asdict(kind.card)
         card |= {"needs": sorted(card["needs"]), "controls": sorted(card["controls"])}
-        card["helpers"] = kind.helpers_of(kind.hyper_of(self.preset))
+        hyper = kind.hyper_of(self.preset)
+        card["helpers"], card["native"] = kind.helpers_of(hyper), kind.native_of(hyper)
         card["preset_note"] = kind.preset_note(self.preset)
         return card | ({"title": f"{card['title']} ({Path(self.weights).name})"} if self.weights else {})
 

@@ -20,6 +20,7 @@ from fesbench.methods.card import MethodCard, Phase, Problem
 from fesbench.methods.conditions import label_requests
 from fesbench.methods.native import Native
 from fesbench.methods.training_set import TrainingSet
+from fesbench.runs.job import Job
 from fesbench.synthesis import to_pixels
 from fesbench.training.loop import train
 from fesbench.vocabulary import EXPRESSIONS
@@ -101,6 +102,35 @@ def test_mode_and_form_are_the_engine_s_business(kind, shape, view, tmp_path: Pa
     measure_cost(method, lambda n: requests[:n], batch_sizes=(2,), time_limit=0.1)
     assert {call[1:] for call in method.calls} == {(False, shape)}
     assert method.training
+
+
+@dataclass(frozen=True)
+class Small:
+    native: str = ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "native", "shape"),
+    [
+        (Modal, "32-color-bilinear-aa", (3, 32, 32)),
+        (Modal, "", (3, 64, 64)),
+        (Gray28, "", (1, 28, 28)),
+        (Gray28, "32-gray-bilinear-aa", (1, 32, 32)),
+    ],
+)
+def test_a_preset_may_have_a_form_of_its_own(kind, native, shape, view) -> None:
+    method, requests = kind(view.problem, Small(native)), asked(view)
+    assert method.native_of(method.hyper) == (native or kind.card.native)
+    assert (method.problem.channels, method.problem.size) == shape[:2]
+    assert method.answer(requests).shape == requests.source.shape
+    assert method.calls == [("synthesize", False, shape)]
+
+
+def test_the_form_of_a_preset_stands_in_the_record(monkeypatch) -> None:
+    kind = type("Preset", (Modal,), {"presets": {"paper": Small(), "tiny": Small("32-color-bilinear-aa")}})
+    monkeypatch.setattr(Job, "method_class", lambda self: kind)
+    forms = {name: Job("modal", "avatars", name, "smoke").card()["native"] for name in kind.presets}
+    assert forms == {"paper": "", "tiny": "32-color-bilinear-aa"}
 
 
 def test_an_answer_does_not_depend_on_its_batch_though_training_would(view) -> None:
