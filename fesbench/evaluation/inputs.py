@@ -10,7 +10,7 @@ import numpy as np
 
 from fesbench.context.context import RunContext
 from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR, pair_names
-from fesbench.metrics.selection import protocol_metrics
+from fesbench.metrics.selection import DETECTOR, protocol_metrics
 from fesbench.protocol.references import neutral_rows
 from fesbench.vocabulary import EXPRESSIONS
 
@@ -69,6 +69,7 @@ def metric_inputs(
         },
     )
     single = (requests["second_expression"] == "").to_numpy()
+    face_kept, face_rule = _faces(context, sets, source_rows)
     return MetricInputs(
         requests=requests,
         generated=images,
@@ -96,7 +97,21 @@ def metric_inputs(
             "driver-neutral": _known(landmarks, neutral_rows(table, drivers)),
         },
         action_units={"source": _known(units, source_rows), "target": _known(units, target_rows)},
+        face_kept=face_kept,
+        face_rule=face_rule,
     )
+
+
+def _faces(context: RunContext, sets: ImageSets, source_rows: np.ndarray) -> tuple[np.ndarray | None, str]:
+    """Which outputs kept the face of their source, and by whose word; None without a detector.
+
+    Where there is no source, or no face is found in it (a statue, 28 px), nothing could be lost.
+    """
+    detector = context.extractor(DETECTOR)
+    if detector.available() is not None:
+        return None, ""
+    found, given = sets.features(DETECTOR, "generated"), sets.features(DETECTOR, "source")
+    return found.valid | ~given.valid | (source_rows < 0), found.signature
 
 
 def _columns(context: RunContext, discriminator: Extractor | None) -> dict[str, tuple[str, ...]]:

@@ -129,6 +129,9 @@ class Metric(MetricCard, ABC):
     """
 
     named: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    wants_face: bool = False
+    """An output in which a detector finds no face, though it finds one in the source, counts as missing."""
+
     portable: ClassVar[bool] = False
     """Whether it can be measured on another extractor, as ``NAME[extractor]``."""
 
@@ -242,13 +245,14 @@ class Metric(MetricCard, ABC):
             found: settings that follow from the inputs, beside the metric's own.
             parts: extractor, resize, reference.
         """
+        face = {"face": inputs.face_rule if inputs.face_kept is not None else "unchecked"}
         return Signature.of(
             self.name,
             n_valid=n_valid,
             n_requested=n_requested,
             protocol=inputs.protocol,
             alignment=inputs.alignment,
-            settings={**self.settings(), **(found or {})},
+            settings={**self.settings(), **(found or {}), **(face if self.wants_face else {})},
             **parts,
         )
 

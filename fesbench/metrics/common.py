@@ -44,12 +44,12 @@ def same_extractor(a: FeatureSet, b: FeatureSet) -> None:
 def faces_and_sources(
     inputs: MetricInputs, extractor: str, rows: Rows
 ) -> tuple[Floats, Floats, npt.NDArray[np.bool_], str]:
-    """Embeddings of outputs and of the images that they were made from.
+    """Embeddings of outputs, as far as they show a face, and of the images that they were made from.
 
     Returns:
         outputs and sources at unit length (rows, D), whether both have a face (rows,), the signature.
     """
-    output = inputs.feature_set(extractor, "generated")
+    output = inputs.faces(extractor)
     source = inputs.feature_set(extractor, "source")
     same_extractor(output, source)
     valid: npt.NDArray[np.bool_] = output.valid[rows] & source.valid[rows]

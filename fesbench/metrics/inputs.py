@@ -44,6 +44,15 @@ class FeatureSet(Protocol):
         """Weights, input size, resize filter and range of the extractor."""
 
 
+@dataclass(frozen=True)
+class KeptFaces:
+    """Features of which those without a face are not valid; see `FeatureSet`."""
+
+    values: npt.NDArray[np.float32]
+    valid: npt.NDArray[np.bool_]
+    signature: str
+
+
 class PairValues(Protocol):
     """Gives a pair extractor's values, (P, 1), of pairs (P, 2) of rows of two sets of images."""
 
@@ -83,6 +92,9 @@ class MetricInputs:
         action_units: "source", "target" -> (N, len(ACTION_UNITS)) float32 in [0, 1]; NaN where not coded.
         training_labels: (T,) int label of each training image, -1 for none; None: not at hand.
         training_identity: (T,) int identity code of each training image.
+        face_kept: (N,) bool, false where a detector finds a face in the source and none in the output; None:
+            nobody looked.
+        face_rule: the detector's signature.
     """
 
     requests: pd.DataFrame
@@ -106,6 +118,8 @@ class MetricInputs:
     action_units: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     training_labels: npt.NDArray[np.int64] | None = None
     training_identity: npt.NDArray[np.int64] | None = None
+    face_kept: npt.NDArray[np.bool_] | None = None
+    face_rule: str = ""
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -125,6 +139,16 @@ class MetricInputs:
             DataError: wrong number of rows, or a value that is not finite under a valid row.
         """
         return self.memo(("features", extractor, which), lambda: self._checked(extractor, which))
+
+    def faces(self, extractor: str) -> FeatureSet:
+        """Features of the outputs, of which one that lost its source's face is not valid.
+
+        A recognizer or judge answers on noise as well: it gets a crop where the source's face was.
+        """
+        found = self.feature_set(extractor, "generated")
+        if self.face_kept is None:
+            return found
+        return KeptFaces(found.values, found.valid & self.face_kept, found.signature)
 
     def pair_set(self, extractor: str, first: Which, second: Which, pairs: Rows) -> FeatureSet:
         """A pair extractor's values of pairs of rows, (P, 1), checked; asked for once.

@@ -37,6 +37,7 @@ FIELDS: Mapping[str, str] = {
     "avg": "average over requests",
     "dist": "distance",
     "dtype": "precision of the arithmetic",
+    "face": "detector whose word it is that an output shows a face, where it finds one in the source",
     "missing": "an image without a face (or features) counts as",
     "pair": "what is compared with what",
     "sim": "similarity",

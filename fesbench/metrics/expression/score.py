@@ -2,7 +2,8 @@
 
 The judge's argmax runs over all of its classes: predicting a class that is never requested is an error, and
 chance is one over the number of classes. A tie at the top is an error, and so is an image that the judge
-could not read.
+could not read, or that lost its source's face: textures without a face can fool a judge. ``ECS-unchecked``
+does not look for one.
 
 An external judge (``ECS[fer]``) answers in its own classes, which are matched by name. What it has no class
 for cannot be right: such a request is refused, and with it every score that pools over it. The same score
@@ -30,6 +31,7 @@ class JudgedExpression(Metric):
 
     unit = "fraction"
     extractor = "judge"
+    wants_face = True
     source = "RegGAN (arXiv 2603.15648); StarGAN (arXiv 1711.09020), section 5.4, as accuracy"
     tasks = SINGLE
     portable = True
@@ -45,7 +47,7 @@ class JudgedExpression(Metric):
 
     def judged(self, inputs: MetricInputs, rows: Rows) -> tuple[FeatureSet, Columns, Found]:
         """The judge's probabilities, the column of each row's requested expression, and what to add to."""
-        judged = judged_images(inputs, self.extractor)
+        judged = judged_images(inputs, self.extractor, faces=self.wants_face)
         found = Found(int(judged.valid[rows].sum()), extractor=judged.signature)
         return judged, asked_columns(inputs, self.extractor, rows), found
 
@@ -54,7 +56,13 @@ class ExpressionScore(JudgedExpression):
     """Share of requests whose requested expression is the judge's single highest class."""
 
     name = "ECS"
-    named = {"ECS[fer]": {"extractor": "fer"}}
+    named = {
+        "ECS[fer]": {"extractor": "fer"},
+        "ECS-unchecked": {
+            "title": "expression classification score, whether or not there is a face",
+            "wants_face": False,
+        },
+    }
     title = "expression classification score"
     plain = "share of images on which the judge sees the expression that was asked for"
     tasks = SINGLE | {"compound"}
@@ -133,13 +141,13 @@ def asked_columns(inputs: MetricInputs, extractor: str, rows: Rows) -> npt.NDArr
     return np.where(labels >= 0, columns[labels], -1)
 
 
-def judged_images(inputs: MetricInputs, extractor: str) -> FeatureSet:
-    """The judge's probabilities of the outputs.
+def judged_images(inputs: MetricInputs, extractor: str, *, faces: bool = False) -> FeatureSet:
+    """The judge's probabilities of the outputs; with ``faces``, of those that did not lose their face.
 
     Raises:
         DataError: not one for each of its classes.
     """
-    judged = inputs.feature_set(extractor, "generated")
+    judged = inputs.faces(extractor) if faces else inputs.feature_set(extractor, "generated")
     names = classes_of(inputs, extractor)
     if judged.values.shape[1] != len(names):
         raise DataError(

@@ -80,6 +80,7 @@ class InputDistance(Metric):
     direction = "lower"
     high = 2.0
     extractor = EMBEDDING
+    wants_face = True
     needs = frozenset({"source"})
     source = "Zhao et al. (2018), ACD-I; on stills as in US-GAN (arXiv 2112.13002)"
     portable = True
@@ -120,6 +121,8 @@ class WithinSubject(Metric):
         pairs = pairs_within(_takes(inputs), request_order(asked, inputs), rows)
         pairs = pairs[asked[pairs[:, 0]] != asked[pairs[:, 1]]]
         distance, both, made = feature_distances(inputs, self.extractor, pairs)
+        if self.wants_face and inputs.face_kept is not None:
+            both &= inputs.face_kept[pairs].all(axis=1)
         distance = np.where(both, distance, self.missing)
         kept = np.isfinite(distance)
         values: Floats = mean_by_row(distance[kept], pairs[kept], len(inputs))[rows]
@@ -139,6 +142,7 @@ class ContentDistance(WithinSubject):
     direction = "lower"
     source = "Tulyakov et al., MoCoGAN (2018), ACD; on stills as in US-GAN (arXiv 2112.13002)"
     missing = MISSING
+    wants_face = True
 
 
 def _takes(inputs: MetricInputs) -> npt.NDArray[np.int64]:

@@ -33,6 +33,7 @@ class _Acceptance(Metric):
 
     unit = "fraction"
     extractor = EMBEDDING
+    wants_face = True
     needs = frozenset({"source"})
     source = "US-GAN (arXiv 2112.13002) by name; share of accepted pairs at a stated threshold"
     portable = True
@@ -61,7 +62,7 @@ class FaceVerification(_Acceptance):
 
     def find(self, inputs: MetricInputs, rows: Rows) -> Found:
         """Accepted or not, a row."""
-        output, source = (inputs.feature_set(self.extractor, which) for which in ("generated", "source"))
+        output, source = inputs.faces(self.extractor), inputs.feature_set(self.extractor, "source")
         same_extractor(output, source)
         kind, tau = THRESHOLDS[self.extractor]
         a, b = output.values[rows].astype(np.float64), source.values[rows].astype(np.float64)

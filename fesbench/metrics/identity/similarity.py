@@ -3,7 +3,8 @@
 FSS compares an output with its own source, so a method that changes nothing leads it. TAR and Rank-1
 compare an output (probe) with one neutral image of every subject (gallery), which the protocol takes from
 another take or sequence, so that no output meets the image it was made from. A face that is not found
-counts as similarity 0, as a rejection, and as a failed rank.
+counts as similarity 0, as a rejection, and as a failed rank; so does an output that lost its source's face
+(see `Metric.wants_face`), on which the embedding would answer all the same.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class FaceSimilarity(Metric):
     plain = "cosine between the face embeddings of the source and of the result"
     low = -1.0
     extractor = EMBEDDING
+    wants_face = True
     needs = frozenset({"source"})
     source = "RegGAN (arXiv 2603.15648), as a cosine"
     portable = True
@@ -52,6 +54,7 @@ class _Gallery(Metric):
 
     unit = "fraction"
     extractor = EMBEDDING
+    wants_face = True
     needs = frozenset({"gallery"})
     portable = True
     meanings = {
@@ -62,7 +65,7 @@ class _Gallery(Metric):
 
     def compared(self, inputs: MetricInputs, rows: Rows) -> tuple[Found, Compared]:
         """All pairs; a probe is valid with one genuine pair of two found faces."""
-        probe = inputs.feature_set(self.extractor, "generated")
+        probe = inputs.faces(self.extractor)
         gallery = inputs.feature_set(self.extractor, "gallery")
         same_extractor(probe, gallery)
         similarity = np.clip(unit_rows(probe.values[rows]) @ unit_rows(gallery.values).T, -1, 1)
