@@ -13,13 +13,13 @@ import numpy as np
 
 from fesbench.extractors import crops
 from fesbench.extractors.face_network import FaceNetwork
-from fesbench.weights.state_dict import fill, read_state, unfit
+from fesbench.weights.state_dict import fill, read_state
 
 if TYPE_CHECKING:
     import torch
 
 SIZE, EYE_ROW, EYES_TO_MOUTH = 128, 40.0, 48.0
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
 _HOLDS = "Light CNN 29 v2"
 
 
@@ -50,17 +50,7 @@ class LightCNN(FaceNetwork):
 
     def _build(self) -> Any:
         saved = read_state(self._manager, self.name, _HOLDS)
-        state = saved.get("state_dict") if isinstance(saved, dict) else None
-        if not isinstance(state, dict):
-            raise unfit(self._manager, self.name, _HOLDS, "it has no state_dict")
-        # The classifier of the training identities (fc2) is not part of the embedding.
-        own = {
-            key.removeprefix("module."): value
-            for key, value in state.items()
-            if not key.removeprefix("module.").startswith("fc2.")
-        }
-        network = fill(light_cnn_29_v2(), own, self._manager, self.name, _HOLDS)
-        return self._placed(network)
+        return self._placed(fill(light_cnn_29_v2(), saved, self._manager, self.name, _HOLDS))
 
 
 def gray_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -83,11 +73,14 @@ def gray_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     center = np.array([(SIZE - 1) / 2, EYE_ROW])
     to_crop = np.concatenate([linear, (center - linear @ eyes)[:, None]], axis=1)
     crop = crops.warp(image, to_crop, SIZE)
-    return np.ascontiguousarray(crop @ np.array(_LUMA, dtype=np.float32) / np.float32(255))
+    return np.ascontiguousarray(crop @ np.array(LUMA, dtype=np.float32) / np.float32(255))
 
 
 def light_cnn_29_v2() -> Any:
-    """The network without its classifier: (N, 1, 128, 128) in [0, 1] -> (N, 256); random weights."""
+    """The network without its classifier: (N, 1, 128, 128) in [0, 1] -> (N, 256); random weights.
+
+    ``load_state_dict`` takes the published checkpoint as it is, too.
+    """
     import torch
     from torch import nn
 
@@ -146,4 +139,16 @@ def light_cnn_29_v2() -> Any:
             x = self.group4(self.block4(self.group3(self.block3(x))))
             return self.fc(pool(x).flatten(1))
 
-    return Network()
+    network = Network()
+    network.register_load_state_dict_pre_hook(_published)
+    return network
+
+
+def _published(network: Any, state: dict[str, Any], *_: object) -> None:
+    """The embedding's tensors out of the published checkpoint, in place of what else it holds."""
+    if "state_dict" not in state:
+        return
+    own = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
+    state.clear()
+    # The classifier of the training identities (fc2) is not part of the embedding.
+    state.update({key: value for key, value in own.items() if not key.startswith("fc2.")})
