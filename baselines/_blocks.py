@@ -201,7 +201,7 @@ def initialize(module: nn.Module) -> None:
 
 
 def with_planes(image: Tensor, condition: Tensor) -> Tensor:
-    """Tile a condition (N, K) to constant planes behind the image: (N, 3 + K, H, W)."""
+    """Tile a condition (N, K) to constant planes behind an image or maps (N, C, H, W): (N, C + K, H, W)."""
     planes = condition.to(image.dtype)[:, :, None, None].expand(-1, -1, *image.shape[2:])
     return torch.cat([image, planes], dim=1)
 

@@ -23,6 +23,7 @@ from fesbench.methods.card import MethodCard, Phase
 from fesbench.methods.planes import landmark_planes
 from fesbench.methods.state_import import Release
 
+from ._augment import random_window
 from ._blocks import frozen, initialize
 from ._unet import PatchCritic, UNet, convert_unet
 
@@ -139,10 +140,6 @@ def jitter(source: Tensor, target: Tensor, landmarks: Tensor, factor: float) -> 
     """
     size = source.shape[-1]
     large = round(size * factor)
-    both = F.interpolate(torch.cat([source, target], dim=1), size=(large, large), mode="bicubic").clamp(-1, 1)
-    offsets = torch.randint(0, large - size + 1, (len(source), 2))
-    cut = torch.stack(
-        [image[:, y : y + size, x : x + size] for image, (x, y) in zip(both, offsets.tolist(), strict=True)]
-    )
+    cut, offsets = random_window(torch.cat([source, target], dim=1), factor)
     moved = (landmarks + 0.5) * (large / size) - 0.5 - offsets[:, None].to(landmarks)
     return cut[:, :3], cut[:, 3:], moved
