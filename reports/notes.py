@@ -115,6 +115,9 @@ def _size(board: Board) -> list[Note]:
     if board.key.budget == "smoke":
         text = "About a minute of training a method: it shows that all works; the scores are not for papers."
         found.append(Note("Smoke budget", text))
+    elif board.key.budget == "short":
+        text = "Minutes of training a method, the published wiring narrowed; the scores are not for papers."
+        found.append(Note("Short budget", text))
     elif board.key.budget.startswith("minutes="):
         found.append(
             Note(

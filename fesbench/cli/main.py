@@ -55,7 +55,9 @@ SizeOption = Annotated[
 OutOption = Annotated[Path, typer.Option(help="Folder of the records and the report.")]
 BudgetOption = Annotated[
     str,
-    typer.Option(help="smoke, standard, paper, steps=N or minutes=M; auto: standard on a GPU, else smoke."),
+    typer.Option(
+        help="smoke, short, standard, paper, steps=N or minutes=M; auto: standard on a GPU, else smoke."
+    ),
 ]
 
 

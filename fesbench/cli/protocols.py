@@ -115,7 +115,7 @@ def protocols_validate(
 def protocols_requests(
     name: _Name,
     out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("requests.csv"),
-    budget: Annotated[str, typer.Option(help="smoke, standard or paper.")] = "standard",
+    budget: Annotated[str, typer.Option(help="smoke, short, standard or paper.")] = "standard",
     data: _Data = None,
     split: SplitOption = None,
     source: FromOption = None,

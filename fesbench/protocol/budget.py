@@ -1,8 +1,9 @@
 """How long training goes and how much is scored.
 
-``smoke``: about a minute a method on two cores; ``standard``: as many generator updates as the protocol says;
-``paper``: the paper's length; ``steps=N``: N generator updates in all; ``minutes=M``: by the clock (the only
-one whose results are not repeatable to the bit). The budget stands in every record and every signature.
+``smoke``: about a minute a method on two cores; ``short``: as many times that as the protocol says, at most
+twenty minutes; ``standard``: as many generator updates as the protocol says; ``paper``: the paper's length;
+``steps=N``: N generator updates in all; ``minutes=M``: by the clock (the only one whose results are not
+repeatable to the bit). The budget stands in every record and every signature.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from fesbench.errors import UsageError
 if TYPE_CHECKING:
     from fesbench.methods.card import Phase
 
-NAMED = ("smoke", "standard", "paper")
+NAMED = ("smoke", "short", "standard", "paper")
+FEW = ("smoke", "short")
+"""Budgets that ask for few images, since the time to score the others would be many times that to train."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,11 @@ class Budget:
     minutes: float | None = None
 
     def phase_steps(
-        self, phases: Sequence[Phase], standard_steps: int, examples: Callable[[Phase], int]
+        self,
+        phases: Sequence[Phase],
+        standard_steps: int,
+        examples: Callable[[Phase], int],
+        short_smokes: int = 1,
     ) -> dict[str, int]:
         """Calls of ``training_step`` by phase; a closed-form phase is fitted once and counts 1.
 
@@ -36,9 +43,11 @@ class Budget:
             phases: of the method; generator updates are shared among them as in the paper.
             standard_steps: generator updates of the protocol's standard.
             examples: images (or pairs) of the training set that a phase sees; asked if it counts epochs.
+            short_smokes: how many times the steps of ``smoke`` make the protocol's ``short``.
         """
-        if self.text == "smoke":
-            return {phase.name: phase.smoke_steps for phase in phases}
+        if self.text in FEW:
+            times = short_smokes if self.text == "short" else 1
+            return {p.name: p.smoke_steps * (1 if p.closed_form else times) for p in phases}
         calls = {phase.name: phase.paper_calls(examples) for phase in phases}
         if self.text == "paper" or self.minutes is not None:
             return calls
@@ -54,7 +63,7 @@ class Budget:
 
 
 def parse_budget(text: str) -> Budget:
-    """Parse ``smoke``, ``standard``, ``paper``, ``steps=N`` or ``minutes=M``.
+    """Parse ``smoke``, ``short``, ``standard``, ``paper``, ``steps=N`` or ``minutes=M``.
 
     Raises:
         UsageError: anything else.

@@ -71,7 +71,7 @@ def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
         if task.levels != (1.0,):
             what += f"; intensities {', '.join(f'{level:g}' for level in task.levels)}"
         if task.smoke_labels:
-            what += f"; under smoke only {', '.join(task.smoke_labels)}"
+            what += f"; under smoke and short only {', '.join(task.smoke_labels)}"
         lines.append(what)
     lines += [
         "",

@@ -34,7 +34,7 @@ _SUBSETS = "give train, validation and test"
 DEFAULTS = 1
 """Version of the values that keys take where a file says nothing."""
 
-_ORDER: dict[str, int] = {"smoke": 0, "standard": 1, "paper": 2}
+_ORDER: dict[str, int] = {"smoke": 0, "short": 1, "standard": 2, "paper": 3}
 
 
 class Protocol(Strict):
@@ -162,7 +162,7 @@ class Protocol(Strict):
 
         ``steps=`` and ``minutes=`` budgets run every task.
         """
-        rank = _ORDER.get(budget, 2)
+        rank = _ORDER.get(budget, _ORDER["paper"])
         run = [task for task in self.tasks if _ORDER[task.from_budget] <= rank]
         return run, [task for task in self.tasks if task not in run]
 

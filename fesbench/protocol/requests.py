@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from fesbench.errors import DataError
+from fesbench.protocol.budget import FEW
 from fesbench.protocol.image_index import RequestIndex
 from fesbench.protocol.tasks import task_kind
 from fesbench.protocol.tasks.base import Ask, Row
@@ -75,7 +76,7 @@ def build_requests(
             if protocol.data.test_sets and domain not in shown:
                 left_out.append(NotRun(task=task.kind, domain=domain, reason="the data has no image of it"))
                 continue
-            found = list(kind.rows(Ask(task, domain, indices[kind.subset], coded, budget == "smoke")))
+            found = list(kind.rows(Ask(task, domain, indices[kind.subset], coded, budget in FEW)))
             if not found:
                 raise DataError(
                     f"protocol {protocol.name}: task '{task.kind}' in domain '{domain}' finds no request in "

@@ -10,7 +10,7 @@ from fesbench.errors import FesbenchError
 from fesbench.methods.task_kinds import TASKS
 from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
 
-Budget = Literal["smoke", "standard", "paper"]
+Budget = Literal["smoke", "short", "standard", "paper"]
 LEVELS = (0.25, 0.5, 0.75, 1.0)
 GANIMATION_UNITS = (1, 2, 4, 5, 9, 12, 15, 17, 25)
 """The action units of GANimation's section 5 (Pumarola et al., ECCV 2018)."""
@@ -125,7 +125,7 @@ class Task(Strict):
     labels: tuple[str, ...] = EXPRESSIONS[1:]
     """Target expressions; for ``compound`` names of compounds, or two labels joined by "+"."""
     smoke_labels: tuple[str, ...] | None = None
-    """Fewer labels under ``--budget smoke``."""
+    """Fewer labels under ``--budget smoke`` and ``short``."""
     levels: tuple[float, ...] = (1.0,)
     """Intensities, for ``intensity`` and ``action-unit``."""
     takes: int = Field(default=1, ge=1)
@@ -184,6 +184,8 @@ class MetricRule(Strict):
 
 
 class BudgetRule(Strict):
-    """Training length under ``--budget standard``, in generator updates."""
+    """Training length under ``--budget standard``, in generator updates, and under ``short``, in smokes."""
 
     standard_steps: int = Field(gt=0)
+    short_smokes: int = Field(default=6, ge=1, le=20)
+    """How many times the steps of ``smoke``, which take a minute, ``short`` trains."""

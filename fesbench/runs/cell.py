@@ -137,6 +137,7 @@ class _Work:
             phases,
             self.context.protocol.budget.standard_steps,
             lambda phase: self.training.examples(phase, self.method.card.needs),
+            self.context.protocol.budget.short_smokes,
         )
         self.train_inputs = hash_parts(
             fesbench.__version__,

@@ -8,6 +8,8 @@ from fesbench.errors import MethodError, UsageError
 from fesbench.methods.card import Phase, Problem
 from fesbench.methods.registry import methods
 from fesbench.protocol.budget import parse_budget
+from fesbench.protocol.protocol import load_protocol
+from fesbench.protocol.schema import BudgetRule
 from fesbench.vocabulary import EXPRESSIONS
 
 PHASES = [
@@ -64,6 +66,17 @@ def test_every_method_gets_as_many_generator_updates_from_the_same_budget(name: 
     assert sum((call + 1) % critic_calls == 0 for call in range(calls)) == 20_000
 
 
+def test_short_is_some_smokes_and_the_protocol_says_how_many() -> None:
+    steps = parse_budget("short").phase_steps(PHASES, 20, none_asked, 6)
+    assert steps == {"fit": 1, "a": 42, "b": 18}
+    rules = load_protocol("avatars")
+    assert rules.budget.short_smokes == 6
+    asked, left = (rules.tasks_under(budget) for budget in ("smoke", "short"))
+    assert asked == left, "no more is asked than under smoke"
+    longer = rules.model_copy(update={"budget": BudgetRule(standard_steps=20_000, short_smokes=12)})
+    assert longer.hash != rules.hash
+
+
 def test_a_paper_that_counts_epochs_goes_through_the_training_set() -> None:
     phases = [Phase("only", "pair", 4, smoke_steps=3, paper_epochs=2.5, calls_per_update=2)]
     assert parse_budget("paper").phase_steps(phases, 20, lambda phase: 37) == {"only": 25}
@@ -88,5 +101,5 @@ def test_canonical_spelling() -> None:
 
 @pytest.mark.parametrize("text", ["", "tiny", "steps=0", "steps=x", "minutes=-1", "steps"])
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is none of smoke, standard, paper"):
+    with pytest.raises(UsageError, match="is none of smoke, short, standard, paper"):
         parse_budget(text)

@@ -43,7 +43,7 @@ class Ask:
         domain: one of the task's.
         index: finds the images of the subjects who are asked.
         coded: action units that the training rows code.
-        smoke: whether the run is as short as can be.
+        smoke: whether the run is so short that few images are asked for (``smoke`` and ``short``).
     """
 
     task: Task
