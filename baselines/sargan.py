@@ -19,26 +19,15 @@ from fesbench.methods.batches import ImageBatch
 from fesbench.methods.card import MethodCard, Phase
 from fesbench.methods.state_import import Release
 
-from ._blocks import Critic, Depth, norm
+from ._blocks import norm
 from .stargan import StarGAN
-from .usgan import SkipGenerator
+from .usgan import SkipGenerator, USGANHyper
 
 
 @dataclass(frozen=True)
-class SARGANHyper:
-    """The release's values."""
+class SARGANHyper(USGANHyper):
+    """The release's values: US-GAN's."""
 
-    width: int = 64
-    batch_size: int = 8
-    learning_rate: float = 1e-4
-    betas: tuple[float, float] = (0.5, 0.999)
-    n_critic: int = 5
-    class_weight: float = 1.0
-    cycle_weight: float = 1.0
-    penalty_weight: float = 10.0
-    critic_depth: Depth = "published"
-    critic_he: bool = False
-    steps: int = 200_000
     smoke_steps: int = 600
 
 
@@ -122,15 +111,15 @@ class SARGAN(StarGAN):
     }
     release: ClassVar[Release | None] = None
 
-    def build(self) -> None:
-        """Create generator and critic; framework's default initial weights, as in the code."""
-        hyper = self.hyper
-        self.classes = len(self.problem.labels)
-        self.residual = AttentionResidual(4 * hyper.width, hyper.width)
-        self.generator = SkipGenerator(self.classes, hyper.width, [self.residual])
-        self.critic = Critic(
-            self.problem.size, hyper.width, self.classes, depth=hyper.critic_depth, he=hyper.critic_he
-        )
+    def make_generator(self) -> nn.Module:
+        """The generator with the skip and the gated residual."""
+        width = self.hyper.width
+        return SkipGenerator(self.classes, width, [AttentionResidual(4 * width, width)])
+
+    @property
+    def residual(self) -> AttentionResidual:
+        """The generator's residual block."""
+        return next(part for part in self.generator.modules() if isinstance(part, AttentionResidual))
 
     def training_step(self, phase: Phase, batch: ImageBatch, step: int) -> dict[str, Tensor]:
         """StarGAN's; with the attention's mean and spread, since 0 everywhere copies and 1 is US-GAN."""
