@@ -24,6 +24,8 @@ PATIENCE = 10
 """Logged values in a row that a dead discriminator must show."""
 LATE = 0.5
 """Share of a phase after which probes count; before, a generator may well not have learned its label yet."""
+COLLAPSED = 2000
+"""Steps after which one face for everybody counts in any case: a long phase does not mend it."""
 DIVERSITY = 0.1
 CONDITION = 0.05
 PROBES = 2
@@ -108,7 +110,7 @@ class HealthMonitor:
             progress: share of the phase that is done.
             measured: from ``Probe.measure``.
         """
-        if progress < LATE:
+        if progress < LATE and step < COLLAPSED:
             return
         self._watch(
             "mode-collapse",
@@ -118,6 +120,8 @@ class HealthMonitor:
             f"{self.phase}: outputs for different subjects differ {measured.diversity:.3f} times as much as "
             "their inputs; the generator makes one face",
         )
+        if progress < LATE:
+            return
         self._watch(
             "condition-collapse",
             measured.condition < CONDITION,

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -232,7 +232,10 @@ class _Training(TrainingState):
         labels = [k for k in range(len(view.problem.labels)) if k != view.problem.neutral]
         if len(first) < 2:
             return None
-        requests = label_requests(self.view, np.array(first), labels).to(self.accelerator.device)
+        requests = label_requests(self.view, np.array(first), labels)
+        # One noise a subject: else what a method draws differs between labels though it ignores them.
+        noise = torch.arange(len(first)).repeat_interleave(len(labels))
+        requests = replace(requests, noise_seed=noise).to(self.accelerator.device)
         return Probe(requests, len(first), self.view.label_difference(labels))
 
     def _report(self, phase: Phase, total: int, *, force: bool = False) -> None:

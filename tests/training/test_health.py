@@ -128,6 +128,26 @@ def test_a_collapse_that_mends_itself_early_or_at_once_is_no_event() -> None:
     assert monitor.events == []
 
 
+def test_one_face_for_everybody_is_told_within_thousands_of_steps_of_a_long_phase() -> None:
+    monitor = HealthMonitor()
+    monitor.start("a")
+    for step in range(500, 4001, 500):
+        monitor.probe(step, step / 400_000, ProbeValues(diversity=0.01, condition=0.0))
+    assert [(event.kind, event.step) for event in monitor.events] == [("mode-collapse", 2500)]
+
+
+def test_a_label_that_is_ignored_is_noticed_in_what_is_drawn_from_noise(tmp_path: Path) -> None:
+    def drawn(requests):
+        noise = [
+            torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(int(k)))
+            for k in requests.noise_seed
+        ]
+        return torch.stack(noise) * 2 - 1
+
+    found, _ = watch(tmp_path, images=drawn)
+    assert [event.kind for event in found] == ["condition-collapse"]
+
+
 def test_the_monitors_memory_survives_a_restart() -> None:
     def feed(monitor: HealthMonitor, steps: range) -> None:
         for step in steps:
