@@ -255,7 +255,7 @@ def test_a_phase_says_how_long_it_goes(name, build) -> None:
 @pytest.mark.parametrize("name", answering("expression"))
 def test_the_label_changes_the_image(name, request, build, requests) -> None:
     images = build(name).answer(requests) if name in CLOSED_FORM else _made(request, name, "expression")
-    assert (images[0] - images[1]).abs().max() > 1e-3
+    assert (images[0] - images[1]).abs().max() > 1e-4
 
 
 def _made(request: pytest.FixtureRequest, name: str, control: str) -> torch.Tensor:
