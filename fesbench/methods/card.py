@@ -18,6 +18,7 @@ Need = Literal[
     "labels",
     "pairs",
     "any-pairs",
+    "take-pairs",
     "action_units",
     "landmarks",
     "sequences",
@@ -26,10 +27,13 @@ Need = Literal[
     "unlabelled",
 ]
 """What training data must have, besides images: labels; neutral -> expressive pairs of one subject; any two
-images of one subject; coded action units; landmarks; clips from neutral to the peak; neutral images;
-expressions below their peak; images of another domain without labels."""
+images of one subject; two labels of one subject in one sequence or take; coded action units; landmarks; clips
+from neutral to the peak; neutral images; expressions below their peak; images of another domain without
+labels."""
 
-Data = Literal["image", "pair", "any-pair", "driver-pair", "unpaired", "cross-domain", "clip", "unlabelled"]
+Data = Literal[
+    "image", "pair", "any-pair", "take-pair", "driver-pair", "unpaired", "cross-domain", "clip", "unlabelled"
+]
 """What a batch is; see `fesbench.methods.training_set.TrainingSet.batch`."""
 
 

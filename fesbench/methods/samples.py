@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fesbench.methods.clips import Clip, find_clips
-from fesbench.methods.pairs import find_pairs
+from fesbench.methods.pairs import find_pairs, occasions
 from fesbench.methods.pools import Apart, Clips, Each, Partnered, Pool
 from fesbench.methods.sampling import Partners, Rows, derive_seed
 from fesbench.vocabulary import PEAK
@@ -119,18 +119,35 @@ class Samples:
         sources = kept(images, choice.source_labels)
         if kind in ("unpaired", "cross-domain"):
             return Apart(sources, targets if kind == "unpaired" else unlabelled)
-        return self._partnered(sources, targets, drivers=kind == "driver-pair")
+        return self._partnered(sources, targets, kind)
 
-    def _partnered(self, sources: Rows, targets: Rows, *, drivers: bool) -> Partnered:
-        """Two images of one subject; or, for drivers, two subjects with one label."""
+    def _partnered(self, sources: Rows, targets: Rows, kind: Data) -> Partnered:
+        """Two images of one subject, or two of its labels at one time, or two subjects with one label."""
 
         def places(some: Rows) -> tuple[np.ndarray, np.ndarray]:
             identity = self.identity[some.rows]
-            return (some.labels, identity) if drivers else (identity, some.rows)
+            if kind == "driver-pair":
+                return some.labels, identity
+            if kind == "take-pair":
+                return self._occasion[some.rows], some.labels + 1
+            return identity, some.rows
 
-        partners = Partners(sources.rows, *places(sources), width=len(self._table))
+        width = max(len(self._table), len(self._problem.labels) + 1)
+        partners = Partners(sources.rows, *places(sources), width=width)
         met = targets[partners.count(*places(targets)) > 0]
         return Partnered(met, *places(met), partners, self._label_of)
+
+    @cached_property
+    def _occasion(self) -> np.ndarray:
+        """int64 (len(table),), the same for images of one subject in one sequence or take."""
+        images = self._peak_as_is + self._weak_as_is
+        codes: dict[object, int] = {}
+        found = np.full(len(self._table), -1, dtype=np.int64)
+        found[images.rows] = [
+            codes.setdefault(shared, len(codes))
+            for shared in occasions(self._table, images, self._problem.neutral)
+        ]
+        return found
 
     @cached_property
     def _weak_pairs(self) -> Rows:

@@ -156,13 +156,15 @@ class TrainingSet:
         - "image": labelled images; "unlabelled": images of the other domain, all with label -1;
         - "pair": neutral source and expressive target of one subject in one sequence or take;
         - "any-pair": two images of one subject, of whatever labels;
+        - "take-pair": two labels of one subject in one sequence or take, in either order;
         - "driver-pair": two subjects with the same label;
         - "unpaired": a source and a target that have nothing to do with each other, for two sets of labels;
         - "cross-domain": a labelled source and an unlabelled target, as little related;
         - "clip": ``length`` frames from neutral to the peak, at equal steps of time.
 
-        An epoch passes once over the images, pairs, clips or targets; of "any-pair" and "driver-pair" each
-        target meets a source drawn anew, of "unpaired" and "cross-domain" the larger set makes the epoch.
+        An epoch passes once over the images, pairs, clips or targets; of "any-pair", "take-pair" and
+        "driver-pair" each target meets a source drawn anew, of "unpaired" and "cross-domain" the larger set
+        makes the epoch.
 
         Args:
             kind: what a sample is.
@@ -218,6 +220,7 @@ class TrainingSet:
             "landmarks": lambda: len(pool("image", "landmarks")),
             "pairs": lambda: self.n_pairs,
             "any-pairs": lambda: len(pool("any-pair")),
+            "take-pairs": lambda: len(pool("take-pair")),
             "neutral": lambda: 0 <= self.problem.neutral in self.labels,
             "sequences": lambda: len(pool("clip")),
             "intensities": lambda: len(self._samples.weak),

@@ -48,6 +48,35 @@ def test_an_epoch_of_any_pairs_has_every_image_as_target_and_sources_of_the_same
     assert torch.equal(again.source.image, pairs[33].source.image)
 
 
+def test_take_pairs_join_two_labels_of_one_subject_in_one_take_in_either_order() -> None:
+    store = fake_store(3, 64, takes=2)
+    store.images[:, 0, 0, 0] = np.repeat([0, 1], 8).tolist() * 3
+    view, met = _view(store), set()
+    for step in range(100):
+        pair = view.batch("take-pair", 6, step, 1, flip=False)
+        assert torch.equal(pair.source.identity, pair.target.identity)
+        assert torch.equal(pair.source.image[:, 0, 0, 0], pair.target.image[:, 0, 0, 0])
+        met |= set(zip(pair.source.label.tolist(), pair.target.label.tolist(), strict=True))
+    assert met == {(a, b) for a in range(8) for b in range(8) if a != b}
+
+
+def test_take_pairs_of_films_stay_in_their_sequence() -> None:
+    view, met = _view(_films()), set()
+    for step in range(60):
+        pair = view.batch("take-pair", 6, step, intensities=True)
+        met |= set(zip(pair.source.label.tolist(), pair.target.label.tolist(), strict=True))
+    assert met == {ends for k in range(1, 8) for ends in ((0, k), (k, 0))}
+
+
+def test_a_set_of_one_expression_a_take_says_that_it_has_no_take_pairs() -> None:
+    store = fake_store(2, 64)
+    store.manifest.table["take"] = np.arange(len(store.images))
+    card = MethodCard("it", "", "", 2000, frozenset({"any-pairs", "take-pairs"}), frozenset({"expression"}))
+    assert _view(store).lacks(card) == "needs take-pairs"
+    with pytest.raises(DataError, match="not one take-pair"):
+        _view(store).batch("take-pair", 1, 0)
+
+
 def test_driver_pairs_join_two_subjects_with_one_label() -> None:
     view = _view(fake_store(4, 64))
     for step in range(20):
