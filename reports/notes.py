@@ -74,6 +74,9 @@ def _records(board: Board) -> list[Note]:
         elif run.record.trained_on != "fesbench":
             text = f"Its weights were loaded; what they were trained on is {run.record.trained_on}."
             found.append(Note(f"Loaded weights: {run.title}", text))
+        if zoo := run.record.loaded.get("zoo"):
+            text = f"Loaded, not trained in this run: fesbench trained it before ({zoo['words']})."
+            found.append(Note(f"From the zoo: {run.title}", text))
         if told := str(run.record.card.get("preset_note") or ""):
             found.append(
                 Note(f"{run.title}, preset {run.record.cell.preset}", f"{told[0].upper()}{told[1:]}.")
@@ -114,6 +117,8 @@ def _size(board: Board) -> list[Note]:
     found = []
     if board.key.budget == "smoke":
         text = "About a minute of training a method: it shows that all works; the scores are not for papers."
+        if any(run.record.loaded.get("zoo") for run in board.runs):
+            text += " Rows from the zoo were trained longer than the others."
         found.append(Note("Smoke budget", text))
     elif board.key.budget == "short":
         text = "Minutes of training a method, the published wiring narrowed; the scores are not for papers."

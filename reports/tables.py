@@ -122,6 +122,8 @@ def _marks(runs: Sequence[Run]) -> list[tuple[str, str]]:
             marks.append(("failed", f"failed{seed}: {run.record.error or 'no reason recorded'}"))
         elif run.record.status != "scored":
             marks.append(("unfinished", f"not scored yet{seed}: the cell stands at '{run.record.status}'"))
+        if zoo := run.record.loaded.get("zoo"):
+            marks.append(("zoo", f"loaded, not trained in this run: trained before with {zoo['words']}"))
         if run.record.collapsed:
             told = "; ".join(f"{h.kind} at step {h.step}: {h.message}" for h in run.record.health)
             marks.append(("collapsed", f"training collapsed{seed}: {told}"))

@@ -1,7 +1,7 @@
 """Install the wheel that was built from the sdist into a clean environment and use it from an empty folder.
 
-Run by ``tox -e package`` with the folder that holds both distributions. The wheel must hold exactly the
-methods and protocols of the checkout: a file that setuptools forgot is an error here and nowhere else.
+Run by ``tox -e package`` with the folder that holds both distributions. The wheel must hold the
+methods, zoo files and protocols of the checkout: a file that setuptools forgot is an error here alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ def main(dist: Path) -> None:
         empty = place / "empty"
         empty.mkdir()
         environment = {**os.environ, "FESBENCH_HOME": str(place / "home")}
-        for verb, folder, ending in (("methods", "baselines", ".py"), ("protocols", "protocols", ".toml")):
+        for verb, folder, ending in (
+            ("methods", "baselines", ".py"),
+            ("zoo", "baselines", ".safetensors"),
+            ("zoo", "baselines", ".json"),
+            ("protocols", "protocols", ".toml"),
+        ):
             command = [str(place / "venv" / "bin" / "fesbench"), verb]
             shown = subprocess.run(
                 command, cwd=empty, env=environment, capture_output=True, text=True, check=True
@@ -59,7 +64,7 @@ def main(dist: Path) -> None:
             missing = expected - set(found)
             if missing:
                 raise SystemExit(f"the wheel lacks {sorted(missing)} of {folder}/")
-    print("the wheel built from the sdist holds every method and protocol of the checkout")
+    print("the wheel built from the sdist holds every method, zoo file and protocol of the checkout")
 
 
 if __name__ == "__main__":

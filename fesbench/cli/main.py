@@ -21,6 +21,7 @@ from fesbench.cli.metrics import metrics_app
 from fesbench.cli.output import show_table
 from fesbench.cli.protocols import FromOption, SplitOption, protocols_app
 from fesbench.cli.weights import weights_app
+from fesbench.cli.zoo import zoo_app
 from fesbench.errors import EXIT_CRASH, EXIT_USAGE, FesbenchError
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ for name, sub in (
     ("metrics", metrics_app),
     ("protocols", protocols_app),
     ("weights", weights_app),
+    ("zoo", zoo_app),
 ):
     app.add_typer(sub, name=name)
 
@@ -99,6 +101,12 @@ def run(
         list[str] | None,
         typer.Option(help="METHOD=FILE.safetensors: load these weights instead of training; repeatable."),
     ] = None,
+    train: Annotated[
+        str,
+        typer.Option(
+            help="always; never: load from the zoo or fail; auto: on a CPU load what fits, else train."
+        ),
+    ] = "auto",
     jobs: Annotated[
         int, typer.Option(min=1, help="Cells run at once, each in its own process; 1: in this one.")
     ] = 1,
@@ -131,6 +139,7 @@ def run(
         device=device,
         strict=strict,
         weights=parse_weights(weights),
+        train=train,  # type: ignore[arg-type]
         jobs=jobs,
     )
     with LiveReporter() as reporter:

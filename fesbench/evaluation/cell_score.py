@@ -44,7 +44,9 @@ def cell_score(
     if value is None:
         status = "n/a"
     if signature is not None:
-        signature = signature.with_method(record.trained_on, record.card.get("native", ""))
+        signature = signature.with_method(
+            record.trained_on, record.card.get("native", ""), record.loaded.get("zoo", {}).get("budget", "")
+        )
     return Score(
         protocol=cell.protocol,
         data=cell.data,

@@ -7,9 +7,10 @@ Example::
 After the metric's name come ``key:value`` fields in one fixed order: ``x`` extractor, ``r`` resize, ``ref``
 reference set, then the metric's own settings (``far``, ``gallery``, ``window`` ...), ``n`` valid/requested,
 ``p`` protocol, ``a`` alignment, ``native`` the method's own image form, ``trained`` what is known of a
-training that fesbench did not do (``declared``, ``unknown``), ``v`` code version. Two scores may stand in one
-column only if their keys are equal; the key says how was measured, so it leaves out ``native``, ``trained``,
-the code version and the valid n.
+training that fesbench did not do (``declared``, ``unknown``), ``zoo`` the budget of a training whose
+weights were loaded, ``v`` code version. Two scores may stand in one column only if their keys are equal;
+the key says how was measured, so it leaves out ``native``, ``trained``, ``zoo``, the code version and the
+valid n.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from fesbench import __version__
 from fesbench.errors import UsageError
 
 _FIRST = ("x", "r", "ref")
-METHOD_FIELDS = ("native", "trained")
+METHOD_FIELDS = ("native", "trained", "zoo")
 """Of the images' maker, not of the measurement."""
 _LAST = ("n", "p", "a", *METHOD_FIELDS, "v")
 FIELDS: Mapping[str, str] = {
@@ -33,6 +34,7 @@ FIELDS: Mapping[str, str] = {
     "a": "alignment of the images",
     "native": "the method's own image form, resized to and from (may differ)",
     "trained": "what is known of a training that fesbench did not do (may differ)",
+    "zoo": "budget under which fesbench trained the weights that were loaded (may differ)",
     "v": "version of fesbench (may differ)",
     "avg": "average over requests",
     "dist": "distance",
@@ -86,17 +88,18 @@ class Signature:
         parts |= {"n": f"{n_valid}/{n_requested}", "p": protocol, "a": alignment, "v": version}
         return cls(name, tuple((key, value) for key, value in parts.items() if value))
 
-    def with_method(self, trained: str, native: str = "") -> Signature:
+    def with_method(self, trained: str, native: str = "", zoo: str = "") -> Signature:
         """The signature with what a reader must know of the images' maker.
 
         Args:
             trained: what is known of its training; "fesbench" is not written.
             native: its own image form, which the engine resized to and from; "" = the protocol's.
+            zoo: the budget of its training, where it was loaded from the zoo; "" elsewhere.
 
         >>> str(Signature.parse("SSIM|n:4/4|p:x@1|v:1").with_method("unknown", "28-gray-bilinear-aa"))
         'SSIM|n:4/4|p:x@1|native:28-gray-bilinear-aa|trained:unknown|v:1'
         """
-        told = {"native": native, "trained": "" if trained == "fesbench" else trained}
+        told = {"native": native, "trained": "" if trained == "fesbench" else trained, "zoo": zoo}
         kept = [item for item in self.fields if item[0] != "v"]
         last = [item for item in self.fields if item[0] == "v"]
         return Signature(self.name, (*kept, *(item for item in told.items() if item[1]), *last))

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,11 +27,13 @@ from fesbench.protocol.training_rows import labelled_rows, problem_of, unlabelle
 from fesbench.records.confusion import CONFUSION
 from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.records.fingerprints import engine_hash, hash_parts, method_hash
-from fesbench.records.record import Health, NotRun, Record, open_record
+from fesbench.records.record import Health, Record, open_record
 from fesbench.records.replicates import REPLICATES
 from fesbench.records.samples import SAMPLES
+from fesbench.runs.answerable import answerable, unscored
 from fesbench.runs.job import Job
 from fesbench.runs.loaded_weights import digest, known_to_weights, load_into, training_known, training_note
+from fesbench.runs.zoo import refuse_training, zoo_cards
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +69,44 @@ def run_cell(job: Job, context: RunContext, reporter: Reporter) -> Record:
     return work.record
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What is left of a cell that was trained and goes no further.
+
+    Attributes:
+        method: with the weights of its checkpoint, where it is to be used.
+        problem: what it was built for, at the protocol's size.
+        training: what it was trained on.
+        steps: by phase.
+    """
+
+    method: Method
+    problem: Problem
+    training: TrainingSet
+    steps: dict[str, int]
+
+
+def train_cell(
+    job: Job, context: RunContext, reporter: Reporter, *, check: Callable[[Method], None]
+) -> Trained:
+    """Train a cell, or resume or find its training, and stop there.
+
+    Args:
+        job: of a method that is trained.
+        context: opened.
+        reporter: shown the progress.
+        check: asked before the training; raises what speaks against it.
+    """
+    from fesbench.methods.precision import exact_float32
+
+    with exact_float32():
+        work = _Work(job, context, reporter)
+        check(work.method)
+        work.train()
+        work.load()
+    return Trained(work.method, work.problem, work.training, dict(work.record.steps))
+
+
 class _Work:
     def __init__(self, job: Job, context: RunContext, reporter: Reporter) -> None:
         from fesbench.files import fesbench_home
@@ -81,7 +121,7 @@ class _Work:
         self.label = self.cell.method
         self.problem = problem_of(context.protocol, context.store, context.split, job.seed)
         self.training = self._view("train")
-        self.requests, refused = _applicable(self.kind, self.problem, self.training, context.requests)
+        self.requests, refused = answerable(self.kind, self.problem, self.training, context.requests)
         if job.weights:
             self.requests, beyond = known_to_weights(self.kind, job.weights, self.problem, self.requests)
             refused += beyond
@@ -153,6 +193,8 @@ class _Work:
         if self.job.weights:
             self._stage("train", self.train_inputs, self._import)
         elif phases:
+            if self.job.train == "never" and not all(phase.closed_form for phase in phases):
+                refuse_training(self.job)
             if not (self.folder / CHECKPOINT).exists():
                 self.record.stages.pop("train", None)
             self._stage("train", self.train_inputs, lambda: self._train(steps, budget.minutes))
@@ -187,6 +229,9 @@ class _Work:
             note = load_into(self.method, self.job.weights)
         self.record.trained_on = training_known(note, self.context)
         self.record.loaded = {"file": file.name, "sha256": digest(self.job.weights), "note": note}
+        if self.job.zoo:
+            card = zoo_cards()[self.job.method]
+            self.record.loaded["zoo"] = card.model_dump(mode="json") | {"words": card.words}
 
     def synthesize(self) -> None:
         """Make the requested images and clips."""
@@ -203,7 +248,7 @@ class _Work:
             self.record.stages.pop("synthesize", None)
 
         def work() -> None:
-            self._load()
+            self.load()
             with self.reporter.stage(f"{self.label}: synthesize", total=len(requests)) as stage:
                 synthesize(
                     self.method,
@@ -219,7 +264,7 @@ class _Work:
 
         self._stage("synthesize", inputs, work)
 
-    def _load(self) -> None:
+    def load(self) -> None:
         """Take what was trained or given, to the device in use."""
         from fesbench.training.checkpoints import load_checkpoint
 
@@ -239,7 +284,7 @@ class _Work:
             return
 
         def work() -> None:
-            self._load()
+            self.load()
             with self.reporter.stage(f"{self.label}: cost"):
                 cost = measure_cost(
                     self.method,
@@ -266,10 +311,10 @@ class _Work:
 
         def work() -> None:
             if self.job.weights:
-                self._load()  # a part of a method's weights brings no class head
+                self.load()  # a part of a method's weights brings no class head
             own = own_discriminator(self.method, title)
             if own is not None:
-                self._load()
+                self.load()
             with self.reporter.stage(f"{self.label}: score") as stage:
                 score_cell(
                     self.context,
@@ -285,32 +330,6 @@ class _Work:
             self.record.environment["scored_with"] = scored_with
 
         self._stage("score", hash_parts(self.image_inputs, scoring_inputs(self.context)), work)
-
-
-def unscored(requests: pd.DataFrame) -> list[NotRun]:
-    """The tasks whose answers nothing measures, with the reason."""
-    clips = requests[outputs_of(requests) == "clip"]
-    groups = dict.fromkeys(clips[["task", "domain"]].itertuples(index=False, name=None))
-    reason = "made, not scored: no metric reads clips yet"
-    return [NotRun(task=task, domain=domain, reason=reason) for task, domain in groups]
-
-
-def _applicable(
-    method: type[Method], problem: Problem, training: TrainingSet, requests: pd.DataFrame
-) -> tuple[pd.DataFrame, list[NotRun]]:
-    """The requests that a method can answer, and the tasks that it cannot, with the reason."""
-    from fesbench.methods.card import applicable
-
-    lacking = training.lacks(method.card)
-    refused, keep = [], np.ones(len(requests), dtype=bool)
-    for (task, domain, given), group in requests.groupby(["task", "domain", "given"], sort=False):
-        reason = lacking or applicable(method.card, task, given, problem)
-        if method.card.answers_with_target and not (group["target"] >= 0).any():
-            reason = "no target images"
-        if reason:
-            keep[group.index.to_numpy()] = False
-            refused.append(NotRun(task=task, domain=domain, reason=f"not applicable: {reason}"))
-    return requests[keep].reset_index(drop=True), refused
 
 
 def _table_hash(table: pd.DataFrame) -> str:

@@ -37,6 +37,8 @@ class Job:
         source: folder of each data set by name ("" = the protocol's own); empty = prepared or embedded.
         store: fingerprint that the prepared data must have; "" = any.
         weights: path of a safetensors file to load instead of training; "" = train.
+        zoo: those weights are the zoo's, made by fesbench itself.
+        train: "never", "auto" or "always"; whether the zoo's weights may stand in: see `fesbench.runs.zoo`.
         out: the runs folder.
         device: "auto", "cpu" or "cuda".
     """
@@ -52,6 +54,8 @@ class Job:
     source: dict[str, str] | None = None
     store: str = ""
     weights: str = ""
+    zoo: bool = False
+    train: str = "always"
     out: str = "runs"
     device: str = "auto"
 
@@ -97,7 +101,7 @@ class Job:
 
     def cell(self, context: RunContext) -> Cell:
         """The cell's identity in the records of a run."""
-        name = row_name(self.method_class().card.id, self.weights)
+        name = row_name(self.method_class().card.id, self.weights, zoo=self.zoo)
         return context.cell(name, preset=self.preset, seed=self.seed)
 
     def card(self) -> dict[str, Any]:
@@ -108,12 +112,13 @@ class Job:
         hyper = kind.hyper_of(self.preset)
         card["helpers"], card["native"] = kind.helpers_of(hyper), kind.native_of(hyper)
         card["preset_note"] = kind.preset_note(self.preset)
-        return card | ({"title": f"{card['title']} ({Path(self.weights).name})"} if self.weights else {})
+        loaded = "zoo" if self.zoo else Path(self.weights).name
+        return card | ({"title": f"{card['title']} ({loaded})"} if self.weights else {})
 
     @property
     def shared(self) -> Job:
         """What jobs that can share one context have in common."""
-        return replace(self, method="", preset="", seed=0, weights="", device="")
+        return replace(self, method="", preset="", seed=0, weights="", zoo=False, train="", device="")
 
     def open_context(self, reporter: Reporter) -> RunContext:
         """Open what the job needs beside its method; the caller closes it.

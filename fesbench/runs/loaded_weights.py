@@ -63,9 +63,11 @@ def check_weights(method: type[Method], path: str) -> None:
         raise UsageError(f"--weights {card.id}: {path} holds weights of '{held}'")
 
 
-def row_name(method: str, path: str) -> str:
-    """The name of a row: the method's id, with the file's digest where weights are loaded."""
-    return f"{method}@{digest(path)[:8]}" if path else method
+def row_name(method: str, path: str, *, zoo: bool = False) -> str:
+    """The name of a row: the method's id, with ``zoo`` or the file's digest where weights are loaded."""
+    if not path:
+        return method
+    return f"{method}@{'zoo' if zoo else digest(path)[:8]}"
 
 
 def digest(path: str) -> str:

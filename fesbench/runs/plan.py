@@ -19,6 +19,7 @@ from fesbench.runs.job import Job, shared_job
 from fesbench.runs.loaded_weights import check_weights
 from fesbench.runs.method_sets import expand
 from fesbench.runs.preflight import inapplicable, preflight
+from fesbench.runs.zoo import TRAIN, Train
 
 if TYPE_CHECKING:
     from fesbench.methods.base import Method
@@ -47,6 +48,8 @@ class RunOptions:
     report: bool = True
     weights: Mapping[str, str] = field(default_factory=dict)
     """Method id -> safetensors file that is loaded instead of training."""
+    train: Train = "auto"
+    """Whether weights of the zoo may stand in for a training."""
     jobs: int = 1
     """Cells that are run at once; 1 = in this process."""
 
@@ -125,12 +128,15 @@ def plan_jobs(options: RunOptions, chosen: Mapping[str, type[Method]]) -> list[J
             weights = options.weights.get(kind.card.id, "")
             if seed == options.seeds[0] or not (kind.card.reference or weights):
                 preset = REFERENCE if kind.card.reference else options.preset
-                jobs.append(replace(shared, method=name, preset=preset, seed=seed, weights=weights))
+                job = replace(shared, method=name, preset=preset, seed=seed, weights=weights)
+                jobs.append(replace(job, train="always" if kind.card.reference else options.train))
     return jobs
 
 
 def _resolve(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Protocol]:
     """Settle what ``auto`` means on this machine, and say so."""
+    if options.train not in TRAIN:
+        raise UsageError(f"--train '{options.train}' is none of {', '.join(TRAIN)}")
     device = resolve_device(options.device)
     gpu = device == "cuda"
     preset = options.preset if options.preset != AUTO else ("paper" if gpu else "tiny")

@@ -24,6 +24,8 @@ JOB = Job(
     source={"": "/somewhere/CK+", "oulu-casia": "/elsewhere"},
     store="0" * 64,
     weights="/somewhere/mine.safetensors",
+    zoo=True,
+    train="never",
     out="/runs",
     device="cpu",
 )
@@ -43,7 +45,9 @@ def test_what_is_no_job_is_refused(text: str) -> None:
 
 
 def test_jobs_of_one_command_share_a_context_and_others_do_not() -> None:
-    same = replace(JOB, method="mr", seed=0, preset="paper", weights="", device="auto")
+    same = replace(
+        JOB, method="mr", seed=0, preset="paper", weights="", zoo=False, train="auto", device="auto"
+    )
     assert same.shared == JOB.shared
     for change in ({"size": 64}, {"budget": "smoke"}, {"out": "/other"}, {"data": None}, {"store": "1" * 64}):
         assert replace(JOB, **change).shared != JOB.shared  # type: ignore[arg-type]

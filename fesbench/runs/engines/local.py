@@ -24,6 +24,7 @@ from fesbench.records.record import Cell, Record, load_record
 from fesbench.runs.cells import record_failure
 from fesbench.runs.folds import run_jobs
 from fesbench.runs.job import Job
+from fesbench.runs.zoo import settle
 
 _LOOK = 0.2
 """Seconds between two looks at the threads."""
@@ -51,6 +52,7 @@ class LocalEngine:
             mine = list(group)
             context = shared.open_context(reporter)  # trains what is shared, such as the judge, once
             try:
+                mine = settle(mine, context, reporter)
                 if self.processes == 1:
                     records += run_jobs(mine, context, reporter)
                     continue

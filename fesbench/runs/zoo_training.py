@@ -1,0 +1,223 @@
+"""Makes the files of the zoo: a training of an ordinary cell, what synthesis needs of it, and its card."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import fesbench
+from fesbench.errors import UsageError
+from fesbench.files import atomic_write_bytes
+from fesbench.protocol.budget import parse_budget
+from fesbench.records.environment import describe_environment, resolve_device
+from fesbench.runs.cell import train_cell
+from fesbench.runs.job import shared_job
+from fesbench.runs.loaded_weights import load_into, training_note
+from fesbench.runs.zoo import ZooCard, code_of, zoo_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fesbench.context.context import RunContext
+    from fesbench.methods.base import Method
+    from fesbench.methods.training_set import TrainingSet
+    from fesbench.progress import Reporter
+
+LIMIT = 2_500_000
+"""Bytes of a file; all of them are in the package."""
+_BATCH = 16
+
+
+def train_for_zoo(
+    method: str,
+    *,
+    protocol: str,
+    size: int | None,
+    preset: str,
+    budget: str,
+    seed: int,
+    device: str,
+    runs: Path,
+    out: Path | None,
+    reporter: Reporter,
+) -> ZooCard:
+    """Train a method and write its file and card; what is already trained in ``runs`` is not trained again.
+
+    On one machine and thread count the file is the same to the bit, except under ``minutes=``.
+
+    Args:
+        method: id.
+        protocol, size, preset, budget, seed, device: as in ``fesbench run``.
+        runs: folder of the training, which resumes there.
+        out: folder of the files; None = the package's own.
+        reporter: shown the progress.
+
+    Raises:
+        UsageError: the method has nothing to train step by step, or needs more than the zoo's limit.
+    """
+    shared = shared_job(protocol, budget=parse_budget(budget).text, size=size, out=runs, device=device)
+    job = replace(shared, method=method, preset=preset, seed=seed)
+    context = job.open_context(reporter)
+    try:
+        kind = job.method_class()
+        trained = train_cell(job, context, reporter, check=check_storable)
+        note: dict[str, Any] = {
+            "method": kind.card.id,
+            "preset": preset,
+            "budget": job.budget,
+            "steps": trained.steps,
+            "seed": seed,
+            "size": trained.method.problem.size,
+            "labels": list(trained.method.problem.labels),
+            "action_units": list(trained.method.problem.action_units),
+            **training_note(context),
+        }
+        folder = out or zoo_folder()
+        path = folder / f"{kind.card.id}.safetensors"
+        save_half(path, kept(trained.method), note)
+        # what is told is what the written file makes
+        fresh = kind(trained.problem, kind.hyper_of(preset))
+        load_into(fresh, str(path))
+        fresh.to(trained.method.device)
+        card = ZooCard(
+            method=kind.card.id,
+            preset=preset,
+            protocol=context.protocol.name,
+            protocol_hash=context.protocol.hash,
+            data=context.store.fingerprint,
+            split=context.split.hash,
+            labels=note["labels"],
+            action_units=note["action_units"],
+            size=note["size"],
+            budget=job.budget,
+            steps=trained.steps,
+            seed=seed,
+            code=code_of(kind),
+            fesbench=fesbench.__version__,
+            device=str(describe_environment(resolve_device(device))["device"]),
+            command=_command(method, protocol, size, preset, job.budget, seed),
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            validation=validation_scores(fresh, trained.training, context),
+        )
+    finally:
+        context.close()
+    text = card.model_dump_json(indent=1) + "\n"
+    atomic_write_bytes(folder / f"{kind.card.id}.json", text.encode())
+    return card
+
+
+def _command(method: str, protocol: str, size: int | None, preset: str, budget: str, seed: int) -> str:
+    sized = f" --size {size}" if size else ""
+    asked = f"--protocol {protocol}{sized} --preset {preset} --budget {budget} --seed {seed}"
+    return f"fesbench zoo train {method} {asked}"
+
+
+def check_storable(method: Method) -> None:
+    """Refuse what the zoo does not hold, before it is trained.
+
+    Raises:
+        UsageError: nothing is trained step by step, or synthesis needs more than `LIMIT`.
+    """
+    name = method.card.id
+    if all(phase.closed_form for phase in method.phases()):
+        raise UsageError(f"'{name}' is fitted in one step or learns nothing; the zoo holds what takes long")
+    needed = sum(2 * tensor.numel() for tensor in kept(method).values())
+    if needed > LIMIT:
+        raise UsageError(
+            f"'{name}' needs {needed / 1e6:.1f} MB for synthesis, the zoo has {LIMIT / 1e6:.1f} MB a method; "
+            "take a narrower preset, or name what synthesis reads in synthesis_state"
+        )
+
+
+def kept(method: Method) -> dict[str, Tensor]:
+    """The tensors that synthesis reads."""
+    return {k: v for k, v in method.state_dict().items() if k.startswith(method.synthesis_state or "")}
+
+
+def save_half(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
+    """Write tensors in half precision; one that does not fit into its range, and whole numbers, as they are.
+
+    Raises:
+        DataError: the disk is full or the folder not writable.
+    """
+    import torch
+
+    from fesbench.training.checkpoints import save_tensors
+
+    top = torch.finfo(torch.float16).max
+    halved = {
+        name: t.half() if t.is_floating_point() and (not t.numel() or bool(t.abs().max() <= top)) else t
+        for name, t in tensors.items()
+    }
+    save_tensors(path, halved, note)
+
+
+def validation_scores(method: Method, training: TrainingSet, context: RunContext) -> dict[str, float]:
+    """What a method scores on the validation subjects: task ``expression``, in the training domain.
+
+    Returns:
+        ``images``; ``ECS`` by the protocol's judge, where it has one; ``PSNR`` (dB) and ``Target-cosine``
+        over the images with a target. Empty where nobody validates, or the protocol has no such task.
+    """
+    import pandas as pd
+
+    from fesbench.methods.conditions import request_batch
+    from fesbench.metrics.expression.target_cosine import TargetCosine
+    from fesbench.metrics.inputs import MetricInputs
+    from fesbench.protocol.image_index import RequestIndex
+    from fesbench.protocol.requests import COLUMNS
+    from fesbench.protocol.tasks import task_kind
+    from fesbench.protocol.tasks.base import Ask
+    from fesbench.synthesis import to_pixels
+
+    protocol, store = context.protocol, context.store
+    task = next((t for t in protocol.tasks if t.kind == "expression" and "in" in t.domains), None)
+    people = sorted(context.split.subset("validation"))
+    if task is None or not people:
+        return {}
+    ask = Ask(task, "in", RequestIndex(protocol, store, people), (), False)
+    requests = pd.DataFrame(list(task_kind(task.kind).rows(ask)), columns=list(COLUMNS))
+    requests = requests[requests["target"] >= 0].reset_index(drop=True)
+    if not len(requests):
+        return {}
+    batches = (requests.iloc[k : k + _BATCH] for k in range(0, len(requests), _BATCH))
+    made = np.concatenate(
+        [
+            to_pixels(method.answer(request_batch(rows, store, training, method.problem).to(method.device)))
+            for rows in batches
+        ]
+    )
+    target, source = (np.asarray(store.images[requests[name].to_numpy()]) for name in ("target", "source"))
+    clusters = np.unique(requests["identity"], return_inverse=True)[1]
+    inputs = MetricInputs(
+        requests=requests,
+        generated=made,
+        target=target,
+        source=source,
+        clusters=clusters,
+        seed=0,
+        protocol=protocol.name,
+        features=_no_features,
+        labels=np.zeros(len(requests), dtype=np.int64),
+        gallery_identity=np.empty(0, dtype=np.int64),
+        reference_name="",
+    )
+    cosines = TargetCosine().find(inputs, np.arange(len(requests))).values
+    assert cosines is not None
+    error = ((made.astype(np.float64) - target) ** 2).mean(axis=(1, 2, 3))
+    found = {"images": float(len(requests))}
+    if context.judge is not None:
+        names = np.array(context.judge.label_names)[context.judge.predict(made)]
+        found["ECS"] = float((names == requests["target_expression"].to_numpy()).mean())
+    found["PSNR"] = float((10 * np.log10(255**2 / np.maximum(error, 1e-10))).mean())
+    found["Target-cosine"] = float(np.nanmean(cosines))
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def _no_features(extractor: str, which: str) -> Any:
+    raise LookupError(f"no features of '{extractor}' are at hand here")
