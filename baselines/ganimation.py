@@ -48,6 +48,7 @@ class GANimationHyper:
     betas: tuple[float, float] = (0.5, 0.999)
     n_critic: int = 5
     condition_weight: float = 4000.0
+    generator_condition_weight: float = 4000.0
     cycle_weight: float = 10.0
     penalty_weight: float = 10.0
     mask_weight: float = 0.1
@@ -91,7 +92,13 @@ class GANimation(Method):
     presets: ClassVar[dict[str, Any]] = {
         "paper": GANimationHyper(),
         # 160 is the weight that the condition loss really has at batch 25, kept at this batch.
-        "tiny": GANimationHyper(width=16, batch_size=8, learning_rate=4e-4, condition_weight=160.0 * 8),
+        "tiny": GANimationHyper(
+            width=16,
+            batch_size=8,
+            learning_rate=4e-4,
+            condition_weight=160.0 * 8,
+            generator_condition_weight=160.0 * 8,
+        ),
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("generator.",)
     release: ClassVar[Release | None] = Release(
@@ -157,9 +164,9 @@ class GANimation(Method):
             losses |= self._generator_step(batch, target)
         return losses
 
-    def _condition(self, found: Tensor, wanted: Tensor) -> Tensor:
+    def _condition(self, weight: float, found: Tensor, wanted: Tensor) -> Tensor:
         """The code divides the mean once more by the batch."""
-        return self.hyper.condition_weight * (found - wanted).square().mean() / len(found)
+        return weight * (found - wanted).square().mean() / len(found)
 
     def _critic_step(self, batch: ImageBatch, target: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():
@@ -167,13 +174,16 @@ class GANimation(Method):
         real_score, units = self.critic(batch.image)
         fake_score, _ = self.critic(fake)
         gap = real_score.mean() - fake_score.mean()
-        condition = self._condition(units, batch.action_units)
+        condition = self._condition(self.hyper.condition_weight, units, batch.action_units)
+        error = (units - batch.action_units).square().mean()
+        spread = batch.action_units.var(dim=0, correction=0).mean()
         self.descend("critic", condition - gap)
         penalty = gradient_penalty(lambda image: self.critic(image)[0], batch.image, fake)
         self.descend("critic", self.hyper.penalty_weight * penalty)
         return {
             "critic_gap": gap.detach(),
             "critic_units": condition.detach(),
+            "critic_unit_error": (error / spread.clamp(min=1e-6)).detach(),
             "critic_penalty": penalty.detach(),
         }
 
@@ -182,7 +192,8 @@ class GANimation(Method):
             fake, attention = self.generator(batch.image, target)
             back, attention_back = self.generator(fake, batch.action_units)
             score, units = self.critic(fake)
-            realism, condition = -score.mean(), self._condition(units, target)
+            weight = self.hyper.generator_condition_weight
+            realism, condition = -score.mean(), self._condition(weight, units, target)
             cycle = (back - batch.image).abs().mean()
             mask = attention.mean() + attention_back.mean()
             smooth = total_variation(attention) + total_variation(attention_back)

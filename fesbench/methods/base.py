@@ -43,6 +43,7 @@ class Method(nn.Module, ABC):
         problem: what it is built for, at the method's native size.
         size: side of the protocol's images.
         native: the method's own image form, None = the protocol's.
+        classes: how many its own class head tells apart, where it has one; the problem's labels by default.
         helpers: the frozen networks that it uses; a loader gives them their weights.
         absent: names of the tensors that ``import_state`` was not given, or not for every label and unit.
     """
@@ -61,7 +62,7 @@ class Method(nn.Module, ABC):
         self.size, self.native = problem.size, Native.parse(form) if form else None
         if self.native is not None:
             problem = replace(problem, size=self.native.size, channels=self.native.channels)
-        self.problem, self.hyper = problem, hyper
+        self.problem, self.hyper, self.classes = problem, hyper, len(problem.labels)
         self.helpers = Helpers(self.card.id, self.helpers_of(hyper), self.build_helper)
         self._optimizers: dict[str, Optimizer] = {}
         self._backward: Callable[[Tensor], None] = torch.Tensor.backward
@@ -127,7 +128,9 @@ class Method(nn.Module, ABC):
         """One update on an ImageBatch, PairBatch or ClipBatch; returns detached scalars by name.
 
         Names that health monitors read: ``critic_gap`` (mean critic score of real minus generated images),
-        ``probability_gap`` (the same of a discriminator's probabilities).
+        ``probability_gap`` (the same of a discriminator's probabilities), ``critic_class`` (cross-entropy of
+        its head for ``classes`` classes on real images), ``critic_unit_error`` (squared error of its action
+        units on real images over the variance of the batch's, 1 for their mean).
         """
         raise MethodError(f"{self.card.id}: phase '{phase.name}' has no training step")
 

@@ -216,12 +216,20 @@ class _Work:
                 note=training_note(self.context),
                 on_progress=lambda p: stage.update(p.step, p.steps, p.losses, detail=p.phase),
                 on_health=lambda event: self.reporter.note(f"{self.label}: {event.message}", warning=True),
+                find_faces=self._find_faces(),
             )
         self.record.steps = dict(result.steps)
         self.record.losses = {name: dict(found.items()) for name, found in result.losses.items()}
         self.record.health = [Health(kind=e.kind, step=e.step, message=e.message) for e in result.health]
         self.record.cost["training_seconds"] = round(result.seconds, 2)
         self.record.trained_on, self.record.loaded = "fesbench", {}
+
+    def _find_faces(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """What counts lost faces in the scores, where it can run."""
+        from fesbench.metrics.selection import DETECTOR
+
+        detector = self.context.extractor(DETECTOR)
+        return None if detector.available() else lambda images: detector.extract(images)[1]
 
     def _import(self) -> None:
         file = Path(self.job.weights)

@@ -23,7 +23,7 @@ from fesbench.errors import MethodError
 from fesbench.methods.conditions import label_requests
 from fesbench.methods.precision import exact_float32
 from fesbench.methods.sampling import derive_seed
-from fesbench.training.health import HealthEvent, Probe
+from fesbench.training.health import FindFaces, HealthEvent, Probe
 from fesbench.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def train(
     note: Mapping[str, str] | None = None,
     on_progress: Callable[[TrainingProgress], None] | None = None,
     on_health: Callable[[HealthEvent], None] | None = None,
+    find_faces: FindFaces | None = None,
     save_seconds: float = 20.0,
 ) -> TrainingResult:
     """Train every phase, or resume an earlier try; leaves ``checkpoint.safetensors``.
@@ -96,6 +97,7 @@ def train(
         note: written into the checkpoint's header.
         on_progress: called at most four times a second, and at the end of each phase.
         on_health: called when something is noticed.
+        find_faces: says of images, uint8 (N, S, S, 3), which have a face; asked when a phase ends.
         save_seconds: at least so long between two saved states.
 
     Raises:
@@ -114,7 +116,7 @@ def train(
         raise MethodError(f"'{method.card.id}': no training steps for phase {', '.join(missing)}")
     run = _Training(method, view, validation or view, dict(steps), minutes, Path(folder), seed)
     run.inputs, run.save_seconds, run.note = inputs, save_seconds, note or {}
-    run.on_progress, run.health.on_event = on_progress, on_health
+    run.on_progress, run.health.on_event, run.find_faces = on_progress, on_health, find_faces
     run.prepare_device(device, precision)
     with exact_float32():
         return run.run()
@@ -122,6 +124,7 @@ def train(
 
 class _Training(TrainingState):
     on_progress: Callable[[TrainingProgress], None] | None = None
+    find_faces: FindFaces | None = None
 
     def run(self) -> TrainingResult:
         """Everything from the state that is there to the finished checkpoint."""
@@ -171,6 +174,8 @@ class _Training(TrainingState):
             self._report(phase, total, force=last)
             if not last:
                 self._heed_interrupt()
+        measured = probe.measure(self.method.answer, faces=True) if probe is not None else None
+        self.health.end(self.step, self.method.classes, measured)
 
     def _look(self, phase: Phase, probe: Probe | None) -> bool:
         """Probe the method and keep its weights as the last good ones; false when they are not finite."""
@@ -236,7 +241,11 @@ class _Training(TrainingState):
         # One noise a subject: else what a method draws differs between labels though it ignores them.
         noise = torch.arange(len(first)).repeat_interleave(len(labels))
         requests = replace(requests, noise_seed=noise).to(self.accelerator.device)
-        return Probe(requests, len(first), self.view.label_difference(labels))
+        native, unchanged = self.method.native, None
+        if native is not None:
+            unchanged = native.outputs(native.images(requests.source), self.method.size)
+        difference = self.view.label_difference(labels)
+        return Probe(requests, len(first), difference, unchanged, self.find_faces)
 
     def _report(self, phase: Phase, total: int, *, force: bool = False) -> None:
         now = time.monotonic()

@@ -13,6 +13,7 @@ import torch
 from fesbench.methods.base import Method
 from fesbench.methods.card import MethodCard, Phase, Problem
 from fesbench.methods.conditions import label_requests
+from fesbench.methods.native import Native
 from fesbench.methods.registry import methods
 from fesbench.methods.training_set import TrainingSet
 from fesbench.training.health import HealthEvent, HealthMonitor, Probe, ProbeValues
@@ -109,11 +110,11 @@ def test_each_kind_is_told_once_a_phase() -> None:
     monitor = HealthMonitor(on_event=told.append)
     monitor.start("a")
     for step in range(10):
-        monitor.probe(step, 0.9, ProbeValues(diversity=0.0, condition=1.0))
+        monitor.probe(step, 0.9, ProbeValues(diversity=0.0, condition=1.0, change=1.0))
     assert len(told) == 1
     monitor.start("b")
-    monitor.probe(0, 0.9, ProbeValues(diversity=0.0, condition=1.0))
-    monitor.probe(1, 0.9, ProbeValues(diversity=0.0, condition=1.0))
+    monitor.probe(0, 0.9, ProbeValues(diversity=0.0, condition=1.0, change=1.0))
+    monitor.probe(1, 0.9, ProbeValues(diversity=0.0, condition=1.0, change=1.0))
     assert [event.message.split(":")[0] for event in told] == ["a", "b"]
 
 
@@ -121,10 +122,10 @@ def test_a_collapse_that_mends_itself_early_or_at_once_is_no_event() -> None:
     monitor = HealthMonitor()
     monitor.start("a")
     for progress in (0.1, 0.2, 0.3):
-        monitor.probe(1, progress, ProbeValues(0.0, 0.0))
-    monitor.probe(2, 0.6, ProbeValues(0.0, 0.0))
-    monitor.probe(3, 0.7, ProbeValues(1.0, 1.0))
-    monitor.probe(4, 0.8, ProbeValues(0.0, 0.0))
+        monitor.probe(1, progress, ProbeValues(0.0, 0.0, 0.0))
+    monitor.probe(2, 0.6, ProbeValues(0.0, 0.0, 0.0))
+    monitor.probe(3, 0.7, ProbeValues(1.0, 1.0, 1.0))
+    monitor.probe(4, 0.8, ProbeValues(0.0, 0.0, 0.0))
     assert monitor.events == []
 
 
@@ -171,10 +172,60 @@ def test_a_probe_measures_diversity_and_condition_by_hand() -> None:
     probe = Probe(requests, 3, real_difference=0.5)
     same = probe.measure(lambda r: r.source)
     assert same.diversity == pytest.approx(1.0)
-    assert same.condition == 0.0
+    assert same.condition == same.change == 0.0
+    assert same.faces is None
     apart = probe.measure(lambda r: torch.zeros_like(r.source) + r.target_label[:, None, None, None] / 10)
     assert apart.diversity == 0.0
     assert apart.condition == pytest.approx(0.1 / 0.5)
+    brighter = probe.measure(lambda r: r.source + r.target_label[:, None, None, None] / 10)
+    assert brighter.change == pytest.approx(0.2 / 0.5), "of the label that changes most"
+
+
+def test_unchanged_is_what_the_methods_own_form_leaves_of_a_source() -> None:
+    view = TrainingSet(fake_store(3, 64), np.arange(24), Problem(64, EXPRESSIONS, (), 0), 0)
+    requests, native = label_requests(view, np.array([0, 8, 16]), [1, 2]), Native(32, 3, "bilinear-aa")
+    through = native.outputs(native.images(requests.source), 64)
+    plain, aware = Probe(requests, 3, 0.5), Probe(requests, 3, 0.5, unchanged=through)
+    assert plain.measure(lambda r: through).change > 0.005
+    assert aware.measure(lambda r: through).change == 0.0
+
+
+def test_faces_are_looked_for_where_the_source_has_one() -> None:
+    view = TrainingSet(fake_store(3, 64), np.arange(24), Problem(64, EXPRESSIONS, (), 0), 0)
+    requests = label_requests(view, np.array([0, 8, 16]), [1, 2])
+    asked: list[np.ndarray] = []
+
+    def find(images: np.ndarray) -> np.ndarray:
+        asked.append(images)
+        first = np.array([True, True, True, True, False, False])
+        return first if len(asked) % 2 else np.array([True, True, True, False, True, True])
+
+    probe = Probe(requests, 3, 0.5, find_faces=find)
+    assert probe.measure(lambda r: -r.source).faces is None
+    assert asked == []
+    assert probe.measure(lambda r: -r.source, faces=True).faces == 0.75
+    assert [images.dtype for images in asked] == [np.uint8] * 2
+    assert asked[0].shape == (6, 64, 64, 3)
+    assert (asked[0].astype(int) + asked[1] - 255 <= 1).all()
+    nowhere = Probe(requests, 3, 0.5, find_faces=lambda images: np.zeros(len(images), bool))
+    assert nowhere.measure(lambda r: r.source, faces=True).faces is None
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"), [("critic_class", np.log(8)), ("critic_unit_error", 1.0)], ids=["classes", "units"]
+)
+def test_a_critic_that_only_guesses_is_undertrained(name, guess, tmp_path: Path) -> None:
+    found, noticed = watch(tmp_path / "deaf", **{name: lambda s: 0.98 * guess})
+    assert [(event.kind, event.step) for event in found] == [("critic-undertrained", 200)]
+    assert noticed == found
+    assert watch(tmp_path / "late", **{name: lambda s: guess if s < 140 else 0.9 * guess})[0] == []
+    assert watch(tmp_path / "few", steps=9, **{name: lambda s: guess})[0] == [], "too few values to tell"
+
+
+def test_returning_the_source_is_identity_collapse(tmp_path: Path) -> None:
+    found, _ = watch(tmp_path, images=lambda requests: requests.source)
+    assert {event.kind for event in found} == {"identity-collapse", "condition-collapse"}
+    assert "returns what it was given" in next(e.message for e in found if e.kind == "identity-collapse")
 
 
 def test_untrained_methods_vary_with_subjects(tmp_path: Path) -> None:
