@@ -55,7 +55,9 @@ def asked(labels: tuple[str, ...], units: tuple[int, ...]) -> RequestBatch:
     )
 
 
-@pytest.mark.parametrize("name", ["stargan", "usgan", "reggan", "mr", "mean-shift", "ganimation", "lgpgan"])
+@pytest.mark.parametrize(
+    "name", ["stargan", "usgan", "reggan", "mr", "mean-shift", "ganimation", "lgpgan", "gafpgan"]
+)
 def test_labels_and_units_in_another_order_give_the_same_images(name: str) -> None:
     trained = built(name, THEIRS, THEIR_UNITS, seed=1)
     method = built(name)
