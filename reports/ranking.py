@@ -21,7 +21,7 @@ POINTS_THERE = 0.2
 MINIMUM_VALID = 0.5
 """A row with fewer valid images than this is left out of a metric's ranking; the others' requests stay."""
 PAIRED = (
-    "groups by paired sign-flip tests over {units}, Holm-corrected, on the images that are valid for every "
+    "groups by paired tests over {units}, Holm-corrected, on the images that are valid for every "
     "ranked row; rows with fewer than half of their images valid are not ranked"
 )
 BY_INTERVAL = "no values per image: a group ends where an interval no longer meets its leader's"

@@ -27,6 +27,9 @@ from fesbench.errors import DataError
 FEW_CLUSTERS = 8
 """Below this number of identities resamples are too few and too coarse; Student's t is used instead."""
 
+ADDED = 0.1
+"""Share of a cluster that is added on either side of a rate; see `korn_graubard`."""
+
 CHUNK = 4_000_000
 """Resampled entries held at once (32 MB)."""
 
@@ -94,9 +97,10 @@ def cluster_mean(
     """Mean over all values, with an interval that resamples clusters.
 
     Student's t with K-1 degrees of freedom and the cluster-robust standard error; from 8 clusters on, the
-    outer bounds of it and of the expanded BCa cluster bootstrap. With ``bounds`` (the range of a 0/1 score)
-    values that all sit on one bound get the Clopper-Pearson bound for K trials: a resample of equal values
-    has no spread, but 40 successes of 40 subjects do not prove certainty.
+    outer bounds of it and of the expanded BCa cluster bootstrap. Of right or wrong (values on the ``bounds``
+    alone) the bounds of Korn and Graubard count as well, which hold near 0 and 1; values that all sit on one
+    bound get the Clopper-Pearson bound for K trials: a resample of equal values has no spread, but 40
+    successes of 40 subjects do not prove certainty.
     """
     sums, counts = cluster_sums(values, clusters)
     k, value = len(sums), float(sums.sum() / counts.sum())
@@ -109,23 +113,61 @@ def cluster_mean(
         return Interval(value, low, high, "clopper-pearson over identities", k)
     residual = sums - value * counts
     error = math.sqrt(k / (k - 1) * float(residual @ residual)) / float(counts.sum())
+    if error == 0.0:
+        # Subjects of equal means: what is left of the spread is that of their images.
+        error = float(v.std()) / math.sqrt(len(v))
     student = t_interval(value, error, k, level, "t over identities", bounds)
+    if bounds is not None and np.isin(v, bounds).all():
+        student = outer(student, korn_graubard(sums, counts, bounds, level), "Korn-Graubard")
     if k < FEW_CLUSTERS:
         return student
     draws = resampled_means(sums, counts, np.random.default_rng(seed), replicates)
     deleted = (sums.sum() - sums) / (counts.sum() - counts)
-    return outer(student, bca(value, draws, deleted, expanded(level, k)), replicates)
+    bootstrap = bca(value, draws, deleted, expanded(level, k))
+    return outer(student, bootstrap, f"expanded bca, {replicates} replicates")
 
 
-def outer(student: Interval, bootstrap: tuple[float, float], replicates: int) -> Interval:
-    """The outer bounds of two intervals of one figure, each of which is too short where the other holds.
+def outer(one: Interval, other: tuple[float, float], method: str) -> Interval:
+    """The outer bounds of two intervals of one score, each of which is too short where the other holds.
 
     Student's t fails for skewed values (rates near 1), the bootstrap for few subjects (docs/statistics.md has
     the simulation).
     """
-    low, high = min(student.low, bootstrap[0]), max(student.high, bootstrap[1])
-    method = f"outer bounds of t and expanded bca over identities, {replicates} replicates"
-    return Interval(student.value, low, high, method, student.clusters)
+    low, high = min(one.low, other[0]), max(one.high, other[1])
+    return Interval(one.value, low, high, f"outer bounds of {one.method} and {method}", one.clusters)
+
+
+def korn_graubard(
+    sums: Floats, counts: Floats, bounds: tuple[float, float], level: float = 0.95
+) -> tuple[float, float]:
+    """Clopper-Pearson bounds of a rate of clustered trials, for as many trials as its error is worth.
+
+    The effective number of trials is p (1 - p) / error^2, corrected for the degrees of freedom, at most all.
+    Its p and error are those of the clusters and of a tenth of a cluster more that is all wrong and a tenth
+    of one that is all right: a rate near 1 with few clusters that err shows too little of its own spread.
+
+    Args:
+        sums, counts: (K,) sum and number of each cluster's values.
+        bounds: what wrong and right count; the mean is on neither.
+        level: of coverage.
+
+    Source: Korn & Graubard, Confidence intervals for proportions with small expected number of positive
+    counts estimated from survey data (Survey Methodology 24, 1998); the added tenths are fesbench's own, and
+    docs/statistics.md has their coverage.
+    """
+    from scipy.special import betaincinv, stdtrit
+
+    width, tail, k, n = bounds[1] - bounds[0], (1 - level) / 2, len(sums), float(counts.sum())
+    right, each, share = (sums - bounds[0] * counts) / width, n / len(counts), ADDED
+    p = (float(right.sum()) + share * each) / (n + 2 * share * each)
+    squares = float(((right - p * counts) ** 2).sum()) + share * each**2 * (p**2 + (1 - p) ** 2)
+    error = (k + 2 * share) / (k + 2 * share - 1) * squares / (n + 2 * share * each) ** 2
+    freedom = float(stdtrit(n - 1, 1 - tail) / stdtrit(k - 1, 1 - tail)) ** 2
+    trials = min(n, p * (1 - p) / error * freedom)
+    hits = trials * float(right.sum()) / n
+    low = float(betaincinv(hits, trials - hits + 1, tail))
+    high = float(betaincinv(hits + 1, trials - hits, 1 - tail))
+    return bounds[0] + width * low, bounds[0] + width * high
 
 
 def resampled_means(sums: Floats, counts: Floats, rng: np.random.Generator, replicates: int) -> Floats:
@@ -147,6 +189,17 @@ def expanded(level: float, k: int) -> float:
     from scipy.special import ndtr, stdtrit
 
     return float(2 * ndtr(math.sqrt(k / (k - 1)) * stdtrit(k - 1, (1 + level) / 2)) - 1)
+
+
+def unexpanded(p: float, k: int) -> float:
+    """The p-value of a bootstrap over k clusters at `expanded` levels: by t's tails, not the normal's.
+
+    >>> round(unexpanded(1 - expanded(0.95, 10), 10), 12)
+    0.05
+    """
+    from scipy.special import ndtri, stdtr
+
+    return float(2 * stdtr(k - 1, ndtri(p / 2) * math.sqrt((k - 1) / k)))
 
 
 def bootstrap_interval(
@@ -184,15 +237,44 @@ def bca(value: float, draws: Floats, deleted: Floats, level: float = 0.95) -> tu
 
     if draws.min() == draws.max():
         return float(draws[0]), float(draws[0])
-    # Half the ties count as below; the clip keeps z0 finite when the value lies outside all draws.
-    share = ((draws < value).mean() + (draws <= value).mean()) / 2
-    z0 = ndtri(np.clip(share, 0.5 / len(draws), 1 - 0.5 / len(draws)))
-    lean = deleted.mean() - deleted
-    spread = float((lean**2).sum()) ** 1.5
-    acceleration = float((lean**3).sum()) / (6 * spread) if spread > 0 else 0.0
+    z0, acceleration = _bca_shift(value, draws, deleted)
     z = z0 + ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
     low, high = np.quantile(draws, ndtr(z0 + z / (1 - acceleration * z)))
     return float(low), float(high)
+
+
+def _bca_shift(value: float, draws: Floats, deleted: Floats) -> tuple[float, float]:
+    """Bias correction and acceleration."""
+    from scipy.special import ndtri
+
+    # Half the ties count as below; the clip keeps z0 finite when the value lies outside all draws.
+    share = ((draws < value).mean() + (draws <= value).mean()) / 2
+    z0 = float(ndtri(np.clip(share, 0.5 / len(draws), 1 - 0.5 / len(draws))))
+    lean = deleted.mean() - deleted
+    spread = float((lean**2).sum()) ** 1.5
+    return z0, float((lean**3).sum()) / (6 * spread) if spread > 0 else 0.0
+
+
+def bca_p(value: float, draws: Floats, deleted: Floats) -> float:
+    """The level beyond which the bounds of `bca` leave 0 out: two-sided p-value of a difference of 0.
+
+    Args:
+        value, draws, deleted: as `bca` takes them.
+    """
+    from scipy.special import ndtr, ndtri
+
+    if draws.min() == draws.max():
+        return float(draws[0] == 0)
+    z0, acceleration = _bca_shift(value, draws, deleted)
+    below, least = ((draws < 0).mean() + (draws <= 0).mean()) / 2, 0.5 / len(draws)
+    if not least <= below <= 1 - least:
+        # Beyond the outermost draw the tail is the normal's, so that Holm's many comparisons can be passed.
+        tail = min(least, float(ndtr(-abs(draws.mean()) / draws.std())))
+        below = tail if below < 0.5 else 1 - tail
+    reached = (ndtri(below) if below < 0.5 else -ndtri(1 - below)) - z0
+    lean = 1 + acceleration * reached
+    z = (reached / lean if lean > 0 else math.copysign(math.inf, reached)) - z0
+    return float(2 * min(ndtr(z), ndtr(-z)))
 
 
 def t_interval(

@@ -19,12 +19,13 @@ from fesbench.statistics.intervals import (
     FEW_CLUSTERS,
     Interval,
     bca,
+    bca_p,
     bootstrap_interval,
     expanded,
     jackknife_interval,
     outer,
+    unexpanded,
 )
-from fesbench.statistics.significance import sign_flip_p
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,43 +77,43 @@ def difference_of_means(
     gap = parts[0, both] / parts[1, both] - parts[2, both] / parts[3, both]
     gap = np.where(np.abs(gap) <= 1e-12 * np.abs(parts[:, both]).max(axis=0), 0.0, gap)
     counts = int((gap > 0).sum()), int((gap < 0).sum()), len(gap)
-    k = parts.shape[1]
     if min((parts[1] > 0).sum(), (parts[3] > 0).sum()) < 2:
         return Difference(value, math.nan, math.nan, math.nan, *counts, "none: one identity")
-    interval = _mean_interval(value, parts, seed, level)
-    p = sign_flip_p(_contributions(parts), seed=seed)
-    return Difference(value, interval.low, interval.high, p, *counts, f"{interval.method}; sign flips of {k}")
+    interval, p = _mean_interval(value, parts, seed, level)
+    return Difference(value, interval.low, interval.high, p, *counts, interval.method)
 
 
 def _difference(total: Floats) -> float:
     return float(total[0] / total[1] - total[2] / total[3])
 
 
-def _contributions(parts: Floats) -> Floats:
-    """(K,) what each subject adds to the difference; swaps its sign when a and b change places."""
-    total = parts.sum(axis=1)
-    center = float((total[0] + total[2]) / (total[1] + total[3]))
-    found: Floats = (parts[0] - center * parts[1]) / total[1] - (parts[2] - center * parts[3]) / total[3]
-    return found
-
-
-def _mean_interval(value: float, parts: Floats, seed: int, level: float) -> Interval:
+def _mean_interval(value: float, parts: Floats, seed: int, level: float) -> tuple[Interval, float]:
+    """The outer bounds of t and BCa, and the larger of their p-values: small where 0 lies outside."""
     from scipy.special import stdtrit
 
     k, total = parts.shape[1], parts.sum(axis=1)
     mean_a, mean_b = total[0] / total[1], total[2] / total[3]
     residual = (parts[0] - mean_a * parts[1]) / total[1] - (parts[2] - mean_b * parts[3]) / total[3]
-    half = float(stdtrit(k - 1, (1 + level) / 2)) * math.sqrt(k / (k - 1) * float(residual @ residual))
-    student = Interval(value, value - half, value + half, "t over identities", k)
+    error = math.sqrt(k / (k - 1) * float(residual @ residual))
+    if k < FEW_CLUSTERS and error <= 1e-12 * abs(value):
+        # A few subjects, all alike: a spread that cannot be seen is taken to be as large as the difference.
+        error = abs(value) / math.sqrt(k)
+    half = float(stdtrit(k - 1, (1 + level) / 2)) * error
+    student, p = (
+        Interval(value, value - half, value + half, "t over identities", k),
+        _t_p(value, error, k - 1),
+    )
     if k < FEW_CLUSTERS:
-        return student
+        return student, p
     drawn = _draws(k, seed) @ parts.T
     with np.errstate(invalid="ignore", divide="ignore"):
         draws = drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3]
         left = total[:, None] - parts
         deleted = left[0] / left[1] - left[2] / left[3]
     draws, deleted = draws[np.isfinite(draws)], deleted[np.isfinite(deleted)]
-    return outer(student, bca(value, draws, deleted, expanded(level, k)), REPLICATES)
+    bounds = bca(value, draws, deleted, expanded(level, k))
+    p = max(p, unexpanded(bca_p(value, draws, deleted), k))
+    return outer(student, bounds, f"expanded bca, {REPLICATES} replicates"), p
 
 
 @lru_cache(maxsize=8)
@@ -147,7 +148,7 @@ def difference_of_draws(
 ) -> Difference:
     """Difference of two figures from their values on the same bootstrap draws of subjects.
 
-    The p-value inverts the interval: twice the smaller share of draws on one side of 0.
+    The p-value inverts the interval: twice the smaller share of draws on one side of 0, by Student's t.
     """
     draws = np.asarray(draws_a, dtype=np.float64) - np.asarray(draws_b, dtype=np.float64)
     kept = draws[np.isfinite(draws)]
@@ -156,7 +157,7 @@ def difference_of_draws(
         p = _t_p(value, float(kept.std(ddof=1)), clusters - 1)
     else:
         smaller = min(int((kept <= 0).sum()), int((kept >= 0).sum()))
-        p = min(1.0, 2 * (1 + smaller) / (1 + len(kept)))
+        p = unexpanded(min(1.0, 2 * (1 + smaller) / (1 + len(kept))), clusters)
     return Difference(value, found.low, found.high, p, 0, 0, 0, f"paired {found.method}")
 
 

@@ -1,4 +1,4 @@
-"""Is one row better than another? Unpaired differences, sign-flip tests, Holm, rank groups.
+"""Is one row better than another? Unpaired differences, Holm, rank groups.
 
 Paired differences: `fesbench.statistics.paired`.
 
@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from fesbench.errors import DataError
 from fesbench.statistics.intervals import (
-    CHUNK,
     FEW_CLUSTERS,
     Floats,
     Interval,
@@ -26,31 +25,7 @@ from fesbench.statistics.intervals import (
     resampled_means,
     t_interval,
 )
-
-EXACT_SIGN_FLIPS = 20
-"""Up to this number of identities all sign patterns are enumerated (2**19 after symmetry)."""
-
-SIGN_FLIPS = 20_000
-"""Monte Carlo sign patterns beyond that; the smallest possible p-value is 1 / (SIGN_FLIPS + 1)."""
-
-
-def sign_flip_p(sums: Floats, *, seed: int, flips: int = SIGN_FLIPS) -> float:
-    """Two-sided p-value of the total when, under the null hypothesis, each cluster's sign is arbitrary.
-
-    Exact for up to 20 clusters, else Monte Carlo with the observed pattern counted in (never 0).
-    """
-    observed = abs(float(sums.sum()))
-    tolerance = 1e-12 * float(np.abs(sums).sum())  # patterns equal up to rounding count as reached
-    if len(sums) <= EXACT_SIGN_FLIPS:
-        totals = sums[:1].copy()  # the first sign is fixed: |total| is symmetric
-        for s in sums[1:]:
-            totals = np.concatenate((totals + s, totals - s))
-        return float((np.abs(totals) >= observed - tolerance).mean())
-    rng, reached, rows = np.random.default_rng(seed), 0, max(1, CHUNK // len(sums))
-    for start in range(0, flips, rows):
-        signs = rng.integers(0, 2, (min(rows, flips - start), len(sums)), dtype=np.int8) * 2.0 - 1.0
-        reached += int((np.abs(signs @ sums) >= observed - tolerance).sum())
-    return (1 + reached) / (1 + flips)
+from fesbench.statistics.paired import difference_of_means
 
 
 def unpaired_difference(
@@ -117,7 +92,7 @@ def rank_groups(
 ) -> dict[str, int]:
     """Groups 1, 2, ...: a new one starts where a row is significantly worse than its group's first row.
 
-    All pairs are tested by sign flips over clusters and Holm-corrected together, so two rows in different
+    All pairs are tested by their paired difference and Holm-corrected together, so two rows in different
     adjacent groups differ from their group's leader at the family-wise level; rows within a group are ties.
 
     Args:
@@ -125,16 +100,17 @@ def rank_groups(
         per_request_values: One value a request for each name, all on the same requests.
         clusters: (N,) identity of each request.
         higher_is_better: Direction of the metric.
-        seed: Of the Monte Carlo sign flips.
+        seed: Of the resamples.
         level: 1 - family-wise error.
     """
     if not names:
         return {}
-    sums = {name: cluster_sums(per_request_values[name], clusters)[0] for name in names}
+    sums = {name: cluster_sums(per_request_values[name], clusters) for name in names}
     sign = -1.0 if higher_is_better else 1.0
-    order = sorted(names, key=lambda name: (sign * float(sums[name].sum()), name))
+    order = sorted(names, key=lambda name: (sign * float(sums[name][0].sum()), name))
     pairs = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
-    adjusted = holm([sign_flip_p(sums[a] - sums[b], seed=seed) for a, b in pairs])
+    found = [difference_of_means(*sums[a], *sums[b], seed=seed).p for a, b in pairs]
+    adjusted = holm([1.0 if math.isnan(p) else p for p in found])
     differs = {pair: bool(p < 1 - level) for pair, p in zip(pairs, adjusted, strict=True)}
     groups, leader, group = {}, order[0], 1
     for name in order:

@@ -15,7 +15,8 @@ from fesbench.gate.writers import comparison_json, comparison_markdown, comparis
 from fesbench.records.record import load_record
 from fesbench.records.replicates import ReplicateRow, read_replicates, write_replicates
 from fesbench.statistics.intervals import cluster_mean, cluster_sums
-from fesbench.statistics.significance import holm, sign_flip_p
+from fesbench.statistics.paired import difference_of_means
+from fesbench.statistics.significance import holm
 from tests.end_to_end import fesbench as command
 from tests.reports.synthetic_records import ROWS, requests_table, write_cell, write_runs
 
@@ -44,7 +45,8 @@ def test_pooled_means_equal_the_plain_paired_test(runs: Path) -> None:
         change, who = mine[metric] - theirs[metric], mine["identity"]
         assert row.difference is not None
         assert row.difference.value == pytest.approx(cluster_mean(change, who, seed=0).value)
-        assert row.difference.p == pytest.approx(sign_flip_p(cluster_sums(change, who)[0], seed=0))
+        sides = [cluster_sums(table[metric], who) for table in (mine, theirs)]
+        assert row.difference.p == pytest.approx(difference_of_means(*sides[0], *sides[1], seed=0).p)
         assert row.improved == 8
         anger = found["expression", "in", "anger", metric]
         part = mine["target_expression"] == "anger"

@@ -155,7 +155,7 @@ def test_every_table_of_a_split_by_image_says_so(by_image: Board, tmp_path: Path
     assert NOTE in to_markdown([table])
     assert NOTE in to_latex(table)
     assert {line["split"] for line in csv.DictReader(io.StringIO(to_csv([table])))} == {"by image"}
-    assert all("over images" in c.rank_rule for c in table.columns if "sign-flip" in c.rank_rule)
+    assert all("over images" in c.rank_rule for c in table.columns if "paired tests" in c.rank_rule)
 
 
 def test_the_page_of_a_split_by_image_speaks_of_images(tmp_path: Path) -> None:

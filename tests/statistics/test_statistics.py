@@ -15,11 +15,11 @@ from fesbench.statistics.intervals import (
     deleted_means,
     expanded,
     jackknife,
+    korn_graubard,
 )
 from fesbench.statistics.significance import (
     holm,
     rank_groups,
-    sign_flip_p,
     unpaired_difference,
 )
 
@@ -185,35 +185,48 @@ def test_jackknife_by_groups_keeps_the_number_of_identities():
     assert found.value == 29.5
 
 
-# --- paired tests ---
+# --- rates ---
+
+rates = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 9)), min_size=2, max_size=60)
 
 
-def test_exact_sign_flip_by_hand():
-    # 2^3 patterns of (1, 2, 3): |total| >= 6 for +++ and --- alone.
-    assert sign_flip_p(np.array([1.0, 2, 3]), seed=0) == 2 / 8
-    # (1, 2, -3) sums to 0: every pattern reaches it.
-    assert sign_flip_p(np.array([1.0, 2, -3]), seed=0) == 1.0
+@given(rates)
+def test_a_rate_always_has_an_interval_around_it_and_mirrored_answers_mirror_it(rows):
+    answers, who = (np.array(column) for column in zip(*rows, strict=True))
+    if len(np.unique(who)) == 1:
+        return
+    found = cluster_mean(answers, who, seed=0, bounds=(0.0, 1.0))
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.high - found.low > 0.01
+    mirrored = cluster_mean(1 - answers, who, seed=0, bounds=(0.0, 1.0))
+    assert (mirrored.low, mirrored.high) == pytest.approx((1 - found.high, 1 - found.low), abs=0.02)
 
 
-def test_exact_sign_flip_agrees_with_scipy():
-    d = np.random.default_rng(1).normal(0.5, size=10)
-    theirs = stats.permutation_test(
-        (d,), lambda x, axis: x.mean(axis=axis), permutation_type="samples", n_resamples=np.inf
-    ).pvalue
-    assert sign_flip_p(d, seed=0) == pytest.approx(theirs)
+def test_three_subjects_of_equal_rates_prove_little():
+    answers, who = np.tile([1, 1, 1, 1, 1, 0], 3), np.repeat(np.arange(3), 6)
+    found = cluster_mean(answers, who, seed=0, bounds=(0.0, 1.0))
+    assert found.value == pytest.approx(15 / 18)
+    assert found.low < 0.6
+    assert found.high > 0.96
 
 
-def test_monte_carlo_sign_flip_is_close_to_exact(monkeypatch):
-    d = np.random.default_rng(1).normal(0.45, size=18)
-    exact = sign_flip_p(d, seed=0)
-    monkeypatch.setattr("fesbench.statistics.significance.EXACT_SIGN_FLIPS", 5)
-    assert sign_flip_p(d, seed=0) == pytest.approx(exact, abs=0.01)
-    assert sign_flip_p(np.ones(40), seed=0) == pytest.approx(1 / 20_001)
+def test_equal_means_of_subjects_leave_the_spread_of_their_images():
+    values, who = np.tile([1.0, 2.0, 3.0], 4), np.repeat(np.arange(4), 3)
+    found = cluster_mean(values, who, seed=0)
+    half = stats.t.ppf(0.975, 3) * values.std() / np.sqrt(12)
+    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half))
 
 
-def test_false_positive_rate_of_the_sign_flip():
-    found = [sign_flip_p(np.random.default_rng(s).standard_t(3, size=12), seed=0) for s in range(400)]
-    assert 0.02 <= np.mean(np.array(found) < 0.05) <= 0.085
+def test_one_trial_a_subject_is_nearly_clopper_pearson():
+    answers = np.array([1.0] * 30 + [0.0] * 10)
+    low, high = korn_graubard(answers, np.ones(40), (0.0, 1.0))
+    plain = stats.binomtest(30, 40).proportion_ci(method="exact")
+    assert (low, high) == pytest.approx((plain.low, plain.high), abs=0.01)
+    scaled = korn_graubard(10 * answers + 5, np.ones(40), (5.0, 15.0))
+    assert scaled == pytest.approx((5 + 10 * low, 5 + 10 * high))
+
+
+# --- several rows ---
 
 
 def test_holm_by_hand():
