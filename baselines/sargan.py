@@ -28,7 +28,7 @@ from .usgan import SkipGenerator, USGANHyper
 class SARGANHyper(USGANHyper):
     """The release's values: US-GAN's."""
 
-    smoke_steps: int = 600
+    smoke_steps: int = 900
 
 
 def _layer(channels: int, width: int, stride: int = 1) -> nn.Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from fesbench.protocol.describe import describe
 from fesbench.protocol.protocol import load_protocol
 from fesbench.runs.plan import RunOptions, run
 from fesbench.runs.preflight import inapplicable
-from tests.end_to_end import PIXELS, PROTOCOLS, find_records
+from tests.end_to_end import PROTOCOLS, find_records
 
 ADAPT = str(PROTOCOLS / "adapt@1.toml")
 METHOD = """
@@ -73,9 +74,11 @@ def test_where_a_protocol_grants_no_domain_the_method_is_told_before_the_run_and
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FESBENCH_HOME", str(tmp_path / "home"))
-    chosen = options(tmp_path, PIXELS)
+    text = Path(ADAPT).read_text().replace(", styled = 6", "").replace('unlabelled = ["cartoon"]', "")
+    (tmp_path / "adapt@1.toml").write_text(text)
+    chosen = options(tmp_path, str(tmp_path / "adapt@1.toml"))
     kinds = [load_method(chosen.methods)]
-    told = inapplicable(load_protocol(PIXELS), kinds)
+    told = inapplicable(load_protocol(chosen.protocol), kinds)
     assert list(told) == ["adapting"]
     assert "grants none" in told["adapting"]
     assert inapplicable(load_protocol(ADAPT), kinds) == {}
@@ -95,13 +98,18 @@ def test_where_one_does_it_sees_styled_training_subjects_and_its_record_says_so(
     from safetensors.torch import load_file
 
     monkeypatch.setenv("FESBENCH_HOME", str(tmp_path / "home"))
-    summary = run(options(tmp_path, ADAPT))
+    chosen = options(tmp_path, ADAPT)
+    summary = run(replace(chosen, methods=f"{chosen.methods},dai2i"))
     assert summary.exit_code == 0, [record.error for record in summary.records]
     folder, record = adapting_record(tmp_path / "runs")
     assert record.saw_unlabelled_test_domain
     assert {score.domain for score in record.scores} >= {"in", "cartoon"}
     assert float(load_file(folder / "checkpoint.safetensors")["count"]) == 6
-    others = [r for _, r in find_records(tmp_path / "runs") if r.cell.method != "adapting"]
+    found = [r for _, r in find_records(tmp_path / "runs") if r.cell.method != "adapting"]
+    (translated,) = [r for r in found if r.cell.method == "dai2i"]
+    assert translated.saw_unlabelled_test_domain
+    assert {s.domain for s in translated.scores if s.value is not None} >= {"in", "cartoon"}
+    others = [r for r in found if r.cell.method != "dai2i"]
     assert others
     assert not any(r.saw_unlabelled_test_domain for r in others)
     assert "given without labels" in describe(load_protocol(ADAPT))
