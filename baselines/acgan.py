@@ -215,6 +215,12 @@ class ACGAN(Method):
         return logits
 
     @torch.inference_mode()
+    def realism_logits(self, images: Tensor) -> Tensor:
+        """The critic's other head."""
+        logits: Tensor = self.critic(images)[0]
+        return logits
+
+    @torch.inference_mode()
     def synthesize(self, requests: RequestBatch) -> Tensor:
         """New faces with the target label; the noise alone says whose."""
         return self.make(seeded(requests.noise_seed, self.hyper.noise), requests.target_label)

@@ -244,6 +244,12 @@ class FExGAN(Method):
         return logits
 
     @torch.inference_mode()
+    def realism_logits(self, images: Tensor) -> Tensor:
+        """The critic's other head."""
+        logits: Tensor = self.critic(images)[0]
+        return logits
+
+    @torch.inference_mode()
     def synthesize(self, requests: RequestBatch) -> Tensor:
         """The subject with the affect; without a source, subjects out of noise."""
         wanted = one_hot(requests.target_label, self.classes, requests.second_label)

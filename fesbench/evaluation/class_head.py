@@ -1,5 +1,6 @@
-"""The class head of a method's own discriminator as an extractor: what auxiliary-classifier models say of
-themselves. It belongs to one trained method, never to a protocol.
+"""A method's own discriminator as an extractor: what auxiliary-classifier models say of themselves, of
+classes and, where it gives a probability, of whether an image is real. It belongs to one trained method,
+never to a protocol.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ import numpy as np
 
 from fesbench.errors import MethodError
 from fesbench.extractors.base import Extractor, check_inputs, fixed_chunks
+from fesbench.extractors.registry import REAL
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from fesbench.methods.base import Method
 
 NAME = "discriminator"
@@ -20,7 +24,9 @@ _BATCH = 16
 
 
 class OwnDiscriminator(Extractor):
-    """Class probabilities of a trained method's discriminator; every image is valid."""
+    """Class probabilities of a trained method's discriminator, and behind them, where it gives one, the
+    probability of being real (`REAL`); every image is valid.
+    """
 
     name = NAME
     needs_landmarks = False
@@ -34,7 +40,8 @@ class OwnDiscriminator(Extractor):
         """
         self._method, self._title = method, title
         self._digest = ""
-        self.classes = tuple(method.problem.labels)
+        self._labels = tuple(method.problem.labels)
+        self.classes = (*self._labels, REAL) if _calls_real(method) else self._labels
 
     @property
     def signature(self) -> str:
@@ -53,7 +60,7 @@ class OwnDiscriminator(Extractor):
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities float32 (N, classes); every image is valid.
+        """Probabilities float32 (N, len(classes)); every image is valid.
 
         Raises:
             MethodError: the method gives logits of another shape, or some that are not finite.
@@ -66,17 +73,22 @@ class OwnDiscriminator(Extractor):
         values = np.zeros((len(images), len(self.classes)), dtype=np.float32)
         with torch.inference_mode():
             for rows, chunk in fixed_chunks(images, _BATCH):
-                logits = self._method.classify(image_tensor(chunk).to(self._method.device))
-                if logits is None or tuple(logits.shape) != (len(chunk), len(self.classes)):
-                    shape = None if logits is None else tuple(logits.shape)
-                    raise MethodError(
-                        f"method '{self._method.card.id}': class_logits gave {shape} for {len(chunk)} images "
-                        f"and {len(self.classes)} classes"
-                    )
-                if not bool(torch.isfinite(logits).all()):
-                    raise MethodError(f"method '{self._method.card.id}': class_logits are not finite")
-                values[rows] = torch.softmax(logits.float(), 1).cpu().numpy()[: rows.stop - rows.start]
+                tensor = image_tensor(chunk).to(self._method.device)
+                wanted = (len(chunk), len(self._labels))
+                found = torch.softmax(self._checked("class_logits", self._method.classify(tensor), wanted), 1)
+                if REAL in self.classes:
+                    real = self._checked("realism_logits", self._method.call_real(tensor), (len(chunk),))
+                    found = torch.cat([found, torch.sigmoid(real)[:, None]], dim=1)
+                values[rows] = found.cpu().numpy()[: rows.stop - rows.start]
         return values, np.ones(len(images), dtype=bool)
+
+    def _checked(self, name: str, logits: Tensor | None, wanted: tuple[int, ...]) -> Tensor:
+        shape = None if logits is None else tuple(logits.shape)
+        if logits is None or shape != wanted:
+            raise MethodError(f"method '{self._method.card.id}': {name} gave {shape}, not {wanted}")
+        if not bool(logits.isfinite().all()):
+            raise MethodError(f"method '{self._method.card.id}': {name} are not finite")
+        return logits.float()
 
 
 def own_discriminator(method: Method, title: str) -> OwnDiscriminator | None:
@@ -89,3 +101,9 @@ def own_discriminator(method: Method, title: str) -> OwnDiscriminator | None:
     if type(method).class_logits is Method.class_logits or method.absent:
         return None
     return OwnDiscriminator(method, title)
+
+
+def _calls_real(method: Method) -> bool:
+    from fesbench.methods.base import Method
+
+    return type(method).realism_logits is not Method.realism_logits

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fesbench.weights.manager import WeightsManager
 
 JUDGE, REGRESSOR, DISCRIMINATOR = "judge", "au-regressor", "discriminator"
+REAL = "(real)"
+"""A discriminator's output behind its classes: the probability that an image is real."""
 BOUND = {
     JUDGE: "the protocol's expression classifier: a probability for each expression",
     REGRESSOR: "the protocol's action-unit regressor: an intensity for each action unit",

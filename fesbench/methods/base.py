@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Method(nn.Module, ABC):
     """Base of every method; all that synthesis needs is in parameters and buffers.
 
-    ``training_step`` and ``fit`` run in train mode, ``synthesize`` and ``class_logits`` in eval mode; the
-    engine switches.
+    ``training_step`` and ``fit`` run in train mode, ``synthesize``, ``class_logits`` and
+    ``realism_logits`` in eval mode; the engine switches.
 
     Class attributes:
         card: what it is.
@@ -156,6 +156,17 @@ class Method(nn.Module, ABC):
         """
         return None
 
+    def realism_logits(self, images: Tensor) -> Tensor | None:
+        """What the method's own discriminator says of whether images are real, where it gives a probability.
+
+        Args:
+            images: float (N, 3, H, W) in [-1, 1].
+
+        Returns:
+            (N,) logits, above 0 for real; None where there is no such output, as of a Wasserstein critic.
+        """
+        return None
+
     def answer(self, requests: RequestBatch) -> Tensor:
         """``synthesize`` in eval mode, from and to images of the protocol's size: float (N, 3, H, W), or
         (N, T, 3, H, W) for clips.
@@ -168,6 +179,11 @@ class Method(nn.Module, ABC):
         """``class_logits`` in eval mode, of images of the protocol's size."""
         with evaluating(self):
             return self.class_logits(images if self.native is None else self.native.images(images))
+
+    def call_real(self, images: Tensor) -> Tensor | None:
+        """``realism_logits`` in eval mode, of images of the protocol's size."""
+        with evaluating(self):
+            return self.realism_logits(images if self.native is None else self.native.images(images))
 
     def natively(self, batch: Batch) -> Batch:
         """A batch in the method's own image form."""

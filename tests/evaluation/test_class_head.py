@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from fesbench.baselines.acgan import ACGAN
 from fesbench.baselines.mr import MR
 from fesbench.baselines.stargan import StarGAN
 from fesbench.baselines.usgan import USGAN
@@ -43,6 +44,19 @@ def test_it_is_the_critics_class_head(kind: type[Method], images: np.ndarray) ->
     assert np.array_equal(found.extract(images[3:4])[0][0], values[3])
 
 
+def test_behind_the_classes_stands_the_probability_of_being_real(images: np.ndarray) -> None:
+    method = made(ACGAN)
+    found = own_discriminator(method, "title")
+    assert found is not None
+    assert found.classes == (*LABELS, "(real)")
+    values, _ = found.extract(images)
+    method.eval()
+    with torch.inference_mode():
+        score, logits = method.critic(image_tensor(images))  # type: ignore[operator]
+    assert values[:, :3] == pytest.approx(torch.softmax(logits, 1).numpy(), abs=1e-5)
+    assert values[:, 3] == pytest.approx(score.sigmoid().numpy(), abs=1e-5)
+
+
 def test_two_trainings_share_a_signature_but_no_cache(images: np.ndarray) -> None:
     one, two = (own_discriminator(made(StarGAN, seed), "stargan-tiny-smoke") for seed in (0, 1))
     assert one is not None
@@ -65,7 +79,7 @@ def test_logits_of_another_shape_or_that_are_not_finite_are_refused(images: np.n
         def class_logits(self, images: torch.Tensor) -> torch.Tensor:
             return torch.full((len(images), 3), torch.nan)
 
-    for kind, words in ((Odd, r"class_logits gave \(16, 2\)"), (Broken, "not finite")):
+    for kind, words in ((Odd, r"class_logits gave \(16, 2\), not \(16, 3\)"), (Broken, "not finite")):
         found = own_discriminator(made(kind), "odd")
         assert found is not None
         with pytest.raises(MethodError, match=words):

@@ -15,7 +15,7 @@ from fesbench.metrics import METRICS
 from fesbench.metrics.selection import metrics_of
 
 CONTROL = {"AU-correlation", "AU-monotonicity", "AU-tau", "AU-leakage"}
-SELF = {"D-acc-real", "D-acc-real-train", "D-acc-generated"}
+SELF = {f"D-acc-{kind}{which}" for kind in ("", "binary-") for which in ("real", "real-train", "generated")}
 
 
 @pytest.mark.parametrize(
