@@ -1,7 +1,11 @@
 """StarGAN (CVPR 2018). Choices: the paper's learning rate (constant for half, then linear to zero), since the
 released decay is a plain defect (it falls by 0.1 % in all); losses, weights and wiring of the released code.
 
-Preset ``tiny``, for a minute on two CPU cores: width 16, batches of 8, and rate 5e-4 for the few steps.
+Preset ``tiny``, for minutes on two CPU cores: it works on 32 px, with width 16, two residual blocks,
+batches of 16 and rate 1e-3. The critic has the four layers that fit (log2 of the side less one, as the code
+offers) and He initial weights, without which a narrow one learns nothing in that time. The generator's
+class weight is 0.2: a score of slope 1 grows with the image's side and cross-entropy does not, so at a
+quarter of 128 px the published weight of 1 would make it paint what the class head alone reads.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from ._losses import gradient_penalty
 
 @dataclass(frozen=True)
 class StarGANHyper:
-    """The paper's and its code's values."""
+    """The paper's and its code's values; the critic's class weight and, apart, the generator's."""
 
     width: int = 64
     blocks: int = 6
@@ -72,7 +76,17 @@ class StarGAN(Method):
     )
     presets: ClassVar[dict[str, Any]] = {
         "paper": StarGANHyper(),
-        "tiny": StarGANHyper(width=16, batch_size=8, learning_rate=5e-4),
+        "tiny": StarGANHyper(
+            native="32-color-bilinear-aa",
+            width=16,
+            blocks=2,
+            batch_size=16,
+            learning_rate=1e-3,
+            generator_class_weight=0.2,
+            critic_depth="side",
+            critic_he=True,
+            smoke_steps=1000,
+        ),
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("generator.",)
     release: ClassVar[Release | None] = Release("*-G.ckpt")

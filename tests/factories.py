@@ -147,7 +147,7 @@ def steps(method: Method, view: TrainingSet, number: int) -> dict[str, float]:
     found: dict[str, float] = {}
     torch.manual_seed(0)
     for step in range(number):
-        batch = view.step_batch(phase, step, needs=method.card.needs)
+        batch = method.natively(view.step_batch(phase, step, needs=method.card.needs))
         found |= {k: float(v) for k, v in method.training_step(phase, batch, step).items()}
     return found
 

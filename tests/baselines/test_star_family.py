@@ -103,7 +103,15 @@ def test_a_narrow_critic_hears_its_images_with_he_weights() -> None:
 def test_a_size_that_64_does_not_divide_is_refused_with_a_choice(name, size, choice, build) -> None:
     told = f"StarGAN critic needs an image size that is a multiple of 64, not {size}; choose --size {choice}$"
     with pytest.raises(MethodError, match=told):
-        build(name, "tiny", Problem(size, EXPRESSIONS, AUS, 0))
+        build(name, "paper", Problem(size, EXPRESSIONS, AUS, 0))
+
+
+@pytest.mark.parametrize("name", ["stargan", "usgan", "ganimation"])
+def test_tiny_works_on_32_px_of_any_size_and_with_a_critic_that_ends_at_2x2(name, build) -> None:
+    for size in (48, 64, 100):
+        method = build(name, "tiny", Problem(size, EXPRESSIONS, AUS, 0))
+        assert (method.size, method.problem.size, method.critic.depth) == (size, 32, 4)
+        assert method.critic(torch.zeros(1, 3, 32, 32))[0].shape == (1, 1, 2, 2)
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 32), (32, 31), (2, 4)])
@@ -199,7 +207,26 @@ def test_ganimation_follows_the_action_units_not_the_label(build, requests) -> N
     assert not torch.equal(method.synthesize(requests), method.synthesize(weaker))
 
 
-def test_ganimation_tiny_keeps_the_papers_effective_condition_weight(build) -> None:
+@pytest.mark.parametrize(
+    ("name", "critic", "generator"),
+    [
+        ("stargan", "class_weight", "generator_class_weight"),
+        ("usgan", "class_weight", "generator_class_weight"),
+        ("ganimation", "condition_weight", "generator_condition_weight"),
+    ],
+)
+def test_paper_has_one_weight_for_both_networks_and_tiny_a_smaller_one_for_the_generator(
+    name, critic, generator, build
+) -> None:
+    paper, tiny = build(name, "paper").hyper, build(name).hyper
+    assert getattr(paper, critic) == getattr(paper, generator)
+    assert getattr(tiny, critic) > 3 * getattr(tiny, generator) > 0
+
+
+def test_ganimation_divides_its_condition_weights_by_the_batch(build) -> None:
     paper, tiny = build("ganimation", "paper").hyper, build("ganimation").hyper
     assert paper.condition_weight / paper.batch_size == 160
-    assert tiny.condition_weight / tiny.batch_size == 160
+    assert (tiny.condition_weight / tiny.batch_size, tiny.generator_condition_weight / tiny.batch_size) == (
+        80,
+        20,
+    )

@@ -36,8 +36,9 @@ def test_it_is_the_critics_class_head(kind: type[Method], images: np.ndarray) ->
     found = own_discriminator(method, "title")
     assert found is not None
     values, valid = found.extract(images)
+    assert method.native is not None
     with torch.inference_mode():
-        logits = method.critic(image_tensor(images))[1]  # type: ignore[operator]
+        logits = method.critic(method.native.images(image_tensor(images)))[1]  # type: ignore[operator]
     assert values == pytest.approx(torch.softmax(logits, 1).numpy(), abs=1e-5)
     assert valid.all()
     assert found.classes == LABELS

@@ -133,7 +133,7 @@ def test_one_face_for_everybody_is_told_within_thousands_of_steps_of_a_long_phas
     monitor = HealthMonitor()
     monitor.start("a")
     for step in range(500, 4001, 500):
-        monitor.probe(step, step / 400_000, ProbeValues(diversity=0.01, condition=0.0))
+        monitor.probe(step, step / 400_000, ProbeValues(diversity=0.01, condition=0.0, change=1.0))
     assert [(event.kind, event.step) for event in monitor.events] == [("mode-collapse", 2500)]
 
 
