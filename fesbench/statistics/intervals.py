@@ -267,11 +267,11 @@ def bca_p(value: float, draws: Floats, deleted: Floats) -> float:
         return float(draws[0] == 0)
     z0, acceleration = _bca_shift(value, draws, deleted)
     below, least = ((draws < 0).mean() + (draws <= 0).mean()) / 2, 0.5 / len(draws)
-    if not least <= below <= 1 - least:
+    tail = min(below, 1 - below)
+    if tail < least:
         # Beyond the outermost draw the tail is the normal's, so that Holm's many comparisons can be passed.
-        tail = min(least, float(ndtr(-abs(draws.mean()) / draws.std())))
-        below = tail if below < 0.5 else 1 - tail
-    reached = (ndtri(below) if below < 0.5 else -ndtri(1 - below)) - z0
+        tail = min(least, max(1e-300, float(ndtr(-abs(draws.mean()) / draws.std()))))
+    reached = math.copysign(float(ndtri(tail)), below - 0.5) - z0
     lean = 1 + acceleration * reached
     z = (reached / lean if lean > 0 else math.copysign(math.inf, reached)) - z0
     return float(2 * min(ndtr(z), ndtr(-z)))

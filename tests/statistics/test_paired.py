@@ -51,6 +51,13 @@ def test_p_and_interval_never_contradict_one_another_and_chance_is_rarely_taken_
     assert np.mean(outside) < stats.binom.ppf(0.9995, 300, 0.05) / 300
 
 
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e9])
+def test_an_overwhelming_difference_has_a_p_of_nearly_nothing(size):
+    rng, who = np.random.default_rng(0), np.arange(40)
+    found = difference_of_means(*sums(size + rng.exponential(size=40), who), *sums(np.zeros(40), who), seed=0)
+    assert 0 <= found.p < 1e-4
+
+
 def test_p_and_interval_of_draws_agree():
     rng = np.random.default_rng(0)
     for _ in range(200):
