@@ -51,6 +51,34 @@ class VGG19(FirstLayers):
         return found
 
 
+class VGG19Levels(FirstLayers):
+    """torchvision's VGG-19 up to the first convolution of its fifth stage."""
+
+    LEVELS = (11, 20, 29)
+    """Layers whose answers are given: relu3_1, relu4_1, relu5_1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for width, number in zip(_WIDTHS, (2, 2, 4, 4, 1), strict=True):
+            layers += [nn.MaxPool2d(2)] if layers else []
+            for _ in range(number):
+                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+                channels = width
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) in [-1, 1] -> maps of 256, 512 and 512 channels."""
+        mean, spread = (image.new_tensor(v)[:, None, None] for v in (_MEAN, _SPREAD))
+        x, found = ((image + 1) / 2 - mean) / spread, []
+        for number, layer in enumerate(self.features):
+            x = layer(x)
+            if number in self.LEVELS:
+                found.append(x)
+        return found
+
+
 class VGGFace(FirstLayers):
     """VGG-Face (Parkhi et al., BMVC 2015) up to conv5_2, by the names of deepface's file."""
 

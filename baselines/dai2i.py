@@ -29,10 +29,8 @@ from fesbench.methods.state_import import ConditionAxis, Release
 
 from ._augment import color_jitter, warp
 from ._blocks import LEAK, frozen, one_hot
+from ._vgg import VGG19Levels
 from .stargan import StarGAN, StarGANHyper
-
-LEVELS = (11, 20, 29)
-"""Layers of VGG-19's ``features`` whose outputs are compared: relu3_1, relu4_1, relu5_1."""
 
 
 @dataclass(frozen=True)
@@ -213,12 +211,8 @@ class DAI2I(StarGAN):
         return cls.card.helpers if hyper.perceptual else ()
 
     def build_helper(self, name: str) -> nn.Module:
-        """VGG-19 as torchvision publishes it, without room for its weights until they come."""
-        from torchvision.models import vgg19
-
-        with torch.device("meta"):
-            found: nn.Module = vgg19(weights=None)
-        return found
+        """VGG-19 as far as its levels are compared."""
+        return VGG19Levels()
 
     def build(self) -> None:
         """Create StarGAN, both adapters with their style encoder, the domain's critic and a classifier.
@@ -326,7 +320,7 @@ class DAI2I(StarGAN):
         self, face: Tensor, same: Tensor, made: Tensor, adapted: Tensor, changed: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Distance of the face that should not change, and of the changes in the two domains."""
-        features = [vgg_features(self.helper("vgg19"), x) for x in (face, same, made, adapted, changed)]
+        features = [self.helper("vgg19")(x) for x in (face, same, made, adapted, changed)]
         content = F.mse_loss(features[1][0], features[0][0])
         levels = zip(*(features[k] for k in (0, 2, 3, 4)), strict=True)
         return content, torch.stack([analogy(*level) for level in levels]).sum()
@@ -360,16 +354,3 @@ def analogy(face: Tensor, made: Tensor, adapted: Tensor, changed: Tensor) -> Ten
         return (second - first) / (spread + 1e-5)
 
     return (change(face, made) - change(adapted, changed)).abs().mean()
-
-
-def vgg_features(network: nn.Module, image: Tensor) -> list[Tensor]:
-    """What VGG-19 sees in images (N, 3, H, W) in [-1, 1], at `LEVELS`."""
-    mean, spread = (
-        image.new_tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    )
-    x, found = ((image + 1) / 2 - mean) / spread, []
-    for number, layer in enumerate(network.features[: LEVELS[-1] + 1]):  # type: ignore[index]
-        x = layer(x)
-        if number in LEVELS:
-            found.append(x)
-    return found

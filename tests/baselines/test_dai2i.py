@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from fesbench.baselines.dai2i import LEVELS, analogy, sum_of_norms
+from fesbench.baselines._vgg import VGG19Levels
+from fesbench.baselines.dai2i import analogy, sum_of_norms
 from fesbench.errors import MethodError
 from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import Problem
 from fesbench.methods.training_set import TrainingSet
 from fesbench.vocabulary import EXPRESSIONS
+from tests.factories import random_helpers
 
 
 class Same(nn.Module):
@@ -107,24 +109,23 @@ def test_adaptation_leaves_stargan_as_it_is_and_moves_all_else(build, two_domain
 
 
 def test_with_vgg_the_changes_are_compared_too(build, two_domains) -> None:
-    class Features(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            layers = [nn.Conv2d(3 if k == 0 else 4, 4, 3, padding=1) for k in range(LEVELS[-1] + 1)]
-            self.features = nn.Sequential(
-                *(nn.ReLU() if k in LEVELS else layer for k, layer in enumerate(layers))
-            )
-
     method = build("dai2i", adapter_batch=2, perceptual=True)
-    asked = []
-
-    def load(name: str, network: nn.Module) -> nn.Module:
-        asked.append((name, sum(p.numel() for p in network.parameters())))
-        torch.manual_seed(1)
-        return Features()
-
-    method.helpers.load_with(load)
+    method.helpers.load_with(random_helpers(1))
     losses = _adaptation(method, two_domains, 1)
-    assert asked == [("vgg19", 143_667_240)]
     assert losses["adapter_analogy"] > 0
     assert losses["adapter_content"] > 0
+
+
+def test_vgg_s_levels_take_their_tensors_out_of_the_whole_file() -> None:
+    from torchvision.models import vgg19
+
+    with torch.device("meta"):
+        names = {k: v.shape for k, v in vgg19(weights=None).state_dict().items()}
+    levels = VGG19Levels()
+    assert {k: v.shape for k, v in levels.state_dict().items()}.items() <= names.items()
+    assert [tuple(found.shape[1:]) for found in levels(torch.zeros(1, 3, 32, 32))] == [
+        (256, 8, 8),
+        (512, 4, 4),
+        (512, 2, 2),
+    ]
+    assert all(isinstance(levels.features[k], nn.ReLU) for k in levels.LEVELS)
