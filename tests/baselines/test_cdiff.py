@@ -22,6 +22,16 @@ AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 
 
 @pytest.fixture
+def build(build):
+    """A method by id that works on images as they are."""
+
+    def make(name: str, preset: str = "tiny", problem: Problem | None = None, **changes):
+        return build(name, preset, problem, native="", **changes)
+
+    return make
+
+
+@pytest.fixture
 def requests(requests):
     """Those of every method's tests, at 16 px."""
     return replace(requests, source=torch.nn.functional.avg_pool2d(requests.source, 4))
