@@ -162,7 +162,7 @@ def evaluate(
     images: Annotated[
         Path,
         typer.Argument(
-            help="Folder of images named <request id>.png, or a network in an .onnx or .pt2 file.",
+            help="Folder of <request id>.png, a network (.onnx, .pt2), or a .toml that names a command.",
         ),
     ],
     protocol: ProtocolOption = "avatars",

@@ -136,7 +136,7 @@ def _record(name: str, context: RunContext, requests: pd.DataFrame, made_by: Map
     """The record of images from elsewhere, before it is scored."""
     record = Record(
         cell=context.cell(name, preset=EXTERNAL),
-        trained_on="unknown",
+        trained_on="declared" if made_by.get("trained_on") else "unknown",
         parameters=dict(made_by),
         environment=describe_environment(resolve_device("auto")),
     )
@@ -155,10 +155,11 @@ def evaluate(
     out: Path = Path("runs"),
     **options: Any,
 ) -> Record:
-    """Score a folder, a network in a file, or a function under a protocol; the same as ``fesbench evaluate``.
+    """Score a folder, a network in a file, a command or a function; the same as ``fesbench evaluate``.
 
     Args:
-        images: a folder of ``<request>.png``; an ``.onnx`` or ``.pt2`` file; or a function of (sources uint8
+        images: a folder of ``<request>.png``; an ``.onnx`` or ``.pt2`` file; a ``.toml`` file that names a
+            command (`fesbench.external.command`); or a function of (sources uint8
             (N, S, S, 3), requests: one dictionary each with target_expression, intensity, ...) that returns
             uint8 (N, S, S, 3). A function is asked for what needs the label alone, a network for what its
             inputs can carry; all else is answered by a folder.
@@ -176,7 +177,11 @@ def evaluate(
     name = safe_name(name or ("callable" if own == "<lambda>" else own))
     with tempfile.TemporaryDirectory() as scratch:
         folder, made_by = Path(scratch), None
-        if callable(images):
+        if not callable(images) and Path(images).suffix == ".toml":
+            folder, made_by = _ask_command(
+                Path(images), folder, out / "commands" / f"{name}.log", protocol, options
+            )
+        elif callable(images):
             _ask_function(images, folder, protocol, batch_size, options)
         else:
             made_by = _ask_network(Path(images), adapter, folder, protocol, options)
@@ -186,6 +191,23 @@ def evaluate(
 def _rules(protocol: str, options: Mapping[str, Any]) -> Protocol:
     overrides = {key: options.get(key) for key in ("size", "data", "split")}
     return load_protocol(protocol).with_overrides(**overrides)
+
+
+def _ask_command(
+    path: Path, work: Path, log: Path, protocol: str, options: Mapping[str, Any]
+) -> tuple[Path, dict[str, Any]]:
+    """Run the command that a file names; the folder of its images and what the record keeps of it."""
+    from fesbench.external.command import images_of_command
+
+    return images_of_command(
+        path,
+        work,
+        log,
+        _rules(protocol, options),
+        budget=parse_budget(options.get("budget", "standard")).text,
+        source=options.get("source"),
+        reporter=options.get("reporter") or Reporter(),
+    )
 
 
 def _ask_function(

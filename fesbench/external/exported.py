@@ -116,7 +116,7 @@ class ExportedNetwork:
 
     def _source(self, batch: RequestBatch) -> np.ndarray:
         pixels = self.adapter.source_pixels
-        images = (_resized(batch.source.numpy(), self.size) + 1) / 2
+        images = (resized(batch.source.numpy(), self.size) + 1) / 2
         if pixels.channels == "gray":
             images = np.einsum("nchw,c->nhw", images, _LUMA)[:, None]
         elif pixels.channels == "bgr":
@@ -181,7 +181,7 @@ class ExportedNetwork:
             )
         scaled = scaled.repeat(3, axis=1) if planes == 1 else scaled
         scaled = scaled[:, ::-1] if pixels.channels == "bgr" else scaled
-        fitted = _resized(scaled, self.protocol_size)
+        fitted = resized(scaled, self.protocol_size)
         return (fitted * 255).round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
@@ -222,7 +222,7 @@ def exported_images(
             yield from zip(part["request"], made, strict=True)
 
 
-def _resized(images: np.ndarray, size: int) -> np.ndarray:
+def resized(images: np.ndarray, size: int) -> np.ndarray:
     """Float (N, C, H, W) at another size; the very array where it has that size."""
     if images.shape[-2:] == (size, size):
         return images

@@ -302,3 +302,18 @@ def test_a_faulty_folder_is_refused_before_the_bench_is_opened(
     )
     with pytest.raises(DataError, match=r"1 of .* images are missing"):
         evaluate_folder(folder, protocol=MINI, size=32, out=tmp_path / "runs")
+
+
+def test_the_record_of_a_command_keeps_the_command_and_what_it_says_of_its_training(
+    tmp_path, scoring
+) -> None:
+    path = tmp_path / "echo.toml"
+    for lines, known in (("", "unknown"), ('\ntrained_on = "CelebA"', "declared")):
+        path.write_text(f'command = \'cp "$SOURCES"/*.png "$OUT"\'{lines}')
+        record = evaluate(
+            path, protocol=MINI, budget="smoke", size=32, out=tmp_path / "runs", name=f"echo-{known}"
+        )
+        assert (record.trained_on, record.status) == (known, "scored")
+        assert record.parameters["command"].startswith("cp ")
+        assert record.parameters["log"] == f"commands/echo-{known}.log"
+        assert set(scoring[-1]["task"]) == {"expression"}
