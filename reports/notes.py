@@ -81,6 +81,12 @@ def _records(board: Board) -> list[Note]:
             found.append(
                 Note(f"{run.title}, preset {run.record.cell.preset}", f"{told[0].upper()}{told[1:]}.")
             )
+        if form := str(run.record.card.get("native") or ""):
+            text = f"It works on {form}: images are resized to that and back, and what is finer is lost."
+            found.append(Note(f"Own form: {run.title}", text))
+        if (told := str(run.record.card.get("budget_note") or "")) and not run.record.loaded:
+            text = f"{told[0].upper()}{told[1:]}."
+            found.append(Note(f"{run.title}, budget {run.record.cell.budget}", text, alert=True))
         if run.record.saw_unlabelled_test_domain:
             found.append(
                 Note(

@@ -35,6 +35,7 @@ class Method(nn.Module, ABC):
         presets: hyper-parameters by name: "paper" (defaults of the frozen dataclass), "tiny" and
             such as a method has beside them: an ablation, or the paper's without a term that needs weights.
         preset_notes: for readers of the table, what a preset leaves out or changes, by its name.
+        budget_notes: for them too, what a budget is known not to be enough for, by its name; not inherited.
         max_batch: largest batch that ``synthesize`` takes; None = any.
         release: what is known of the weights that the authors published; not inherited.
         synthesis_state: beginnings of the names of the tensors that ``synthesize`` reads; empty = all.
@@ -51,6 +52,7 @@ class Method(nn.Module, ABC):
     card: ClassVar[MethodCard]
     presets: ClassVar[dict[str, Any]]
     preset_notes: ClassVar[Mapping[str, str]] = {}
+    budget_notes: ClassVar[Mapping[str, str]] = {}
     max_batch: ClassVar[int | None] = None
     synthesis_state: ClassVar[tuple[str, ...]] = ()
     absent: tuple[str, ...] = ()
@@ -107,6 +109,12 @@ class Method(nn.Module, ABC):
         absent = ", ".join(name for name in cls.card.helpers if name not in used)
         told = f"without weights {absent} and all that needs them" if absent else ""
         return cls.preset_notes.get(preset, told)
+
+    @classmethod
+    def budget_note(cls, budget: str) -> str:
+        """What a budget is known not to be enough for; "" for nothing. A subclass says it for itself."""
+        notes: Mapping[str, str] = cls.__dict__.get("budget_notes", {})
+        return notes.get(budget, "")
 
     def build_helper(self, name: str) -> nn.Module:
         """The network of a helper that the card names, with the tensor names of its file and any weights."""

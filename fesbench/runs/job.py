@@ -112,6 +112,7 @@ class Job:
         hyper = kind.hyper_of(self.preset)
         card["helpers"], card["native"] = kind.helpers_of(hyper), kind.native_of(hyper)
         card["preset_note"] = kind.preset_note(self.preset)
+        card["budget_note"] = "" if self.weights else kind.budget_note(self.budget)
         loaded = "zoo" if self.zoo else Path(self.weights).name
         return card | ({"title": f"{card['title']} ({loaded})"} if self.weights else {})
 

@@ -91,7 +91,7 @@ def test_mode_and_form_are_the_engine_s_business(kind, shape, view, tmp_path: Pa
     method.eval()
     train(method, view, steps={"only": 10}, folder=tmp_path, seed=0, device="cpu")
     probed = [call for call in method.calls if call[0] == "synthesize"]
-    assert len(probed) == 20, "two pieces of 21 probe requests, at every step"
+    assert len(probed) == 22, "two pieces of 21 probe requests, at every step and when the phase ends"
     assert set(method.calls) == {("step", True, shape), ("synthesize", False, shape)}
     assert method.body[1].num_batches_tracked == 10, "probes must not feed the running statistics"
 
@@ -131,6 +131,15 @@ def test_the_form_of_a_preset_stands_in_the_record(monkeypatch) -> None:
     monkeypatch.setattr(Job, "method_class", lambda self: kind)
     forms = {name: Job("modal", "avatars", name, "smoke").card()["native"] for name in kind.presets}
     assert forms == {"paper": "", "tiny": "32-color-bilinear-aa"}
+
+
+def test_what_a_budget_cannot_teach_is_said_of_the_method_itself_not_of_its_children(monkeypatch) -> None:
+    parent = type("Parent", (Modal,), {"presets": {"tiny": Small()}, "budget_notes": {"smoke": "too short"}})
+    child = type("Child", (parent,), {})
+    for kind, told in ((parent, "too short"), (child, "")):
+        monkeypatch.setattr(Job, "method_class", lambda self, kind=kind: kind)
+        assert Job("modal", "avatars", "tiny", "smoke").card()["budget_note"] == told
+    assert Job("modal", "avatars", "tiny", "short").card()["budget_note"] == ""
 
 
 def test_an_answer_does_not_depend_on_its_batch_though_training_would(view) -> None:
