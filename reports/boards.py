@@ -168,6 +168,11 @@ class Board:
         """What intervals resample: "subjects" or "images"."""
         return "images" if self.by_image else "subjects"
 
+    def subjects(self, task: str, domain: str) -> int:
+        """How many subjects (or images) a task in a domain asks for; 0 where no row has its samples."""
+        table = self.requests
+        return int(table[(table["task"] == task) & (table["domain"] == domain)]["identity"].nunique())
+
     def label(self, run: Run) -> str:
         """A run's title, with its seed where the row has several."""
         return f"{run.title}, seed {run.record.cell.seed}" if len(self.methods[run.method]) > 1 else run.title

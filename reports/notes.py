@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fesbench.statistics.intervals import FEW_CLUSTERS
+
 from .boards import Board, Run
 from .table_model import Table
 
@@ -121,6 +123,13 @@ def _identical(run: Run) -> int:
 
 def _size(board: Board) -> list[Note]:
     found = []
+    subjects = board.subjects(*board.headline)
+    if 0 < subjects < FEW_CLUSTERS:
+        text = (
+            f"The scores are of {subjects} test subject{'s' * (subjects > 1)}: anecdotes. Nothing is "
+            "ranked; a protocol of folds (5fold, loso) tests every subject."
+        )
+        found.append(Note("Few subjects", text, alert=True))
     if board.key.budget == "smoke":
         text = "About a minute of training a method: it shows that all works; the scores are not for papers."
         if any(run.record.loaded.get("zoo") for run in board.runs):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fesbench.statistics import significance
-from fesbench.statistics.intervals import cluster_sums
+from fesbench.statistics.intervals import FEW_CLUSTERS, cluster_sums
 from fesbench.statistics.paired import Difference, difference_of_means
 
 from .boards import HEADLINE, Board
@@ -24,17 +24,23 @@ PAIRED = (
     "groups by paired tests over {units}, Holm-corrected, on the images that are valid for every "
     "ranked row; rows with fewer than half of their images valid are not ranked"
 )
+TOO_FEW = f"not ranked: fewer than {FEW_CLUSTERS} test subjects"
 BY_INTERVAL = "no values per image: a group ends where an interval no longer meets its leader's"
 
 
 def rank_table(board: Board, table: Table) -> None:
     """Write ranks, best groups, average ranks and suspicion marks into the table.
 
-    Reference rows are never ranked; each ``given`` group is ranked by itself.
+    Reference rows are never ranked; each ``given`` group is ranked by itself. Of a few subjects nothing is
+    ranked: their scores are anecdotes.
     """
+    few = 0 < board.subjects(table.task, table.domain) < FEW_CLUSTERS
     for _, rows in table.groups:
         for column in table.columns:
             if not column.style.direction:
+                continue
+            if few:
+                column.rank_rule = TOO_FEW
                 continue
             metric = column.style.name
             contestants = [r for r in rows if not r.reference and r.cells[metric].value is not None]

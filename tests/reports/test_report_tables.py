@@ -182,7 +182,7 @@ def test_a_change_that_the_judge_alone_sees_is_marked(ecs, cosine, marked, tmp_p
 
 def test_rows_that_were_given_landmarks_are_ranked_apart(tmp_path: Path) -> None:
     rows = [*ROWS[4:7], replace(ROWS[8], given="landmarks"), replace(ROWS[7], given="landmarks")]
-    write_runs(tmp_path, identities=6, rows=rows, styles=False)
+    write_runs(tmp_path, identities=8, rows=rows, styles=False)
     table = build_table(board_of(tmp_path), "expression", "in")
     assert [given for given, _ in table.groups] == ["label", "landmarks"]
     for _, members in table.groups:
@@ -265,3 +265,16 @@ def test_figures_as_text(style: Style, value: float, text: str) -> None:
 def test_an_empty_cell_is_not_partly_valid() -> None:
     assert not ScoreCell(reason="weights: x", n_requested=5).partly_valid
     assert Row("x", "X", 1, 0, 0, 0, None, 0).given == "label"
+
+
+@pytest.mark.parametrize(("subjects", "ranked"), [(7, False), (8, True)])
+def test_of_fewer_than_eight_subjects_nothing_is_ranked(subjects, ranked, tmp_path: Path) -> None:
+    requests = requests_table(subjects, styles=False)
+    for known in ROWS[:8]:
+        write_cell(tmp_path, known, requests)
+    board = board_of(tmp_path)
+    table = build_table(board, "expression", "in")
+    assert any(cell.rank or cell.best for r in table.rows for cell in r.cells.values()) is ranked
+    assert any(r.average_rank is not None for r in table.rows) is ranked
+    assert any("fewer than 8" in c.rank_rule for c in table.columns) is not ranked
+    assert any(note.head == "Few subjects" for note in notes(board, table, [])) is not ranked
