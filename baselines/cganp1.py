@@ -3,10 +3,10 @@
 Only the abstract and a report on the paper could be read; sizes, weights and schedule are open there. Built:
 landmarks as 136 numbers about their middle, in eye distances; L1 to the landmarks of the target face's
 subject in the source's expression; the 70x70 PatchGAN with spectral norm in place of batch norm, trained by
-log-loss. Drivers are other subjects of the same batch with that expression, or the subject itself where the
-batch has none; a driver that shows the face's own expression must move nothing. Module 2 ends with ten epochs
-on fused landmarks, at a tenth of the rate, while module 1 stays as it is. Below 128 px the U-Net has fewer
-levels, down to the same 2x2.
+log-loss. Pairs are two expressions of one subject in one take. Drivers are other subjects of the same batch
+with that expression, or the subject itself where the batch has none; a driver that shows the face's own
+expression must move nothing. Module 2 ends with ten epochs on fused landmarks, at a tenth of the rate, while
+module 1 stays as it is. Below 128 px the U-Net has fewer levels, down to the same 2x2.
 
 Preset ``tiny``, for a minute on two CPU cores: width 16, batches of 8, He weights on the U-Net's way down,
 and rates 5e-4 and, for the fusion, 3e-4 for the few steps.
@@ -189,7 +189,7 @@ class CGANP1(Method):
         citation="Fan, Jiang, Lan, Lan, IEEE Access 11, 2023: "
         "Facial Expression Transfer Based on Conditional Generative Adversarial Networks",
         year=2023,
-        needs=frozenset({"labels", "any-pairs", "landmarks"}),
+        needs=frozenset({"labels", "take-pairs", "landmarks"}),
         controls=frozenset({"expression", "transfer"}),
         notes="target landmarks are fused with the face's before they are drawn; built from a report",
     )
@@ -215,7 +215,7 @@ class CGANP1(Method):
         hyper = self.hyper
         transfer = Phase(
             "transfer",
-            "any-pair",
+            "take-pair",
             hyper.batch_size,
             paper_epochs=hyper.epochs,
             smoke_steps=hyper.smoke_steps,
@@ -224,7 +224,7 @@ class CGANP1(Method):
         return (
             Phase(
                 "fusion",
-                "any-pair",
+                "take-pair",
                 hyper.fusion_batch_size,
                 paper_epochs=hyper.fusion_epochs,
                 smoke_steps=hyper.fusion_smoke_steps,

@@ -113,8 +113,8 @@ def test_unknown_landmarks_are_refused(build, requests) -> None:
 @pytest.mark.learn
 def test_cganp1_learns() -> None:
     found = learned("cganp1", steps={"fusion": 400, "transfer": 800, "fused": 40})
-    assert found.cosine > 0.35
-    assert found.psnr > found.copy_psnr
+    assert found.cosine > 0.5
+    assert found.psnr > found.copy_psnr + 1
     # Fused landmarks are nearer to the truth than the face's own, and than the driver's with its other shape.
     pairs, method = found.view.pairs(np.arange(found.view.n_pairs)), found.method
     face, truth, driver = pairs.source.landmarks, pairs.target.landmarks, drivers(pairs.target)
