@@ -20,6 +20,7 @@ from fesbench.errors import MethodError
 from fesbench.methods.base import Method
 from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
+from fesbench.methods.state_import import Release, renamed
 
 from ._augment import random_window
 from ._blocks import check_side, frozen, initialize
@@ -129,7 +130,20 @@ class CycleGAN(Method):
         "paper": CycleGANHyper(),
         "tiny": CycleGANHyper(width=16, blocks=3, batch_size=2, learning_rate=1e-3, smoke_steps=65),
     }
+    synthesis_state: ClassVar[tuple[str, ...]] = ("translations.*.there.", "translations.*.back.")
+    release: ClassVar[Release | None] = Release("a folder LABEL/*_net_G_[AB].pth, A from neutral", size=256)
     hyper: CycleGANHyper
+
+    @classmethod
+    def convert_keys(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of the authors' generators, two a label, named ``LABEL.A.`` (from neutral) and ``LABEL.B.``."""
+        names = {}
+        for theirs, ours in (("A", "there"), ("B", "back")):
+            names[rf"(\w+)\.{theirs}\.model\.(\d+)\.conv_block\.(\d+)"] = (
+                rf"translations.\1.{ours}.\2.body.\3"
+            )
+            names[rf"(\w+)\.{theirs}\.model\.(\d+)"] = rf"translations.\1.{ours}.\2"
+        return renamed(tensors, names)
 
     def build(self) -> None:
         """Create a translation for each expression, with the code's initial weights.

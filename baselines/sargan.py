@@ -8,6 +8,7 @@ critic that starts with He weights and is as deep as leaves a 2x2 map, as at the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,9 +18,9 @@ from torch.nn import functional as F
 
 from fesbench.methods.batches import ImageBatch
 from fesbench.methods.card import MethodCard, Phase
-from fesbench.methods.state_import import Release
+from fesbench.methods.state_import import Release, renamed
 
-from ._blocks import norm
+from ._blocks import convert_trunk, norm
 from .stargan import StarGAN
 from .usgan import SkipGenerator, USGANHyper
 
@@ -109,12 +110,32 @@ class SARGAN(StarGAN):
         "paper": SARGANHyper(),
         "tiny": SARGANHyper(width=16, batch_size=4, learning_rate=2e-3, critic_depth="side", critic_he=True),
     }
-    release: ClassVar[Release | None] = None
+    release: ClassVar[Release | None] = Release(
+        "sargan_*_G.ckpt", ("fear", "anger", "disgust", "happiness", "neutral", "sadness", "surprise")
+    )
 
     def make_generator(self) -> nn.Module:
         """The generator with the skip and the gated residual."""
         width = self.hyper.width
         return SkipGenerator(self.classes, width, [AttentionResidual(4 * width, width)])
+
+    @classmethod
+    def convert_keys(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of the authors' generator, without its second attention network, which it never calls."""
+        block = r"main\.9\.att_func\.b{}_{}\."
+        places = {r"main\.9\.conv1\.": "change.0", r"main\.9\.conv2\.": "change.3"}
+        for level, inside in (("2", ""), ("1", "inner.")):
+            parts = {"1": "skip.0", "2": "down.0", "3": "up.0"}
+            parts |= {"2_plus": "inner.0"} if level == "1" else {}
+            places |= {block.format(k, level): f"attention.0.{inside}{part}" for k, part in parts.items()}
+        names = {r"main\.9\.att_func\.out_block\.0\.conv2d": "generator.body.9.attention.1"}
+        for theirs, ours in places.items():
+            at, _, number = ours.rpartition(".")
+            names[f"{theirs}conv2d"] = f"generator.body.9.{ours}"
+            names[rf"{theirs}norm\.norm"] = f"generator.body.9.{at}.{int(number) + 1}"
+        gate = {name: tensor for name, tensor in tensors.items() if name.startswith("main.9.")}
+        trunk = {k: t for k, t in tensors.items() if k not in gate and not k.startswith("att_func.")}
+        return convert_trunk(trunk, {"": "generator.last"}) | renamed(gate, names)
 
     @property
     def residual(self) -> AttentionResidual:

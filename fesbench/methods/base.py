@@ -38,7 +38,8 @@ class Method(nn.Module, ABC):
         budget_notes: for them too, what a budget is known not to be enough for, by its name; not inherited.
         max_batch: largest batch that ``synthesize`` takes; None = any.
         release: what is known of the weights that the authors published; not inherited.
-        synthesis_state: beginnings of the names of the tensors that ``synthesize`` reads; empty = all.
+        synthesis_state: beginnings of the names of the tensors that ``synthesize`` reads, with ``*`` for
+            anything; empty = all.
 
     Attributes:
         problem: what it is built for, at the method's native size.

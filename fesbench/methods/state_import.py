@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
 
 import torch
@@ -121,6 +122,19 @@ def renamed(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str
     return found
 
 
+def reads(needed: Sequence[str], name: str) -> bool:
+    """Whether a tensor is among those that synthesis reads.
+
+    Args:
+        needed: beginnings of names, in which ``*`` stands for anything; empty = all.
+        name: of the tensor.
+
+    >>> [reads(("pairs.*.there.",), name) for name in ("pairs.fear.there.0.weight", "pairs.fear.critic.bias")]
+    [True, False]
+    """
+    return not needed or any(fnmatchcase(name, f"{beginning}*") for beginning in needed)
+
+
 def fit_state(
     own: Mapping[str, Tensor],
     given: Mapping[str, Tensor],
@@ -138,7 +152,7 @@ def fit_state(
         own: the method's state by name.
         given: the weights by the same names; any part that covers ``needed``.
         axes: by name, the tensors with places for labels or action units.
-        needed: beginnings of the names that must be given; empty = all.
+        needed: beginnings of the names that must be given (see `reads`); empty = all.
         problem: whose labels and action units the method is built for.
         labels, units: those of the weights, in their order; more than the problem's are cut away.
         partial: fewer are filled up with zeros.
@@ -152,7 +166,7 @@ def fit_state(
             f"the weights hold '{unknown[0]}'{_more(unknown)}, which the method does not have; its own are "
             f"named like '{next(iter(own), '')}'"
         )
-    missing = [name for name in own if name not in given and name.startswith(tuple(needed) or "")]
+    missing = [name for name in own if name not in given and reads(needed, name)]
     if missing:
         raise MethodError(f"the weights lack '{missing[0]}'{_more(missing)}, which synthesis needs")
     fitted = {}

@@ -39,7 +39,7 @@ def convert(
 
     Args:
         method: whose network it holds.
-        file: as the authors' code saved it; a folder of sparse matrices for MR.
+        file: as the authors' code saved it; a folder with one folder a label for MR and CycleGAN.
         out: a new ``.safetensors`` file.
         labels: in the order of that training; default: the release's, if it is known. One that is no
             expression keeps its place, and nothing asks for it.
@@ -114,10 +114,15 @@ def read_authors(file: Path) -> tuple[dict[str, Tensor], list[str]]:
         UsageError: it does not exist.
         DataError: it is no file of tensors; a pickled object of any class is refused.
     """
+    if file.is_dir():
+        return _read_folder(file)
+    return _read_file(file), []
+
+
+def _read_file(file: Path) -> dict[str, Tensor]:
+    """See `read_authors`."""
     import torch
 
-    if file.is_dir():
-        return _read_matrices(file)
     if not file.is_file():
         raise UsageError(f"{file} does not exist; give the authors' checkpoint")
     try:
@@ -136,7 +141,7 @@ def read_authors(file: Path) -> tuple[dict[str, Tensor], list[str]]:
     state = _unwrapped(state)
     if not state:
         raise DataError(f"{file} holds no tensors by name; save the network's state_dict() and convert that")
-    return {re.sub(r"^module\.", "", name): tensor.float() for name, tensor in state.items()}, []
+    return {re.sub(r"^module\.", "", name): tensor.float() for name, tensor in state.items()}
 
 
 def _unwrapped(state: Any) -> dict[str, Tensor]:
@@ -151,26 +156,35 @@ def _unwrapped(state: Any) -> dict[str, Tensor]:
     return {}
 
 
-def _read_matrices(folder: Path) -> tuple[dict[str, Tensor], list[str]]:
-    """``LABEL/*_N.npz`` of scipy as sparse tensors ``LABEL.N``, and the labels with ``neutral`` first."""
+def _read_folder(folder: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """One folder a label: networks ``*_X.pth`` as ``LABEL.X.<name>``, matrices ``*_N.npz`` as ``LABEL.N``;
+    and the labels, ``neutral`` first.
+    """
+    found: dict[str, Tensor] = {}
+    for path in sorted(folder.glob("*/*")):
+        key = f"{canonical_expression(path.parent.name)}.{path.stem.rpartition('_')[2]}"
+        if path.suffix == ".npz":
+            found[key] = _read_matrix(path)
+        elif path.suffix in (".pth", ".pt", ".ckpt"):
+            found |= {f"{key}.{name}": tensor for name, tensor in _read_file(path).items()}
+    if not found:
+        raise DataError(f"{folder} holds no LABEL/*.npz or *.pth; give a folder with one folder a label")
+    shown = {name.partition(".")[0] for name in found}
+    return found, ["neutral", *(label for label in EXPRESSIONS if label in shown)]
+
+
+def _read_matrix(path: Path) -> Tensor:
+    """A sparse matrix of scipy as a CSR tensor."""
     import torch
     from scipy.sparse import load_npz
 
-    found: dict[str, Tensor] = {}
-    for path in sorted(folder.glob("*/*.npz")):
-        label, number = canonical_expression(path.parent.name), path.stem.rpartition("_")[2]
-        try:
-            matrix = load_npz(path).tocsr()  # without pickles
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{path} is no sparse matrix of scipy ({error})") from None
-        parts = (torch.from_numpy(part.copy()) for part in (matrix.indptr, matrix.indices, matrix.data))
-        indptr, indices, values = parts
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch calls the layout new
-            found[f"{label}.{number}"] = torch.sparse_csr_tensor(
-                indptr.long(), indices.long(), values, matrix.shape, check_invariants=True
-            )
-    if not found:
-        raise DataError(f"{folder} holds no LABEL/*.npz; give a folder with one folder of matrices a label")
-    shown = {name.partition(".")[0] for name in found}
-    return found, ["neutral", *(label for label in EXPRESSIONS if label in shown)]
+    try:
+        matrix = load_npz(path).tocsr()  # without pickles
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} is no sparse matrix of scipy ({error})") from None
+    parts = [torch.from_numpy(part.copy()) for part in (matrix.indptr, matrix.indices, matrix.data)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch calls the layout new
+        return torch.sparse_csr_tensor(
+            parts[0].long(), parts[1].long(), parts[2], matrix.shape, check_invariants=True
+        )

@@ -51,8 +51,9 @@ def facts(kind: type[Method]) -> dict[str, Any]:
         "reference": card.reference,
         "needs": sorted(card.needs),
         "controls": sorted(card.controls),
-        "native": card.native,
+        "native": kind.native_of(kind.hyper_of("paper")),
         "helpers": list(card.helpers),
+        "authors_weights": release.files if (release := vars(kind).get("release")) else "",
         "notes": card.notes,
         "built": [part for part in told if not part.startswith("Preset")],
         "presets": [part for part in told if part.startswith("Preset")],
@@ -105,7 +106,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _said(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value) or "none"
 
 
 def section(told: Mapping[str, Any]) -> str:
@@ -125,6 +126,7 @@ def _lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "answers", ", ".join(told["controls"])
     yield "its own image form", told["native"]
     yield "pretrained networks", ", ".join(f"`{name}`" for name in told["helpers"])
+    yield "convertible weights of its authors", told["authors_weights"] and f"`{told['authors_weights']}`"
     yield "note", told["notes"]
     counted = told["parameters"]
     if counted:

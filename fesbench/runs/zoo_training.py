@@ -13,6 +13,7 @@ import numpy as np
 import fesbench
 from fesbench.errors import UsageError
 from fesbench.files import atomic_write_bytes
+from fesbench.methods.state_import import reads
 from fesbench.protocol.budget import parse_budget
 from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.runs.cell import train_cell
@@ -136,7 +137,7 @@ def check_storable(method: Method) -> None:
 
 def kept(method: Method) -> dict[str, Tensor]:
     """The tensors that synthesis reads."""
-    return {k: v for k, v in method.state_dict().items() if k.startswith(method.synthesis_state or "")}
+    return {k: v for k, v in method.state_dict().items() if reads(method.synthesis_state, k)}
 
 
 def save_half(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:

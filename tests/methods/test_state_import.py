@@ -74,7 +74,7 @@ def test_the_class_head_is_permuted_with_the_labels() -> None:
     method.import_state(trained.state_dict(), THEIRS)
     images = torch.rand(2, 3, 64, 64)
     order = [THEIRS.index(label) for label in MINE]
-    torch.testing.assert_close(method.class_logits(images), trained.class_logits(images)[:, order])
+    torch.testing.assert_close(method.classify(images), trained.classify(images)[:, order])
 
 
 def test_a_generator_alone_is_enough_for_synthesis_and_brings_no_class_head() -> None:

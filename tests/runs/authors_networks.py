@@ -103,6 +103,102 @@ class UnetGenerator(nn.Module):
         return self.model(x)
 
 
+class ReflectedLayer(nn.Module):
+    """SARGAN's layer."""
+
+    def __init__(
+        self, channels: int, width: int, scale: str = "", *, last: bool = False, relu: bool = True
+    ) -> None:
+        super().__init__()
+        self.scale, self.relu_after = scale, relu
+        self.conv2d = nn.Conv2d(channels, width, 3, 2 if scale == "down" else 1, bias=last)
+        self.norm = nn.Module()
+        self.norm.norm = nn.Identity() if last else nn.InstanceNorm2d(width, affine=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.scale == "up":
+            x = nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+        x = self.norm.norm(self.conv2d(nn.functional.pad(x, (1, 1, 1, 1), mode="reflect")))  # type: ignore[operator]
+        return x.relu() if self.relu_after else x
+
+
+class Gate(nn.Module):
+    """SARGAN's attention network."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        for level, inside in ((2, channels), (1, width)):
+            self.add_module(f"b1_{level}", ReflectedLayer(inside, width))
+            self.add_module(f"b2_{level}", ReflectedLayer(inside, width, "down"))
+            self.add_module(f"b3_{level}", ReflectedLayer(width, width, "up"))
+        self.b2_plus_1 = ReflectedLayer(width, width)
+        self.out_block = nn.Sequential(ReflectedLayer(width, 1, last=True, relu=False), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        part = self._modules
+        below = part["b2_2"](x)
+        inner = part["b1_1"](below) + part["b3_1"](self.b2_plus_1(part["b2_1"](below)))
+        return x * self.out_block(part["b1_2"](x) + part["b3_2"](inner))
+
+
+class GatedBlock(nn.Module):
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = ReflectedLayer(width, width), ReflectedLayer(width, width, relu=False)
+        self.att_func = Gate(width, inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.att_func(self.conv2(self.conv1(x)))
+
+
+class SARGenerator(nn.Module):
+    def __init__(self, conditions: int, width: int) -> None:
+        super().__init__()
+        layers = star_layers(conditions, width, 1)
+        layers[9] = GatedBlock(4 * width, width)
+        self.att_func = Gate(3, width)  # never called
+        self.main = nn.Sequential(*layers, nn.Conv2d(width, 3, 7, 1, 3, bias=False), nn.Tanh())
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        return self.main(planes(x, c)) + x
+
+
+class ConvBlock(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for last in (False, True):
+            layers += [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]
+            layers += [] if last else [nn.ReLU()]
+        self.conv_block = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv_block(x)
+
+
+class ResnetGenerator(nn.Module):
+    """CycleGAN's."""
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(3, width, 7),
+            nn.InstanceNorm2d(width),
+            nn.ReLU(),
+        ]
+        for wide in (width, 2 * width):
+            layers += [nn.Conv2d(wide, 2 * wide, 3, 2, 1), nn.InstanceNorm2d(2 * wide), nn.ReLU()]
+        layers += [ConvBlock(4 * width) for _ in range(blocks)]
+        for wide in (4 * width, 2 * width):
+            up = nn.ConvTranspose2d(wide, wide // 2, 3, 2, 1, output_padding=1)
+            layers += [up, nn.InstanceNorm2d(wide // 2), nn.ReLU()]
+        self.model = nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)
+
+
 def seeded(network: nn.Module, seed: int = 0) -> nn.Module:
     """Random weights of a size that keeps the signal alive, norms included."""
     draw = torch.Generator().manual_seed(seed)

@@ -107,6 +107,35 @@ def test_pix2pix_makes_the_authors_images(narrow, tmp_path) -> None:
         same(method.generator(inputs), wanted)
 
 
+def test_sargan_makes_the_authors_images(narrow, tmp_path) -> None:
+    kind = narrow("sargan", width=8)
+    order = kind.release.labels
+    network = authors.seeded(authors.SARGenerator(len(order), 8))
+    out = tmp_path / "ours.safetensors"
+    convert(kind, saved(network, tmp_path / "sargan_100_G.ckpt"), out, size=32)
+    method = loaded(kind, out, Problem(32, EXPRESSIONS, (), 0))
+    with torch.no_grad():
+        for label in order:
+            same(method.generator(FACES, hot(label, EXPRESSIONS)), network(FACES, hot(label, order)))
+
+
+def test_cyclegan_makes_the_authors_images_there_and_back(narrow, tmp_path) -> None:
+    kind = narrow("cyclegan", width=4, blocks=2)
+    networks = {}
+    for number, label in enumerate(("happy", "fearful")):
+        (tmp_path / "nets" / label).mkdir(parents=True)
+        for way in "AB":
+            networks[label, way] = authors.seeded(authors.ResnetGenerator(4, 2), 2 * number + (way == "B"))
+            saved(networks[label, way], tmp_path / "nets" / label / f"latest_net_G_{way}.pth")
+    out = tmp_path / "ours.safetensors"
+    assert convert(kind, tmp_path / "nets", out, size=32)["labels"] == ["neutral", "fear", "happiness"]
+    method = loaded(kind, out, Problem(32, ("neutral", "fear", "happiness"), (), 0))
+    with torch.no_grad():
+        for (label, way), network in networks.items():
+            pair = method.translations["happiness" if label == "happy" else "fear"]
+            same((pair.there if way == "A" else pair.back)(FACES), network(FACES))
+
+
 def test_masked_regression_takes_the_authors_matrices(tmp_path) -> None:
     kind, side = load_method("mr"), 32
     draw = np.random.default_rng(0)
@@ -160,7 +189,7 @@ def test_what_is_no_file_of_tensors_is_refused(tmp_path) -> None:
     assert not (tmp_path / "ran").exists()
     with pytest.raises(DataError, match="holds no tensors by name"):
         read_authors(tmp_path / "none.pth")
-    with pytest.raises(DataError, match=r"holds no LABEL/\*\.npz"):
+    with pytest.raises(DataError, match=r"holds no LABEL/\*\.npz or \*\.pth"):
         read_authors(tmp_path)
 
 
