@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
-from fesbench.errors import MethodError, WeightsError
+from fesbench.errors import MethodError
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.state_dict import fill, read_state
-
-if TYPE_CHECKING:
-    from fesbench.methods.base import Method
 
 Loader = Callable[[str, nn.Module], nn.Module]
 """Gives a network its pretrained weights: (entry of the weights table, network as built) -> network."""
@@ -32,29 +28,6 @@ def checked_weights(manager: WeightsManager) -> Loader:
         return filled
 
     return load
-
-
-def check_helpers(methods: Iterable[type[Method]], preset: str, manager: WeightsManager) -> None:
-    """Refuse methods whose helper networks cannot be had here; to be asked before a run starts.
-
-    Raises:
-        WeightsError: names every method, the weights that it lacks, the command that gets them, and the
-            presets of the method that do without.
-    """
-    lacking = [
-        f"method '{kind.card.id}' needs {reason}{_ways_out(kind, name)}"
-        for kind in methods
-        for name in kind.helpers_of(kind.hyper_of(preset))
-        if (reason := manager.available(name))
-    ]
-    if lacking:
-        raise WeightsError("; ".join(lacking))
-
-
-def _ways_out(method: type[Method], helper: str) -> str:
-    """The presets that do without a helper, as the end of a sentence."""
-    free = [name for name, hyper in method.presets.items() if helper not in method.helpers_of(hyper)]
-    return f", or --preset {' or '.join(free)}, which leaves it out" if free else ""
 
 
 class Helpers:

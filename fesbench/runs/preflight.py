@@ -10,6 +10,7 @@ from fesbench.protocol.protocol import Protocol
 
 if TYPE_CHECKING:
     from fesbench.methods.base import Method
+    from fesbench.weights.manager import WeightsManager
 
 
 def inapplicable(protocol: Protocol, methods: Iterable[type[Method]]) -> dict[str, str]:
@@ -43,7 +44,6 @@ def preflight(
     helped = [kind for kind in methods if kind.card.helpers]
     if helped:
         from fesbench.files import fesbench_home
-        from fesbench.methods.helpers import check_helpers
         from fesbench.weights.manager import WeightsManager
 
         check_helpers(helped, preset, WeightsManager(fesbench_home()))
@@ -54,3 +54,26 @@ def preflight(
         listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         raise WeightsError(f"--strict, and these metrics cannot run: {listed}")
     return reasons
+
+
+def check_helpers(methods: Iterable[type[Method]], preset: str, manager: WeightsManager) -> None:
+    """Refuse methods whose helper networks cannot be had here; to be asked before a run starts.
+
+    Raises:
+        WeightsError: names every method, the weights that it lacks, the command that gets them, and the
+            presets of the method that do without.
+    """
+    lacking = [
+        f"method '{kind.card.id}' needs {reason}{_ways_out(kind, name)}"
+        for kind in methods
+        for name in kind.helpers_of(kind.hyper_of(preset))
+        if (reason := manager.available(name))
+    ]
+    if lacking:
+        raise WeightsError("; ".join(lacking))
+
+
+def _ways_out(method: type[Method], helper: str) -> str:
+    """The presets that do without a helper, as the end of a sentence."""
+    free = [name for name, hyper in method.presets.items() if helper not in method.helpers_of(hyper)]
+    return f", or --preset {' or '.join(free)}, which leaves it out" if free else ""

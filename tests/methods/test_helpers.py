@@ -16,8 +16,9 @@ from fesbench.evaluation.cost import measure_cost
 from fesbench.methods.base import Method
 from fesbench.methods.card import MethodCard, Phase, Problem
 from fesbench.methods.conditions import label_requests
-from fesbench.methods.helpers import check_helpers, checked_weights
+from fesbench.methods.helpers import checked_weights
 from fesbench.methods.training_set import TrainingSet
+from fesbench.runs.preflight import check_helpers
 from fesbench.training.checkpoints import CHECKPOINT, STATE, load_tensors
 from fesbench.training.loop import train
 from fesbench.vocabulary import EXPRESSIONS
