@@ -52,6 +52,8 @@ GAIN, ACCURACY = "augmentation-gain@", "augmentation-accuracy@"
 _ORDER = [
     "ECS",
     "Target-cosine",
+    "HES",
+    "ID-cal",
     "FSS",
     "TAR@FAR=1%",
     "TAR@FAR=0.1%",

@@ -29,6 +29,8 @@ def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
     chosen = {}
     for name in dict.fromkeys((*protocol.metrics.required, *protocol.metrics.optional, *ALWAYS)):
         found = metric(name)
+        if name in ALWAYS and "gallery" in found.card.needs and protocol.metrics.gallery == "none":
+            continue
         if found.card.extractor in faces and not name.startswith("FD-") and "[" not in name:
             found = metric(name, protocol.metrics.face)
         chosen[name] = found

@@ -165,10 +165,10 @@ class Task(Strict):
         return self
 
 
-ALWAYS = ("Target-cosine",)
-"""Metrics that are measured under every protocol, wherever there are target images. They are no part of its
-rules, so that no protocol's hash moves: they cost no network, and tell whether what the judge says of the
-same images can be believed.
+ALWAYS = ("Target-cosine", "ID-cal", "HES")
+"""Metrics that are measured under every protocol, wherever there are target images or a gallery. They are no
+part of its rules, so that no protocol's hash moves: they cost no network of their own, and tell whether what
+the judge and the recognizer say of the same images can be believed.
 """
 
 

@@ -10,7 +10,9 @@ from fesbench.records.signature import Signature
 
 METRICS = REGISTRY.all()
 GIVEN = {"extractor": "x:0", "resize": "none", "reference": "test-real:10"}
-PLACE = SimpleNamespace(protocol="ck+@1:8c1f:ck+-5d90:standard", alignment="dlib68-128-gray")
+PLACE = SimpleNamespace(
+    protocol="ck+@1:8c1f:ck+-5d90:standard", alignment="dlib68-128-gray", face_kept=None, face_rule=""
+)
 
 
 def signed(metric, place=PLACE, n=(9, 10), **parts):
@@ -39,6 +41,14 @@ def test_changing_what_it_was_measured_on_changes_the_key(name):
         assert Signature.difference(before, signed(metric, other)) == (field,)
     assert Signature.difference(before, signed(metric, n=(9, 11))) == ("n",)
     assert Signature.difference(before, signed(metric, n=(3, 10))) == ()
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.wants_face])
+def test_who_looks_for_faces_changes_the_key(name):
+    looked = [SimpleNamespace(**{**vars(PLACE), "face_kept": True, "face_rule": rule}) for rule in ("a", "b")]
+    metric = METRICS[name]
+    for one, other in ((PLACE, looked[0]), looked):
+        assert Signature.difference(signed(metric, one), signed(metric, other)) == ("face",)
 
 
 def test_two_metrics_never_share_a_key():
