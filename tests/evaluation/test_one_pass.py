@@ -23,7 +23,7 @@ from fesbench.metrics import metric
 from fesbench.progress import Reporter
 from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.protocol.requests import build_requests
-from fesbench.protocol.schema import MetricRule
+from fesbench.protocol.schema import ALWAYS, MetricRule
 from fesbench.protocol.split import build_split
 from fesbench.records.record import Cell, Record
 from tests.end_to_end import MINI, figures
