@@ -9,6 +9,7 @@ import torch
 
 from fesbench.baselines.ganmut import Axes, confidence_loss
 from fesbench.methods.card import Problem
+from fesbench.methods.conditions import label_requests
 from fesbench.vocabulary import EXPRESSIONS
 from tests.baselines.learning import learned
 from tests.factories import steps
@@ -146,3 +147,13 @@ def test_ganmut_learns() -> None:
     found = learned("ganmut", steps={"adversarial": 2000})
     assert found.cosine > 0.2
     assert found.psnr > found.mean_psnr + 1
+    neutral = found.view.rows[found.view.labels == 0]
+    requests = replace(label_requests(found.view, neutral, [1, 2]), task="intensity")
+    shown = []
+    for level in (0.0, 0.2, 0.4, 0.7, 1.0):
+        images = found.method.answer(replace(requests, intensity=torch.full((len(requests),), level)))
+        sure = found.method.classify(images).softmax(dim=1)
+        shown.append(float(sure.gather(1, requests.target_label[:, None]).mean()))
+    assert shown == sorted(shown), "its critic sees the label the more, the farther out a point lies"
+    assert shown[0] < 0.2
+    assert shown[-1] > 0.8
