@@ -49,6 +49,7 @@ class UNet(nn.Module):
         dropout: probability, in some decoders.
         dropped: levels of those decoders, 0 = outermost; None = the three innermost, as in the Torch code.
         norm: makes the norms.
+        skips: without them it is an encoder-decoder, all of whose knowledge of the input passes the 1x1 code.
 
     Raises:
         MethodError: another ``size``.
@@ -63,6 +64,7 @@ class UNet(nn.Module):
         *,
         dropped: Collection[int] | None = None,
         norm: Norm = BatchOfOneNorm,
+        skips: bool = True,
     ) -> None:
         super().__init__()
         depth = size.bit_length() - 1
@@ -76,11 +78,11 @@ class UNet(nn.Module):
         self.encoder_norms = nn.ModuleList(norm(w) for w in widths[1:-1])
         outs = [3, *widths[:-1]]
         self.decoders = nn.ModuleList(
-            nn.ConvTranspose2d(w if level == depth - 1 else 2 * w, o, 4, 2, 1, bias=level == 0)
+            nn.ConvTranspose2d(2 * w if skips and level < depth - 1 else w, o, 4, 2, 1, bias=level == 0)
             for level, (w, o) in enumerate(zip(widths, outs, strict=True))
         )
         self.decoder_norms = nn.ModuleList(norm(o) for o in outs[1:])
-        self.depth, self.dropout = depth, dropout
+        self.depth, self.dropout, self.skips = depth, dropout, skips
         self.dropped = range(depth - 3, depth) if dropped is None else dropped
 
     def forward(self, x: Tensor, noise: list[torch.Generator] | None = None) -> Tensor:
@@ -98,11 +100,12 @@ class UNet(nn.Module):
                 x = self.encoder_norms[level - 1](x)
             skips.append(x)
         for level in range(self.depth - 1, 0, -1):
-            wide = x if level == self.depth - 1 else torch.cat([skips[level], x], dim=1)
+            wide = torch.cat([skips[level], x], dim=1) if self.skips and level < self.depth - 1 else x
             x = self.decoder_norms[level - 1](self.decoders[level](F.relu(wide)))
             if level in self.dropped:
                 x = self._drop(x, noise)
-        return torch.tanh(self.decoders[0](F.relu(torch.cat([skips[0], x], dim=1))))
+        last = torch.cat([skips[0], x], dim=1) if self.skips else x
+        return torch.tanh(self.decoders[0](F.relu(last)))
 
     def _drop(self, x: Tensor, noise: list[torch.Generator] | None) -> Tensor:
         if noise is None:
@@ -145,22 +148,23 @@ class PatchCritic(nn.Module):
 
     Args:
         channels: of input and output together.
-        width: of the first layer, doubled in the following three.
+        width: of the first layer, doubled in the following ones.
         norm: makes the norms.
+        depth: strided layers (the code's ``n_layers``): 3 see 70 pixels, 2 see 34, 1 sees 16.
     """
 
-    def __init__(self, channels: int, width: int, *, norm: Norm = BatchOfOneNorm) -> None:
+    def __init__(self, channels: int, width: int, *, norm: Norm = BatchOfOneNorm, depth: int = 3) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
-        for level, stride in ((1, 2), (2, 2), (3, 1)):
+        for level, stride in zip(range(1, depth + 1), [2] * (depth - 1) + [1], strict=True):
             layers += [
                 nn.Conv2d(width << (level - 1), width << level, 4, stride, 1, bias=False),
                 norm(width << level),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
-        self.body = nn.Sequential(*layers, nn.Conv2d(width << 3, 1, 4, 1, 1))
+        self.body = nn.Sequential(*layers, nn.Conv2d(width << depth, 1, 4, 1, 1))
 
     def forward(self, planes: Tensor, image: Tensor) -> Tensor:
-        """Input and output, of ``channels`` together, (N, ..., S, S) -> logits (N, 1, S/8 - 2, S/8 - 2)."""
+        """Input and output, of ``channels`` together -> logits (N, 1, s, s), s = S / 2^depth - 2."""
         found: Tensor = self.body(torch.cat([planes, image], dim=1))
         return found
