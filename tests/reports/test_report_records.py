@@ -71,6 +71,23 @@ def test_loaded_weights_are_no_external_images(tmp_path: Path) -> None:
     assert "unknown" in told["External row: MR"]
 
 
+def test_a_row_of_the_zoo_says_how_it_was_trained(tmp_path: Path) -> None:
+    requests = requests_table(3, styles=False)
+    write_cell(tmp_path, MR, requests)
+    folder = write_cell(tmp_path, replace(MR, id="mr@zoo"), requests)
+    record = load_record(folder)
+    record.loaded = {"zoo": {"words": "budget short, 9,000 steps, seed 0, on a CPU"}}
+    record.save(folder)
+    (board,) = make_boards(read_runs(tmp_path)[0])
+    table = build_table(board, "expression", "in")
+    assert {row.id: [word for word, _ in row.marks] for row in table.rows} == {"mr": [], "mr@zoo": ["zoo"]}
+    told = {note.head: note.text for note in notes(board, table, [])}
+    assert told["From the zoo: MR"].endswith(
+        "trained it before (budget short, 9,000 steps, seed 0, on a CPU)."
+    )
+    assert told["Smoke budget"].endswith("Rows from the zoo were trained longer than the others.")
+
+
 def test_a_damaged_record_is_counted_and_the_others_are_read(tmp_path: Path) -> None:
     folder = write_cell(tmp_path, MR, requests_table(3, styles=False))
     broken = folder.parent.parent / "zzz-tiny-smoke" / "0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +18,17 @@ from fesbench.progress import Reporter
 from fesbench.records.record import Record
 from fesbench.runs import zoo
 from fesbench.runs.job import Job, shared_job
+from fesbench.runs.loaded_weights import load_into
 from fesbench.runs.plan import RunOptions, run
 from fesbench.runs.zoo import ZooCard, code_of, settle, zoo_cards
-from fesbench.runs.zoo_training import check_storable, kept, save_half, train_for_zoo
+from fesbench.runs.zoo_training import LIMIT, check_storable, kept, save_half, train_for_zoo
 from fesbench.training.checkpoints import load_tensors
 from fesbench.vocabulary import EXPRESSIONS
 from tests.end_to_end import PIXELS, figures, records
 
 BUDGET = "steps=2"
+OWN, OWN_TINY = zoo.zoo_folder(), load_method("stargan").presets["tiny"]
+"""The package's zoo and StarGAN, before a fixture puts others in their place."""
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +281,15 @@ def test_a_method_without_named_state_keeps_all_of_it() -> None:
     torch.nn.Module.__init__(method)
     method.register_buffer("shift", torch.zeros(1))
     assert list(kept(method)) == ["shift"]
+
+
+def test_the_files_of_the_package_are_those_of_their_cards_and_load() -> None:
+    cards = [ZooCard.model_validate_json(path.read_bytes()) for path in sorted(OWN.glob("*.json"))]
+    assert [card.method for card in cards] == sorted(path.stem for path in OWN.glob("*.safetensors"))
+    assert sum((OWN / f"{card.method}.safetensors").stat().st_size for card in cards) <= 40_000_000
+    for card in cards:
+        path, kind = OWN / f"{card.method}.safetensors", load_method(card.method)
+        assert path.stat().st_size <= LIMIT * 1.02  # and the header
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == card.sha256
+        hyper = kind.hyper_of(card.preset) if card.method != "stargan" else OWN_TINY
+        load_into(kind(Problem(card.size, card.labels, card.action_units, card.seed), hyper), str(path))
