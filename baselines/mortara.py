@@ -8,6 +8,9 @@ each convolution and half the filters. V2: V1, whose critic rests while its accu
 0.95, and for good after 50,000 steps. Keras' defaults elsewhere: ``same`` borders, Glorot uniform weights,
 batch norm of momentum 0.99.
 
+On eight embedded faces the health monitor names the failure to converge of ``tiny``, whose critic, rate and
+betas are those of ``base``, at step 2800; no mode collapse was seen in 3,000 steps.
+
 Preset ``tiny``, for a minute on two CPU cores: an eighth of the generator's filters, the critic as it is, and
 batches of 16.
 """

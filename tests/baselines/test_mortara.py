@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from fesbench.methods.card import Problem
+from fesbench.methods.registry import methods
+from fesbench.methods.training_set import TrainingSet
 from fesbench.training.loop import train
 from fesbench.vocabulary import EXPRESSIONS
 from tests.baselines.drawing import drawn, random_requests
-from tests.baselines.learning import learned
+from tests.baselines.learning import LABELS, faces, learned
 
 SEVEN = Problem(64, EXPRESSIONS[:7], (), 0)
 
@@ -127,3 +130,22 @@ def test_mortara_learns() -> None:
     assert faces.cosine > 0.4
     assert faces.accuracy > 0.6
     assert faces.diversity > 0.4
+
+
+@pytest.mark.learn
+def test_the_monitor_names_its_failure_to_converge(tmp_path: Path) -> None:
+    """The report's critic, rates and betas: the discriminator becomes certain, and this is said."""
+    store = faces(32, LABELS, (), ())
+    problem = Problem(32, LABELS, (), 0)
+    kind = methods()["mortara"]
+    result = train(
+        kind(problem, kind.presets["tiny"]),
+        TrainingSet(store, np.arange(len(store.images)), problem, 0),
+        steps={"adversarial": 4000},
+        folder=tmp_path,
+        seed=0,
+        device="cpu",
+        on_health=print,
+    )
+    found = {event.kind: event.step for event in result.health}
+    assert 1000 < found["discriminator-gap"] < 4000
