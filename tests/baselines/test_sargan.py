@@ -78,6 +78,6 @@ def test_training_logs_the_attention(method, view) -> None:
 
 @pytest.mark.learn
 def test_sargan_learns() -> None:
-    found = learned("sargan", steps={"adversarial": 4000})
-    assert found.cosine > 0.3
+    found = learned("sargan", steps={"adversarial": 2000})
+    assert found.cosine > 0.25
     assert found.psnr > found.copy_psnr + 0.5
