@@ -9,12 +9,17 @@ import pytest
 
 from fesbench.cli.main import main
 from fesbench.methods.registry import METHODS, cards, load_method
-from fesbench.runs.method_table import facts, page, parameters, section
+from fesbench.runs.method_table import PAGE, facts, page, parameters, section
 
 
 @pytest.fixture(scope="module")
 def made() -> str:
     return page()
+
+
+def test_the_page_in_the_docs_is_current(made: str) -> None:
+    told = "run 'python -m fesbench.runs.method_table' and commit docs/methods.md"
+    assert PAGE.read_text(encoding="utf-8") == made, told
 
 
 def test_every_method_has_a_row_and_a_section_and_the_link_between_them(made: str) -> None:
