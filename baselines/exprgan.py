@@ -7,8 +7,8 @@ Choices: neutral is a class like the others; at synthesis every dimension of the
 and of the others its negative, as in the PyTorch port; VGG-Face's weights are deepface's. ``paper-noid`` has
 no identity term.
 
-Preset ``tiny``, for a minute on two CPU cores: a quarter of all widths, batches of 16, rate 1e-3 and a fiftieth
-of the code's weight for the few steps, no identity term, and other initial weights: by the published ones a
+Preset ``tiny``, for a minute on two CPU cores: a quarter of all widths, batches of 16, rate 1e-3 and 0.02 as
+the code's weight for the few steps, no identity term, and other initial weights: by the published ones a
 face moves the decoder's image 2000 times less than the label does.
 """
 
@@ -243,6 +243,9 @@ class ExprGAN(Method):
         "tiny": "without the identity loss (VGG-Face)",
         "paper-noid": "without the identity loss (VGG-Face)",
         "id-mean": "the identity loss is a mean over its maps, not divided by their area again",
+    }
+    budget_notes: ClassVar[Mapping[str, str]] = {
+        "smoke": "known not to learn expressions in it: faces are blurred, and the label shows in their color"
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("encoder.", "decoder.")
     hyper: ExprGANHyper
