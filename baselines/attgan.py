@@ -165,6 +165,9 @@ class AttGAN(Method):
             width=16, layers="side", units=256, batch_size=8, learning_rate=2e-3, norm_momentum=0.02
         ),
     }
+    budget_notes: ClassVar[dict[str, str]] = {
+        "smoke": "known not to learn faces in it: they are soft, though they tend to the expression"
+    }
     synthesis_state: ClassVar[tuple[str, ...]] = ("generator.",)
     hyper: AttGANHyper
 
