@@ -177,7 +177,7 @@ def test_landmarks_steer_the_output_and_must_be_known(build, requests) -> None:
 
 @pytest.mark.learn
 def test_gcgan_learns() -> None:
-    """Few steps leave its images blurred: nearer to the target than the label's mean, not than the source."""
-    found = learned("gcgan", steps={"adversarial": 120})
-    assert found.cosine > 0.4
-    assert found.psnr > found.mean_psnr + 3
+    """Few steps leave its images blurred, hardly nearer to the target than the source is."""
+    found = learned("gcgan", steps={"adversarial": 280})
+    assert found.cosine > 0.45
+    assert found.psnr > found.mean_psnr + 4
