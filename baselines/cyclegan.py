@@ -132,6 +132,9 @@ class CycleGAN(Method):
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("translations.*.there.", "translations.*.back.")
     release: ClassVar[Release | None] = Release("a folder LABEL/*_net_G_[AB].pth, A from neutral", size=256)
+    budget_notes: ClassVar[dict[str, str]] = {
+        "smoke": "known not to learn faces in it: they are soft and have colored specks"
+    }
     hyper: CycleGANHyper
 
     @classmethod
