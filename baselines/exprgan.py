@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from fesbench.methods.base import Method
 from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase
+from fesbench.methods.task_kinds import TASKS
 
 from ._blocks import check_side, frozen, one_hot, with_planes
 from ._vgg import VGGFace
@@ -350,7 +351,7 @@ class ExprGAN(Method):
     @torch.inference_mode()
     def synthesize(self, requests: RequestBatch) -> Tensor:
         """The source's face, or under ``random`` a drawn one, with the label as strong as asked for."""
-        if requests.task == "random":
+        if not TASKS.get(requests.task).has_source:
             draws = [
                 torch.rand(FACE, generator=torch.Generator().manual_seed(int(n))) for n in requests.noise_seed
             ]

@@ -26,6 +26,7 @@ from fesbench.methods.base import Method
 from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase
 from fesbench.methods.state_import import ConditionAxis
+from fesbench.methods.task_kinds import TASKS
 
 from ._blocks import frozen, one_hot, seeded
 from ._losses import said
@@ -254,7 +255,7 @@ class FExGAN(Method):
         """The subject with the affect; without a source, subjects out of noise."""
         wanted = one_hot(requests.target_label, self.classes, requests.second_label)
         scaled = wanted * requests.intensity[:, None].to(wanted)
-        if requests.task == "random":
+        if not TASKS.get(requests.task).has_source:
             code = seeded(requests.noise_seed, self.hyper.width)
         else:
             own = one_hot(requests.source_label, self.classes)

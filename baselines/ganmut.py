@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
 from fesbench.methods.state_import import ConditionAxis
+from fesbench.methods.task_kinds import TASKS
 
 from ._blocks import Critic, Depth, frozen
 from ._losses import gradient_penalty
@@ -251,8 +252,8 @@ class GANmut(StarGAN):
         mixed = F.normalize(direction + axes[second.clamp(min=0)], dim=1)
         direction = torch.where((second >= 0)[:, None], mixed, direction)
         strength = requests.intensity.to(direction)
-        strength = strength if requests.task == "intensity" else EXPRESSED * strength
-        return strength[:, None] * direction
+        levels = (second < 0) & (not TASKS.get(requests.task).one_label)
+        return torch.where(levels, strength, EXPRESSED * strength)[:, None] * direction
 
     @torch.inference_mode()
     def synthesize(self, requests: RequestBatch) -> Tensor:

@@ -177,7 +177,8 @@ def validation_scores(method: Method, training: TrainingSet, context: RunContext
     from fesbench.synthesis import to_pixels
 
     protocol, store = context.protocol, context.store
-    task = next((t for t in protocol.tasks if t.kind == "expression" and "in" in t.domains), None)
+    plain = (t for t in protocol.tasks if t.given == "label" and task_kind(t.kind).one_label)
+    task = next((t for t in plain if "in" in t.domains and task_kind(t.kind).has_source), None)
     people = sorted(context.split.subset("validation"))
     if task is None or not people:
         return {}
