@@ -15,9 +15,10 @@ two subsets of a split. A sha256 that a table gives must be that of the file, or
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from fesbench.data.datasets.base import DatasetAdapter, Facts, Item, Skipped
@@ -144,7 +145,22 @@ def _tree_plan(root: Path, options: Mapping[str, Any]) -> FolderPlan:
     number_takes(rows)
     rows.sort(key=lambda row: str(row["image"]))
     images = tuple(ListedImage(files[row["image"]], row) for row in rows)
-    return FolderPlan(images, options, Facts((), tuple(_notes(images)), unknown(odd)))
+    notes = (*_unseparated(rows), *_notes(images))
+    return FolderPlan(images, options, Facts((), notes, unknown(odd)))
+
+
+def _unseparated(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence on the images whose whole name became a subject that no other image shows, or none."""
+    images = Counter(row["identity"] for row in rows)
+    alone = [name for row in rows if "_" not in (name := PurePath(row["image"]).name)]
+    alone = [name for name in alone if images[who(name)] == 1]
+    if not alone or len(rows) == 1:
+        return []
+    return [
+        f"NOBODY KNOWS WHO IS SHOWN: {len(alone)} of {len(rows)} file names have no '_' after the subject "
+        f"(such as {', '.join(alone[:3])}), so each is a subject with one image; name the files "
+        f"person_number.png, or write {TABLE}"
+    ]
 
 
 def _notes(images: Sequence[ListedImage]) -> list[str]:
@@ -161,6 +177,11 @@ def _notes(images: Sequence[ListedImage]) -> list[str]:
         notes.append(
             f"all {len(rows)} images have one identity, '{rows[0]['identity']}'; name the files "
             f"person_number.png, or write {TABLE}"
+        )
+    if len(rows) > 1 and len(identities) == len(rows) and not nameless:
+        notes.append(
+            f"EVERY IDENTITY HAS ONE IMAGE ({len(rows)} images): no subject has a neutral one and another "
+            "expression, so no target image is known; give the images of one subject one identity"
         )
     parted = sum(bool(row.get("part")) for row in rows)
     if 0 < parted < len(rows):

@@ -55,7 +55,8 @@ class NamedImages(DatasetAdapter):
         listing = scan(source, self.pattern, beside=DOCUMENTS, without=self.without)
         if not listing.found:
             odd = f" (found instead, for example: {', '.join(listing.odd[:3])})" if listing.odd else ""
-            raise DataError(f"{source} holds no image of {self.name}{odd}.\n{self.help()}")
+            told = "".join(f"\n{text}" for text in self.misnamed(listing.odd))
+            raise DataError(f"{source} holds no image of {self.name}{odd}.{told}\n{self.help()}")
         chosen = self.choose(listing.found, options)
         if not chosen.images:
             asked = ", ".join(f"{key} = {value!r}" for key, value in options.items())
@@ -64,7 +65,7 @@ class NamedImages(DatasetAdapter):
                 f"for ({asked}): {'; '.join(chosen.notes)}"
             )
         tally = counts(chosen.found, chosen.expected)
-        notes = [*self.judge(tally), *chosen.notes]
+        notes = [*self.judge(tally), *self.misnamed(listing.odd), *chosen.notes]
         notes += [
             f"{number} files in folder {name} are left out: other versions of the same images"
             for name, number in listing.left_out.items()
@@ -83,6 +84,14 @@ class NamedImages(DatasetAdapter):
     def judge(self, tally: tuple[Count, ...]) -> list[str]:
         """What the counts say of this copy: by default whether it is partial."""
         return partial(self.name, tally)
+
+    def misnamed(self, odd: Sequence[str]) -> list[str]:
+        """What the names of files that are not understood tell, with a remedy: by default nothing.
+
+        Args:
+            odd: their paths relative to the user's folder.
+        """
+        return []
 
 
 def left_out(option: str, words: Counter[str]) -> list[str]:

@@ -97,6 +97,24 @@ def test_one_identity_for_all_is_pointed_out(tmp_path: Path) -> None:
     assert note.startswith("all 2 images have one identity, 'img'; name the files person_number.png")
 
 
+def test_names_without_a_separator_are_pointed_out(tmp_path: Path) -> None:
+    touch(tmp_path, "anger/KA.AN1.39.tiff", "neutral/KA.NE1.26.tiff", "neutral/anna.png", "happy/anna_2.png")
+    (note,) = plan(tmp_path).facts.notes
+    assert note.startswith("NOBODY KNOWS WHO IS SHOWN: 2 of 4 file names have no '_' after the subject")
+    assert "such as KA.AN1.39.tiff, KA.NE1.26.tiff" in note
+    assert "name the files person_number.png, or write manifest.csv" in note
+
+
+def test_one_identity_an_image_is_pointed_out(tmp_path: Path) -> None:
+    touch(tmp_path, "happy/a_1.png", "sad/b_1.png", "neutral/c_1.png")
+    (note,) = plan(tmp_path).facts.notes
+    assert note.startswith("EVERY IDENTITY HAS ONE IMAGE (3 images)")
+    (one,) = plan(table(tmp_path, "image,identity,expression", "happy/a_1.png,a,happy")).facts.notes
+    assert one.startswith("manifest.csv says")
+    table(tmp_path, "image,identity,expression", "happy/a_1.png,a,happy", "sad/b_1.png,b,sad")
+    assert any(text.startswith("EVERY IDENTITY HAS ONE IMAGE (2") for text in plan(tmp_path).facts.notes)
+
+
 def test_a_table_with_every_column(tmp_path: Path) -> None:
     touch(tmp_path, "images/a 1.png", "b.png", "images/c.png", "images/extra.png", ".DS_Store")
     points = [str(k / 2) for k in range(136)]
