@@ -76,6 +76,14 @@ def resolve_device(device: str) -> str:
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+def device_words(device: str) -> str:
+    """The device in use ("cpu" or "cuda") for a reader: "2 CPU cores, 1 thread", "NVIDIA H200"."""
+    used = describe_environment(device)["device"]
+    if used["kind"] == "cpu":
+        return f"{used['cores']} CPU cores, {used['threads']} thread{'s' * (used['threads'] > 1)}"
+    return str(used["name"])
+
+
 def describe_environment(device: str) -> dict[str, Any]:
     """Packages, interpreter, code state and the device in use ("cpu" or "cuda"), as stored in a record."""
     import torch

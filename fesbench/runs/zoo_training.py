@@ -15,7 +15,7 @@ from fesbench.errors import UsageError
 from fesbench.files import atomic_write_bytes
 from fesbench.methods.state_import import reads
 from fesbench.protocol.budget import parse_budget
-from fesbench.records.environment import describe_environment, resolve_device
+from fesbench.records.environment import device_words, resolve_device
 from fesbench.runs.cell import train_cell
 from fesbench.runs.job import shared_job
 from fesbench.runs.loaded_weights import load_into, training_note
@@ -100,7 +100,7 @@ def train_for_zoo(
             seed=seed,
             code=code_of(kind),
             fesbench=fesbench.__version__,
-            device=str(describe_environment(resolve_device(device))["device"]),
+            device=device_words(resolve_device(device)),
             command=_command(method, protocol, size, preset, job.budget, seed),
             sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
             validation=validation_scores(fresh, trained.training, context),
