@@ -1,12 +1,12 @@
 """CAFP-GAN (ACM MM 2018), "GAFP-GAN" in Li et al. 2021: predicts where a face's parts will lie, paints them.
 
-Only the abstract could be read. Built: two U-Nets (FPPN makes the parts, FESN the image); label planes times
-the intensity as condition; as couple-agent discriminators two PatchGANs a network, one for output and face,
-one for output and condition. The paper's parts are those of a face parser, of which no weights are at hand:
-these are drawn from landmarks, without hair and forehead. The neutral start of a sequence, intensity 0, is
-the source itself, in one of eight samples. FPPN rests for the first half of FESN's training; then it learns
-on, from its cross entropy and FESN's loss, at a tenth of the rate. Below 128 px the U-Nets have fewer levels,
-down to the same 2x2.
+Only the abstract could be read. Built: two U-Nets (FPPN makes the parts, FESN the image); label planes
+times the intensity as condition; as couple-agent discriminators two PatchGANs a network, one for output and
+face, one for output and condition, whose parts are the true ones on both sides. The paper's parts are those
+of a face parser, of which no weights are at hand: these are drawn from landmarks, without hair and
+forehead. The neutral start of a sequence, intensity 0, is the source itself, in one of eight samples. FPPN
+rests for the first half of FESN's training; then it learns on, from its cross entropy and FESN's loss, at a
+tenth of the rate. Below 128 px the U-Nets have fewer levels, down to the same 2x2.
 
 Preset ``paper-noid`` leaves out the identity term, which needs Light CNN's weights. Preset ``tiny``, for a
 minute on two CPU cores: no identity term, width 16, batches of 8, He weights on the U-Nets' way down, and
@@ -265,8 +265,9 @@ class CAFPGAN(Method):
             logits = self.predicted(sample.face, sample.parts, sample.condition)
         parts = logits.softmax(dim=1)
         made = self.painted(sample.face, parts, sample.condition)
+        # The true parts on both sides: predicted ones are soft, which alone would give a made image away.
         true = {"face": (sample.face, sample.image), "condition": (sample.wanted, sample.image)}
-        fake = {"face": (sample.face, made), "condition": (parts.detach(), made)}
+        fake = {"face": (sample.face, made), "condition": (sample.wanted, made)}
         losses = self._critic_step(self.critics, true, fake)
         with frozen(self.critics):
             realism = _believed(self.critics, fake)

@@ -264,12 +264,13 @@ class LGPGAN(Method):
             calls_per_update=hyper.n_critic,
             learning_rate=constant,
         )
+        steps = hyper.steps if hyper.regions else both
         joint = replace(
             local,
             name="joint",
-            paper_steps=hyper.steps,
+            paper_steps=steps,
             smoke_steps=hyper.smoke_steps,
-            learning_rate=decay_after(1 - both / 2 / hyper.steps),
+            learning_rate=decay_after(1 - both / 2 / steps),
         )
         return (local, joint) if hyper.regions else (joint,)
 

@@ -129,6 +129,8 @@ def test_the_first_phase_trains_the_local_networks_alone(build, view) -> None:
 def test_the_rate_falls_over_the_second_half_of_both_phases_together(build) -> None:
     local, joint = build("lgpgan", "paper", Problem(32, EXPRESSIONS, (), 0), width=2).phases()
     assert (local.paper_steps, joint.paper_steps) == (20_000, 180_000)
+    (alone,) = build("lgpgan", "no-local").phases()
+    assert (alone.paper_steps, alone.learning_rate(0, 0.5), alone.learning_rate(0, 0.75)) == (200_000, 1, 0.5)
     assert local.learning_rate(0, 0.99) == joint.learning_rate(0, 80 / 180 - 1e-6) == 1.0
     assert joint.learning_rate(0, 130 / 180) == pytest.approx(0.5)
 
