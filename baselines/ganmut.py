@@ -29,7 +29,7 @@ from fesbench.methods.card import MethodCard, Phase, decay_after
 from fesbench.methods.state_import import ConditionAxis
 from fesbench.methods.task_kinds import TASKS
 
-from ._blocks import Critic, Depth, frozen
+from ._blocks import Critic, Depth, frozen, he_initialize
 from ._losses import gradient_penalty
 from .stargan import StarGAN, StarGenerator
 
@@ -95,6 +95,8 @@ class PointCritic(nn.Module):
         self.star = Critic(size, hyper.width, classes, depth=depth, he=he)
         last = hyper.width << (self.star.depth - 1)
         self.point = nn.Conv2d(last, 2, size >> self.star.depth, bias=False)
+        if he:
+            self.point.apply(he_initialize)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, 3, H, W) -> realism (N, 1, h, w), class logits (N, K) and points (N, 2)."""

@@ -32,6 +32,16 @@ def test_ganmut_has_the_published_size(labels, axes, critic, build, count) -> No
     assert found == [8_421_120, axes, critic]
 
 
+def test_he_weights_are_those_of_the_point_head_too(build) -> None:
+    """In units of 1 / sqrt(fan_in) the framework's default has spread sqrt(1 / 3), He's has sqrt(2)."""
+    spread = {}
+    for he in (False, True):
+        weight = build("ganmut", critic_he=he).critic.point.weight
+        spread[he] = weight.std().item() * weight[0].numel() ** 0.5
+    assert spread[False] == pytest.approx(3**-0.5, rel=0.1)
+    assert spread[True] == pytest.approx(2**0.5, rel=0.1)
+
+
 @pytest.mark.parametrize("neutral", [0, 2, 4])
 def test_neutral_is_the_center_and_every_other_label_a_direction(neutral) -> None:
     axes = Axes(5, neutral, 1e-4)
