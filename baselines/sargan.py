@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fesbench.methods.batches import ImageBatch
-from fesbench.methods.card import MethodCard, Phase
+from fesbench.methods.card import MethodCard
 from fesbench.methods.state_import import Release, renamed
 
 from ._blocks import convert_trunk, norm
@@ -149,9 +149,12 @@ class SARGAN(StarGAN):
         """The generator's residual block."""
         return next(part for part in self.generator.modules() if isinstance(part, AttentionResidual))
 
-    def training_step(self, phase: Phase, batch: ImageBatch, step: int) -> dict[str, Tensor]:
-        """StarGAN's; with the attention's mean and spread, since 0 everywhere copies and 1 is US-GAN."""
-        losses = super().training_step(phase, batch, step)
+    def _critic_step(self, batch: ImageBatch, wanted: Tensor) -> dict[str, Tensor]:
+        """StarGAN's; with the edit's attention, its mean and spread: 0 everywhere copies and 1 is US-GAN.
+
+        It is told here, since the generator's step ends with the cycle's way back, on images made.
+        """
+        losses = super()._critic_step(batch, wanted)
         if self.residual.seen is not None:
             losses |= {
                 "attention_mean": self.residual.seen.mean(),

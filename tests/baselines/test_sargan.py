@@ -76,6 +76,17 @@ def test_training_logs_the_attention(method, view) -> None:
     assert method.residual.seen is None
 
 
+def test_the_logged_attention_is_that_of_the_edit(method, view) -> None:
+    """A step with the generator's update passes it thrice: twice for the edit, once for the cycle."""
+    seen: list[torch.Tensor] = []
+    method.residual.attention.register_forward_hook(lambda module, given, found: seen.append(found))
+    losses = steps(method, view, method.hyper.n_critic)
+    assert len(seen) == method.hyper.n_critic + 2
+    edit, again, cycle = (found.mean().item() for found in seen[-3:])
+    assert losses["attention_mean"] == pytest.approx(edit) == pytest.approx(again)
+    assert losses["attention_mean"] != pytest.approx(cycle)
+
+
 @pytest.mark.learn
 def test_sargan_learns() -> None:
     found = learned("sargan", steps={"adversarial": 2000})
