@@ -7,9 +7,11 @@ Choices: neutral is a class like the others; at synthesis every dimension of the
 and of the others its negative, as in the PyTorch port; VGG-Face's weights are deepface's. ``paper-noid`` has
 no identity term.
 
-Preset ``tiny``, for a minute on two CPU cores: a quarter of all widths, batches of 16, rate 1e-3 and 0.02 as
-the code's weight for the few steps, no identity term, and other initial weights: by the published ones a
-face moves the decoder's image 2000 times less than the label does.
+Preset ``tiny``, for a minute on two CPU cores: a quarter of all widths, batches of 16, rate 1e-3, 0.02 as the
+code's weight after the controller, for the few steps, no identity term, and other initial weights: by the
+published ones a face moves the decoder's image 2000 times less than the label does. Its controller is also
+short, a tenth of the steps and not 62 %: 150 of 430 steps at 32 px taught expressions no better than 30 of 490
+and blurred the faces more.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ FACE = 50
 
 @dataclass(frozen=True)
 class ExprGANHyper:
-    """The code's values; ``epochs`` and ``smoke_steps`` are those of the three stages."""
+    """The code's values; ``epochs`` and ``smoke_steps`` are those of the three stages.
+
+    ``code_weight`` weighs the expression code in the last two; in the controller it is always 1.
+    """
 
     width: int = 64
     critic_width: int = 16
@@ -315,10 +320,10 @@ class ExprGAN(Method):
         """The weighted terms of a stage by name."""
         hyper = self.hyper
         logits, code = self.critic(fake, label)
-        found = {"code": hyper.code_weight * code_loss(code, wanted)}
+        read = code_loss(code, wanted)
         if stage == "controller":
-            return {**found, "realism": _says(logits, real=True)}
-        found["reconstruction"] = (fake - image).abs().mean()
+            return {"code": read, "realism": _says(logits, real=True)}
+        found = {"code": hyper.code_weight * read, "reconstruction": (fake - image).abs().mean()}
         if hyper.identity_weight:
             found["identity"] = hyper.identity_weight * self._identity(image, fake)
         if stage == "refining":

@@ -112,6 +112,9 @@ def test_every_stage_trains_its_networks(build, view) -> None:
         losses = method.training_step(phase, view.images([0, 5, 9, 12]), 0)
         moved = {k.split(".")[0] for k, v in method.named_parameters() if not torch.equal(v, before[k])}
         changed[phase.name] = (moved, {k for k in losses if k.startswith("generator")})
+        # Both on one forward pass; the weight that `tiny` lowers is not the controller's.
+        weight = 1.0 if phase.name == "controller" else 0.02
+        assert losses["generator_code"].item() == pytest.approx(weight * losses["critic_code"].item())
     everything = {"encoder", "decoder", "critic", "code_critic"}
     assert changed["controller"] == ({"decoder", "critic"}, {"generator_code", "generator_realism"})
     assert changed["reconstruction"] == (everything, {"generator_code", "generator_reconstruction"})
@@ -203,4 +206,4 @@ def test_exprgan_learns() -> None:
     found = learned("exprgan", steps={"controller": 30, "reconstruction": 430, "refining": 30})
     # Fifty numbers a face and so few steps: blurred faces of the right person, with a weak expression.
     assert found.cosine > 0.1
-    assert found.psnr > found.mean_psnr + 0.8
+    assert found.psnr > found.mean_psnr + 1.2

@@ -154,5 +154,5 @@ def test_presets_without_vgg_19_say_so() -> None:
 @pytest.mark.learn
 def test_li2021_learns() -> None:
     found = learned("li2021", steps={"adversarial": 500})
-    assert found.cosine > 0.35
-    assert found.psnr > found.copy_psnr
+    assert found.cosine > 0.55
+    assert found.psnr > found.copy_psnr + 2
