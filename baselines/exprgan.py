@@ -10,8 +10,8 @@ no identity term.
 Preset ``tiny``, for a minute on two CPU cores: a quarter of all widths, batches of 16, rate 1e-3, 0.02 as the
 code's weight after the controller, for the few steps, no identity term, and other initial weights: by the
 published ones a face moves the decoder's image 2000 times less than the label does. Its controller is also
-short, a tenth of the steps and not 62 %: 150 of 430 steps at 32 px taught expressions no better than 30 of 490
-and blurred the faces more.
+short, a tenth of the steps and not 62 %: 150 of 430 steps at 32 px taught expressions no better than 30 of
+490 and blurred the faces more.
 """
 
 from __future__ import annotations
