@@ -6,7 +6,8 @@ aligned already.
 
 Preset ``tiny``, for a minute on two CPU cores: width 16 (1024 units of the heads become 256), batches of 8,
 rate 2e-3 for the few steps, as many strided layers as leave 4x4, as at the published size, and moving
-averages of the norms that follow twenty times faster, since training is so much shorter.
+averages of the norms that follow twenty times faster, since training is so much shorter. It trains on whole
+images, not on windows out of enlarged ones, so that what it is asked to change has the size that it knows.
 """
 
 from __future__ import annotations
@@ -162,7 +163,13 @@ class AttGAN(Method):
     presets: ClassVar[dict[str, Any]] = {
         "paper": AttGANHyper(),
         "tiny": AttGANHyper(
-            width=16, layers="side", units=256, batch_size=8, learning_rate=2e-3, norm_momentum=0.02
+            width=16,
+            layers="side",
+            units=256,
+            batch_size=8,
+            learning_rate=2e-3,
+            norm_momentum=0.02,
+            jitter=1.0,
         ),
     }
     budget_notes: ClassVar[dict[str, str]] = {

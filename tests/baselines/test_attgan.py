@@ -107,5 +107,5 @@ def test_the_critic_has_no_batch_statistics(method) -> None:
 @pytest.mark.learn
 def test_attgan_learns() -> None:
     found = learned("attgan", steps={"adversarial": 3000})
-    # Weak so far: five hundred generator updates leave its faces soft, though with the right expression.
-    assert found.cosine > 0.12
+    assert found.cosine > 0.35
+    assert found.psnr > found.copy_psnr + 0.3
