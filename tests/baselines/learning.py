@@ -42,7 +42,7 @@ class Learned:
         method: trained.
         view: what it was trained on.
         source, made, target: float (16, 2, C, H, W) in [-1, 1]: face, then happiness and surprise; gray
-            (C = 1) for a gray method.
+            (C = 1) for a gray method; 16 a style where styles are asked for.
         seconds: CPU time of training.
         losses: name -> the last logged value.
     """
@@ -136,7 +136,8 @@ def learned(
         steps: calls of ``training_step`` by phase.
         preset: of the method.
         levels: intensities below the peak that the set holds as well.
-        styles: styles whose images stand in the set without labels.
+        styles: styles whose neutral images stand in the set without labels. They are what the method is asked
+            to change then; their targets it has never seen.
         labels: of the set; "neutral" first, at least two others.
         **changes: hyper-parameters in place of the preset's.
     """
@@ -145,24 +146,23 @@ def learned(
     shown = store.manifest.action_units[~styled].max(axis=0) > 0
     units = tuple(unit for unit, coded in zip(ACTION_UNITS, shown, strict=True) if coded)
     problem = Problem(size, tuple(labels), units, 0)
-    view = TrainingSet(store, np.flatnonzero(~styled), problem, 0, unlabelled_rows=np.flatnonzero(styled))
+    neutral = store.manifest.table["expression"].to_numpy() == labels[0]
+    unlabelled = np.flatnonzero(styled & neutral)
+    view = TrainingSet(store, np.flatnonzero(~styled), problem, 0, unlabelled_rows=unlabelled)
     kind = methods()[name]
     method = kind(problem, replace(kind.presets[preset], **changes))
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         result = train(method, view, steps=dict(steps), folder=Path(folder), seed=0, device="cpu")
     seconds = time.process_time() - began
-    pairs = {tuple(row): at for at, row in enumerate(view.pair_rows.tolist())}
-    neutral = sorted({source for source, _ in pairs})
-    wanted = range(1, len(labels))
-    targets = {(s, int(view.pair_labels[at])): t for (s, t), at in pairs.items()}
-    requests = label_requests(view, np.array(neutral), list(wanted))
+    asked = _asked(store, labels, styled if styles else ~styled)
+    requests = label_requests(view, np.array(list(asked)), list(range(1, len(labels))))
     with torch.inference_mode():
         made = torch.cat([method.answer(requests[k : k + 16]) for k in range(0, len(requests), 16)])
-    target = image_tensor(store.images[[targets[s, label] for s in neutral for label in wanted]])
+    target = image_tensor(store.images[[row for rows in asked.values() for row in rows]])
     channels = method.native.channels if method.native else 3
     images = [_as_channels(x, channels) for x in (requests.source, made, target)]
-    source, made, target = (x.reshape(len(neutral), len(wanted), *x.shape[1:]) for x in images)
+    source, made, target = (x.reshape(len(asked), -1, *x.shape[1:]) for x in images)
     found = Learned(
         method, view, source, made, target, seconds, {k: v["last"] for k, v in result.losses.items()}
     )
@@ -170,11 +170,23 @@ def learned(
     return found
 
 
+def _asked(store: FakeStore, labels: Sequence[str], shown: np.ndarray) -> dict[int, list[int]]:
+    """Of the images ``shown``: row of each neutral one -> rows of the same take with the other labels."""
+    table = store.manifest.table[shown]
+    peak = table[(table["intensity"] == 1.0) | (table["expression"] == labels[0])]
+    rows = {tuple(key): row for row, *key in peak[["domain", "identity", "take", "expression"]].itertuples()}
+    return {
+        row: [rows[(*key, label)] for label in labels[1:]]
+        for (*key, expression), row in rows.items()
+        if expression == labels[0]
+    }
+
+
 @functools.lru_cache(maxsize=4)
 def faces(
     size: int, labels: tuple[str, ...], levels: tuple[float, ...], styles: tuple[str, ...]
 ) -> FakeStore:
-    """Eight embedded faces; neutral at one level only."""
+    """Eight embedded faces in the base style and in others; neutral at one level only."""
     specs = [
         AvatarSpec(who, expression=label, intensity=level, take=take, style=style)
         for style in ("base", *styles)

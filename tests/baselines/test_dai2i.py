@@ -14,6 +14,7 @@ from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import Problem
 from fesbench.methods.training_set import TrainingSet
 from fesbench.vocabulary import EXPRESSIONS
+from tests.baselines.learning import learned
 from tests.factories import random_helpers
 
 
@@ -62,6 +63,16 @@ def test_a_styled_norm_starts_as_a_plain_one(build) -> None:
     torch.testing.assert_close(
         norm(x, torch.zeros(2, 256)), nn.functional.instance_norm(x), atol=1e-6, rtol=0
     )
+
+
+def test_he_weights_let_the_style_depend_on_the_face(build, view) -> None:
+    faces = build("dai2i").natively(view.images(np.arange(48))).image
+    spread = {}
+    for he in (False, True):
+        torch.manual_seed(0)
+        styles = build("dai2i", encoder_he=he).encoder(faces)
+        spread[he] = styles.std(dim=0).mean().item()
+    assert spread[True] > 10 * spread[False]
 
 
 def test_labels_are_reversed_and_norms_are_neither_squared_nor_averaged() -> None:
@@ -129,3 +140,14 @@ def test_vgg_s_levels_take_their_tensors_out_of_the_whole_file() -> None:
         (512, 2, 2),
     ]
     assert all(isinstance(levels.features[k], nn.ReLU) for k in levels.LEVELS)
+
+
+@pytest.mark.learn
+def test_dai2i_learns_of_the_change_alone() -> None:
+    """Of portraits that it saw neutral and unlabelled, whose targets it never saw: the change, in a smear.
+
+    Its faces stay smears of about the label's mean: no more is asked of their tones, and nothing of identity.
+    """
+    found = learned("dai2i", steps={"adversarial": 1500, "adaptation": 300}, styles=("portrait",))
+    assert found.cosine > 0.1
+    assert found.psnr > 17.5
