@@ -254,7 +254,8 @@ def make_boards(runs: Iterable[Run]) -> list[Board]:
     boards = []
     for (protocol, digest, data, fingerprint, budget), members in sorted(families.items()):
         own = {r.record.cell.preset for r in members if not r.reference and not r.external}
-        for preset in sorted(own or {r.record.cell.preset for r in members}):
+        # Without a trained row there is one board, not one for each word that stands for "no preset".
+        for preset in sorted(own) or sorted({r.record.cell.preset for r in members})[:1]:
             board = Board(BoardKey(protocol, digest, data, fingerprint, preset, budget))
             for run in sorted(members, key=lambda r: (r.method, r.record.cell.seed)):
                 if run.record.cell.preset == preset or run.record.cell.preset not in own:

@@ -1,4 +1,4 @@
-"""The main job from data to leaderboard, on a few faces: every method, every stage, records and page."""
+"""The main job from data to leaderboard, on a few faces: every stage, records and page."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image
 
 from fesbench.errors import DataError, UsageError, WeightsError
 from fesbench.external.evaluate import evaluate, evaluate_folder
+from fesbench.methods.registry import methods
 from fesbench.records.record import Record
 from fesbench.runs.plan import RunOptions, run
 from tests.end_to_end import MINI, figures, find_records, records
@@ -35,7 +36,7 @@ def runs(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     before = os.environ.get("FESBENCH_HOME")
     os.environ["FESBENCH_HOME"] = str(home)
     try:
-        summary = run(RunOptions(methods="all", protocol=MINI, preset="tiny", budget="steps=2", out=out))
+        summary = run(RunOptions(methods="@demo", protocol=MINI, preset="tiny", budget="steps=2", out=out))
     finally:
         os.environ.pop("FESBENCH_HOME")
         if before is not None:
@@ -47,6 +48,16 @@ def runs(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def cell_folder(runs: Path, method: str) -> Path:
     return next(folder for folder, record in find_records(runs) if record.cell.method == method)
+
+
+@pytest.mark.learn
+def test_no_row_of_all_methods_fails(home: Path, tmp_path: Path) -> None:
+    summary = run(RunOptions(methods="all", protocol=MINI, preset="tiny", budget="steps=12", out=tmp_path))
+    found = {record.cell.method: record for record in summary.records}
+    assert {name: r.reason for name, r in found.items() if r.status not in ("scored", "not applicable")} == {}
+    assert set(methods()) <= set(found)
+    assert summary.exit_code == 0
+    assert summary.page is not None
 
 
 def test_every_method_and_reference_row_is_scored(runs: Path) -> None:
@@ -98,7 +109,7 @@ def test_generator_costs_are_recorded(runs: Path) -> None:
 
 def test_the_same_command_again_does_nothing_twice(runs: Path) -> None:
     before = {name: record.stages for name, record in records(runs).items()}
-    run(RunOptions(methods="all", protocol=MINI, preset="tiny", budget="steps=2", out=runs, report=False))
+    run(RunOptions(methods="@demo", protocol=MINI, preset="tiny", budget="steps=2", out=runs, report=False))
     assert {name: record.stages for name, record in records(runs).items()} == before
 
 
