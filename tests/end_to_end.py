@@ -16,7 +16,9 @@ MINI, PIXELS = str(PROTOCOLS / "mini@1.toml"), str(PROTOCOLS / "pixels@1.toml")
 
 def command(*arguments: str) -> list[str]:
     """A fesbench command line as a separate process."""
-    script = "from fesbench.cli.main import main; main()"
+    # A suite that a shell started in the background has SIGINT ignored, and so have its children.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"{heed}; from fesbench.cli.main import main; main()"
     return [sys.executable, "-c", script, *arguments]
 
 
