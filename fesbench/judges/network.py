@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,7 +74,7 @@ def standardize(gray: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Facts(ABC):
     """What the file of a trained network says about it.
 
     Attributes:
@@ -92,14 +92,14 @@ class Facts:
     seed: int
 
     @property
+    @abstractmethod
     def outputs(self) -> tuple[object, ...]:
         """What its outputs stand for, in their order."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def possible(self) -> bool:
         """Whether its values can be true, whatever the file they come from."""
-        raise NotImplementedError
 
 
 FactsType = TypeVar("FactsType", bound=Facts)
