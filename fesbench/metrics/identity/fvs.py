@@ -15,7 +15,7 @@ import numpy as np
 from fesbench.errors import UsageError
 from fesbench.metrics.base import Found, Metric
 from fesbench.metrics.common import faces_and_sources, same_extractor, unit_rows
-from fesbench.metrics.identity.verification_math import enough_pairs, threshold
+from fesbench.metrics.identity.verification_math import TOLERANCE, enough_pairs, threshold
 from fesbench.metrics.inputs import Floats, MetricInputs, Rows
 
 EMBEDDING = "dlib"
@@ -96,6 +96,7 @@ class FaceVerificationAtFar(_Acceptance):
             "far": f"{self.far:g}",
             "impostor": "real-reference-vs-others-gallery",
             "pair": "source-output",
+            "ties": f"accepted-impostors,{TOLERANCE:g}",
             "missing": "rejected",
         }
 
@@ -107,7 +108,7 @@ class FaceVerificationAtFar(_Acceptance):
         found.reference = f"source,{inputs.reference_name}-vs-gallery:{len(impostors)}"
         if enough_pairs(len(impostors), self.far):
             cut = inputs.memo((self.name, "cut"), lambda: threshold(impostors, self.far))
-            found.values = (((a * b).sum(axis=1) > cut) & valid).astype(np.float64)
+            found.values = (((a * b).sum(axis=1) > cut + TOLERANCE) & valid).astype(np.float64)
         else:
             found.reason = f"needs {round(10 / self.far)} real impostor pairs, has {len(impostors)}"
         return found

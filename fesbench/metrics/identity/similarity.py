@@ -14,7 +14,13 @@ import numpy.typing as npt
 
 from fesbench.metrics.base import Found, Metric
 from fesbench.metrics.common import faces_and_sources, same_extractor, unit_rows
-from fesbench.metrics.identity.verification_math import enough_pairs, make_pairs, rank1, tar_interval
+from fesbench.metrics.identity.verification_math import (
+    TOLERANCE,
+    enough_pairs,
+    make_pairs,
+    rank1,
+    tar_interval,
+)
 from fesbench.metrics.inputs import Floats, MetricInputs, Rows
 
 Compared = tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.int64], npt.NDArray[np.int64]]
@@ -104,7 +110,7 @@ class Verification(_Gallery):
             "far": f"{self.far:g}",
             "gallery": GALLERY,
             "impostor": "output-vs-others-gallery",
-            "ties": "accepted-impostors",
+            "ties": f"accepted-impostors,{TOLERANCE:g}",
             "missing": "rejected",
         }
 
@@ -134,7 +140,7 @@ class Rank1(_Gallery):
 
     def settings(self) -> dict[str, str]:
         """Gallery rule, treatment of ties and of missing faces."""
-        return {"gallery": GALLERY, "ties": "wrong", "missing": "wrong"}
+        return {"gallery": GALLERY, "ties": f"wrong,{TOLERANCE:g}", "missing": "wrong"}
 
     def find(self, inputs: MetricInputs, rows: Rows) -> Found:
         """Right or wrong, a probe."""

@@ -21,6 +21,9 @@ Ints = npt.NDArray[np.int64]
 
 _CHUNK = 4_000_000
 
+TOLERANCE = 1e-6
+"""Similarities this near to one another are tied: a network's rounding parts even equal images."""
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -104,8 +107,8 @@ def threshold(impostor_descending: Floats, far: float) -> float:
 
 
 def tar_at_far(pairs: Pairs, far: float) -> float:
-    """True accept rate over the genuine pairs at the conservative threshold."""
-    return float((pairs.genuine > threshold(pairs.impostor, far)).mean())
+    """True accept rate over the genuine pairs at the conservative threshold, which a tie does not exceed."""
+    return float((pairs.genuine > threshold(pairs.impostor, far) + TOLERANCE).mean())
 
 
 def tar_interval(
@@ -148,7 +151,7 @@ def replicate_tar(pairs: Pairs, far: float, weights: Ints) -> Floats:
     cuts = _replicate_thresholds(pairs, _allowances(far * totals), weights)
     genuine_weight = np.ascontiguousarray(weights[:, pairs.genuine_identity])
     total = genuine_weight.sum(axis=1)
-    accepted = (genuine_weight * (pairs.genuine[None, :] > cuts[:, None])).sum(axis=1)
+    accepted = (genuine_weight * (pairs.genuine[None, :] > cuts[:, None] + TOLERANCE)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         rate: Floats = np.where(totals > 0, accepted / total, np.nan)
     return rate
@@ -183,7 +186,7 @@ def rank1(
     probe: Ints,
     gallery: Ints,
 ) -> Floats:
-    """(N,) 1 where the most similar gallery image is the probe's identity, else 0; ties are 0.
+    """(N,) 1 where the most similar gallery image is the probe's identity, else 0; ties (`TOLERANCE`) are 0.
 
     NaN where the gallery holds no image of the probe's identity or none of another.
     """
@@ -192,7 +195,7 @@ def rank1(
     own = np.where(same, best, -np.inf).max(axis=1, initial=-np.inf)
     other = np.where(~same, best, -np.inf).max(axis=1, initial=-np.inf)
     defined = same.any(axis=1) & (~same).any(axis=1)
-    return np.where(defined, (own > other).astype(np.float64), np.nan)
+    return np.where(defined, (own > other + TOLERANCE).astype(np.float64), np.nan)
 
 
 def _allowance(expected: float) -> int:

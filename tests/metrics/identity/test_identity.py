@@ -11,6 +11,7 @@ from fesbench.metrics.identity.similarity import FaceSimilarity, Rank1, Verifica
 from fesbench.metrics.identity.verification_math import (
     enough_pairs,
     make_pairs,
+    rank1,
     replicate_tar,
     tar_at_far,
     tar_interval,
@@ -277,3 +278,11 @@ def test_random_faces_are_at_chance(make_inputs, all_rows):
 def test_impossible_levels_are_refused(far):
     with pytest.raises(DataError, match="lies between 0 and 1"):
         enough_pairs(10_000, far)
+
+
+@pytest.mark.parametrize(("apart", "right"), [(0.0, 0), (5e-7, 0), (2e-6, 1)])
+def test_what_rounding_parts_is_tied_in_ranks_and_at_the_threshold(apart, right):
+    found = np.ones((1, 3), dtype=bool)
+    similarity = np.array([[0.9, 0.9 - apart, 0.1]])
+    assert rank1(similarity, found, np.array([0]), np.arange(3)).tolist() == [right]
+    assert tar_at_far(pairs_of(similarity, [0], [0, 1, 2]), 0.4) == right
