@@ -137,13 +137,18 @@ def data_prepare(
     from fesbench.data.contact_sheets import contact_sheet, failure_sheet
     from fesbench.data.prepare import prepare
     from fesbench.progress import LiveReporter
+    from fesbench.protocol.forms import OWN, suitable
     from fesbench.protocol.preparation import rules_for
     from fesbench.runs.leakage import check_subsets
 
-    rules = rules_for(
-        name, protocol=protocol, size=size, alignment=alignment, options=parse_options(option or [])
-    )
     with LiveReporter() as reporter:
+        rules = rules_for(
+            name,
+            protocol=protocol or (suitable(name, source, reporter) if name == OWN else None),
+            size=size,
+            alignment=alignment,
+            options=parse_options(option or []),
+        )
         with reporter.stage(f"prepare {name} at {rules.size} px") as stage:
             store = prepare(
                 name,

@@ -75,12 +75,17 @@ def protocols_show(
     json_: JsonOption = False,
 ) -> None:
     """Print a protocol's rules in plain words, and the split's counts and hash where the data is at hand."""
+    from fesbench.progress import LiveReporter
     from fesbench.protocol.data_folders import parse_sources
     from fesbench.protocol.describe import describe
+    from fesbench.protocol.forms import suitable
     from fesbench.protocol.protocol import load_protocol
 
-    protocol = load_protocol(name).with_overrides(size=size, data=data, split=split)
-    summary = _split_summary(protocol, parse_sources(source))
+    folders = parse_sources(source)
+    with LiveReporter() as reporter:
+        chosen = suitable(name, folders, reporter, data=data, split=split)
+    protocol = load_protocol(chosen).with_overrides(size=size, data=data, split=split)
+    summary = _split_summary(protocol, folders)
     if json_:
         print_json(
             {
@@ -129,11 +134,14 @@ def protocols_requests(
     from fesbench.files import atomic_write_bytes
     from fesbench.progress import LiveReporter
     from fesbench.protocol.data_folders import parse_sources
+    from fesbench.protocol.forms import suitable
     from fesbench.protocol.protocol import load_protocol
 
-    protocol = load_protocol(name).with_overrides(size=size, data=data, split=split)
+    folders = parse_sources(source)
     with LiveReporter() as reporter:
-        requests, store = asked(protocol, budget, parse_sources(source), reporter)
+        chosen = suitable(name, folders, reporter, data=data, split=split)
+        protocol = load_protocol(chosen).with_overrides(size=size, data=data, split=split)
+        requests, store = asked(protocol, budget, folders, reporter)
         if sources is not None:
             write_sources(requests, store, sources)
     atomic_write_bytes(out, wanted(requests, store).to_csv(index=False).encode())
@@ -152,23 +160,39 @@ def protocols_split(
     split: SplitOption = None,
     source: FromOption = None,
     size: _Size = None,
+    template: Annotated[
+        bool,
+        typer.Option(
+            "--template", help="Write a split to begin with instead: one row a subject, for you to change."
+        ),
+    ] = False,
 ) -> None:
     """Write who trains, validates and is tested, for other training code.
 
     One row an image: image, identity, expression, subset. In a k-fold form the subset is the fold's number.
     """
     from fesbench.context.build import open_store
-    from fesbench.data.splits.files import split_frame
+    from fesbench.data.splits.files import split_frame, template_frame
     from fesbench.files import atomic_write_bytes
     from fesbench.progress import LiveReporter
     from fesbench.protocol.data_folders import parse_sources
     from fesbench.protocol.describe import split_lines, summary_of
+    from fesbench.protocol.forms import suitable
     from fesbench.protocol.protocol import load_protocol
     from fesbench.protocol.split import assignment
 
-    protocol = load_protocol(name).with_overrides(size=size, data=data, split=split)
+    folders = parse_sources(source)
     with LiveReporter() as reporter:
-        store = open_store(protocol, parse_sources(source), reporter)
+        chosen = name if template else suitable(name, folders, reporter, data=data, split=split)
+        protocol = load_protocol(chosen).with_overrides(size=size, data=data, split=split)
+        store = open_store(protocol, folders, reporter)
+    if template:
+        begun = template_frame(store.manifest)
+        atomic_write_bytes(out, begun.to_csv(index=False).encode())
+        typer.echo(
+            f"{len(begun)} subjects written to {out}; change the column subset, then give it with --split"
+        )
+        return
     summary = summary_of(protocol, store)
     table = split_frame(store.manifest, assignment(protocol, store))
     atomic_write_bytes(out, table.to_csv(index=False).encode())

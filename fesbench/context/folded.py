@@ -45,6 +45,12 @@ class FoldedContext(RunContext):
         """Changes with any fold's regressor."""
         return hash_parts(*(f"{k}:{context.regressor_key}" for k, context in sorted(self.folds.items())))
 
+    @property
+    def data_card(self) -> dict[str, Any]:
+        """As `RunContext.data_card`; the folds are those that have subjects."""
+        card = super().data_card
+        return {**card, "split": {**card["split"], "folds": len(self.folds)}}
+
     def columns(self, name: str) -> tuple[str, ...]:
         """As `RunContext.columns`; of the regressors what every fold's knows."""
         if name != REGRESSOR:
@@ -99,8 +105,9 @@ def open_context(
     protocol = settle_labels(protocol, store, build_split(protocol, store))
     folds: dict[int, RunContext] = {}
     with ExitStack() as opened:
-        for number, rules in _used_folds(protocol, store):
-            reporter.note(f"fold {number} of {protocol.split.n_folds}")
+        used = _used_folds(protocol, store)
+        for number, rules in used:
+            reporter.note(f"fold {number} of {len(used)}")
             folds[number] = build_context(
                 rules, budget=budget, out=out / FOLDS, source=source, reporter=reporter
             )

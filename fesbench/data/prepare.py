@@ -63,7 +63,7 @@ def prepare(
     known = adapter.check_options(options or {})
     stores = fesbench_home() / "stores"
     if adapter.needs_source and source is None:
-        source = _remembered(data)
+        source = remembered(data)
         if source is not None and not source.is_dir():
             # the copy was unmounted or moved; what was made from it is still good
             return _made_from(source, data=data, size=size, alignment=alignment, options=known)
@@ -137,7 +137,12 @@ def _write(writer: StoreWriter, chunk: list[Aligned | LeftOut]) -> None:
             writer.add(entry.image, entry.row, landmarks=entry.landmarks, action_units=entry.action_units)
 
 
-def _remembered(data: str) -> Path | None:
+def remembered(data: str) -> Path | None:
+    """The folder from which a data set was prepared last; None: from none.
+
+    Raises:
+        DataError: what is remembered is damaged.
+    """
     path = fesbench_home() / _SOURCES
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -149,7 +154,7 @@ def _remembered(data: str) -> Path | None:
 def _remember(data: str, source: Path) -> None:
     path = fesbench_home() / _SOURCES
     with locked(path.with_name(f"{_SOURCES}.lock")):
-        if _remembered(data) == source:
+        if remembered(data) == source:
             return
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         atomic_write_bytes(path, json.dumps({**known, data: str(source)}, indent=1).encode())

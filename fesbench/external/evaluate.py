@@ -16,6 +16,7 @@ from fesbench.external.submission import Submission, read_submission
 from fesbench.progress import Reporter
 from fesbench.protocol.budget import parse_budget
 from fesbench.protocol.data_folders import Sources
+from fesbench.protocol.forms import suitable
 from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.records.record import EXTERNAL, REFERENCE, NotRun, Record, safe_name
@@ -47,8 +48,10 @@ def examine_folder(
     Raises:
         UsageError: the folder does not exist.
     """
+    reporter = reporter or Reporter()
+    protocol = suitable(protocol, source, reporter, data=data, split=split)
     rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
-    requests, store = asked(rules, budget, source, reporter or Reporter())
+    requests, store = asked(rules, budget, source, reporter)
     return read_submission(folder, requests, store.size)
 
 
@@ -98,6 +101,7 @@ def evaluate_folder(
     if name in known:
         raise UsageError(f"'{name}' is a method of fesbench; choose another --name for these images")
     budget = parse_budget(budget).text
+    protocol = suitable(protocol, source, reporter, data=data, split=split)
     rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
     for metric, reason in preflight(rules, strict=False).items():
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
@@ -173,6 +177,8 @@ def evaluate(
 
     if not callable(images) and not Path(images).is_file():
         return evaluate_folder(Path(images), protocol=protocol, name=name, out=out, **options)
+    given = {key: options.get(key) for key in ("data", "split")}
+    protocol = suitable(protocol, options.get("source"), options.get("reporter") or Reporter(), **given)
     own = getattr(images, "__name__", "callable") if callable(images) else Path(images).stem
     name = safe_name(name or ("callable" if own == "<lambda>" else own))
     with tempfile.TemporaryDirectory() as scratch:

@@ -69,13 +69,14 @@ class SplitRule(Strict):
 
     ``index``: fixed ranges of the sorted subjects. ``hash``: sha256 of "seed:identity" as a number in [0, 1),
     with ``validation`` and ``test`` as fractions, or ``folds``. ``names``: subjects listed by name, or folds
-    of names; with ``validation`` as a fraction, that part of the others validates by hash. ``official``: the
-    subsets of the data set's owner. ``file``: a CSV that the user brought.
+    of names; with ``validation`` as a fraction, that part of the others validates by hash. ``each``: every
+    subject is a fold, in the order of their names; ``folds`` is how many subjects there may be. ``official``:
+    the subsets of the data set's owner. ``file``: a CSV that the user brought.
     """
 
     by: Literal["identity", "image"] = "identity"
     """``image``: identities are unknown; near-duplicate images stay together."""
-    rule: Literal["index", "hash", "names", "official", "file"]
+    rule: Literal["index", "hash", "names", "each", "official", "file"]
     seed: int = 0
     train: int | None = None
     validation: float = 0
@@ -105,7 +106,9 @@ class SplitRule(Strict):
             raise ValueError("rule 'names' needs test_names (and validation_names), or fold_names")
         if self.rule == "names" and self.validation and (self.validation_names or not self.validation < 1):
             raise ValueError("rule 'names' takes validation_names, or validation as a fraction below 1")
-        if self.folds is not None and self.rule not in ("hash", "file"):
+        if self.rule == "each" and self.folds is None:
+            raise ValueError("rule 'each' needs folds, how many subjects there may be")
+        if self.folds is not None and self.rule not in ("hash", "each", "file"):
             raise ValueError("folds go with rule 'hash'; with rule 'names' list the folds as fold_names")
         return self
 

@@ -27,7 +27,7 @@ def build_split(protocol: Protocol, store: AlignedStore) -> Split:
         DataError: a subset would be empty, a listed subject is not there, or the data does not say who is
             shown and the protocol splits by identity.
     """
-    from fesbench.data.splits.assign import Split, split_by_fold, split_of
+    from fesbench.data.splits.assign import SUBSETS, Split, split_by_fold, split_of
 
     rule = protocol.split
     subsets = assignment(protocol, store)
@@ -41,13 +41,27 @@ def build_split(protocol: Protocol, store: AlignedStore) -> Split:
         tested = dict.fromkeys(subsets, "test")
         return split_of(tested)
     split = split_of(subsets)
-    for subset in ("train", "validation", "test"):
+    for subset in SUBSETS:
         if not split.subset(subset):
+            who = "images" if rule.by == "image" else "subjects"
             raise DataError(
-                f"{protocol.name}: the {subset} subset of '{store.data}' is empty with {len(subsets)} "
-                "subjects; bring more of it, or say with --split FILE who stands where"
+                f"{protocol.name}: the {subset} subset of '{store.data}' is empty with {len(subsets)} {who}; "
+                f"bring more of it{_ways_out(protocol)}"
             )
     return split
+
+
+def _ways_out(protocol: Protocol) -> str:
+    """What somebody with few subjects can do, as the end of a sentence."""
+    from fesbench.data.splits.assign import SUBSETS
+    from fesbench.protocol.protocol import protocol_files
+
+    forms = [name for name in protocol_files() if name.startswith(f"{protocol.id}/")]
+    folded = f", take a k-fold form ({', '.join(forms)})" if forms else ""
+    return (
+        f"{folded}, or say with --split FILE who stands where: a CSV with the columns identity and subset "
+        f"({', '.join(SUBSETS)}), of which 'fesbench protocols split {protocol.id} --template' writes one"
+    )
 
 
 def build_splits(protocol: Protocol, store: AlignedStore) -> list[Split]:
@@ -102,6 +116,8 @@ def rule_in_words(rule: SplitRule) -> str:
         return (
             f"{who} by fixed ranges, {rule.train} train, {rule.validation:g} validate, {rule.test:g} tested"
         )
+    if rule.rule == "each":
+        return _fold_in_words(f"{who} by name, one a fold", rule)
     if rule.folds:
         return _fold_in_words(f"{who} by sha256('{rule.seed}:identity') into {rule.folds} folds", rule)
     if rule.fold_names:
@@ -134,6 +150,8 @@ def _by_identity(rule: SplitRule, people: list[str]) -> dict[str, str]:
         return _from_file(rule, people)
     if rule.rule == "official":
         raise DataError("rule 'official' belongs to split.by = \"image\"; subjects are split by another rule")
+    if rule.rule == "each":
+        return _one_a_fold(people, int(rule.folds or 0))
     return {who: _hashed(rule)(who) for who in people}
 
 
@@ -144,6 +162,15 @@ def _hashed(rule: SplitRule) -> Callable[[str], str]:
         folds = rule.folds
         return lambda who: str(fold_by_hash(who, seed=rule.seed, folds=folds))
     return lambda who: subset_by_hash(who, seed=rule.seed, validation=rule.validation, test=rule.test)
+
+
+def _one_a_fold(people: list[str], most: int) -> dict[str, str]:
+    if len(people) > most:
+        raise DataError(
+            f"{len(people)} subjects would be as many trainings, and this form takes {most} at the most; "
+            "use a form of fewer folds, such as folder/5fold, or give your own with --split FILE"
+        )
+    return {who: str(fold) for fold, who in enumerate(people)}
 
 
 def _by_name(rule: SplitRule, people: list[str]) -> dict[str, str]:

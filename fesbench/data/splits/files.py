@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fesbench.data.splits.assign import SUBSETS
+from fesbench.data.splits.assign import SUBSETS, position
 from fesbench.errors import DataError
 
 _FOLD = re.compile(r"\d{1,3}", re.ASCII)
@@ -31,6 +31,31 @@ def split_frame(manifest: Manifest, subset_of: Mapping[str, str]) -> pd.DataFram
     table = manifest.table[["image", "identity", "expression"]].copy()
     table["subset"] = [subset_of.get(who, "") for who in table["identity"]]
     return table[table["subset"] != ""].reset_index(drop=True)
+
+
+def template_frame(manifest: Manifest) -> pd.DataFrame:
+    """A split to begin with, one row a subject: ``identity, subset, images``; no subset is empty.
+
+    A fifth of the subjects is tested and a tenth validates, one at least, by the order of their `position`.
+
+    Raises:
+        DataError: fewer than three subjects.
+    """
+    import pandas as pd
+
+    images = manifest.table["identity"].value_counts()
+    order = sorted(images.index, key=lambda who: position(who, 0))
+    if len(order) < 3:
+        raise DataError(
+            f"{len(order)} subjects cannot be split into {', '.join(SUBSETS)}; bring three or more"
+        )
+    tested, validating = max(1, round(0.2 * len(order))), max(1, round(0.1 * len(order)))
+    training = len(order) - tested - validating
+    subset = dict(
+        zip(order, ["test"] * tested + ["validation"] * validating + ["train"] * training, strict=True)
+    )
+    rows = [(who, subset[who], int(images[who])) for who in sorted(order)]
+    return pd.DataFrame(rows, columns=["identity", "subset", "images"])
 
 
 def read_subsets(path: Path) -> dict[str, str]:
@@ -57,7 +82,11 @@ def read_subsets(path: Path) -> dict[str, str]:
             column = "side" if "side" in header and "subset" not in header else "subset"
             absent = [name for name in ("identity", column) if name not in header]
             if absent:
-                raise DataError(f"{path} lacks the column '{absent[0]}'; a split has identity and subset")
+                raise DataError(
+                    f"{path} lacks the column '{absent[0]}'; a split has the columns identity and subset "
+                    f"({', '.join(SUBSETS)}, "
+                    "or numbers of folds)"
+                )
             return _subsets(path, reader, column)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from None

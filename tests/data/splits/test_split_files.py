@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fesbench.data.splits.files import folds_in, read_subsets, split_frame, subsets_hash
+from fesbench.data.splits.files import folds_in, read_subsets, split_frame, subsets_hash, template_frame
 from fesbench.errors import DataError
 from tests.stores import shot, tiny_store
 
@@ -72,3 +72,19 @@ def test_folds_are_counted_to_the_highest_number() -> None:
     assert folds_in({"a": "train"}) is None
     with pytest.raises(DataError, match="needs three"):
         folds_in({"a": "0", "b": "1"})
+
+
+def test_a_template_leaves_no_subset_empty(tmp_path: Path) -> None:
+    for count in range(3, 12):
+        people = [f"p{k}" for k in range(count)]
+        store = tiny_store(tmp_path / str(count), [shot(who, "neutral") for who in people])
+        begun = template_frame(store.manifest)
+        assert list(begun["identity"]) == sorted(people)
+        assert set(begun["subset"]) == {"train", "validation", "test"}
+        assert begun["images"].tolist() == [1] * count
+    path = tmp_path / "split.csv"
+    begun.to_csv(path, index=False)
+    assert read_subsets(path) == dict(zip(begun["identity"], begun["subset"], strict=True))
+    few = tiny_store(tmp_path / "two", [shot(who, "neutral") for who in "ab"])
+    with pytest.raises(DataError, match="2 subjects cannot be split"):
+        template_frame(few.manifest)
