@@ -47,6 +47,7 @@ _KNOWN: dict[str, tuple[str, Callable[[float], str]]] = {
     "latency_p95_ms": ("latency p95, ms", _plain),
     "memory_mb": ("peak memory, MiB", _plain),
     "training_seconds": ("training", _seconds),
+    "validation_seconds": ("validation while training", _seconds),
 }
 _SETTINGS = ("device", "threads", "memory_kind", "latency_repeats")
 """How it was measured: said once where all rows agree, else a column each."""

@@ -183,7 +183,8 @@ class Record(_Model):
         if rank == 0:
             self.health, self.losses, self.steps, self.cost = [], {}, {}, {}
         if rank <= STAGES.index("cost"):
-            self.cost = {key: kept for key, kept in self.cost.items() if key == "training_seconds"}
+            trained = ("training_seconds", "validation_seconds")
+            self.cost = {key: kept for key, kept in self.cost.items() if key in trained}
         self.scores, self.counts, self.weights, self.error = [], {}, {}, ""
         self.status = _STATUS[rank]  # type: ignore[assignment]
 

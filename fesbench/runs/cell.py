@@ -33,6 +33,7 @@ from fesbench.records.samples import SAMPLES
 from fesbench.runs.answerable import answerable, unscored
 from fesbench.runs.job import Job
 from fesbench.runs.loaded_weights import digest, known_to_weights, load_into, training_known, training_note
+from fesbench.runs.validation import FEW, Validation
 from fesbench.runs.zoo import refuse_training, zoo_cards
 
 if TYPE_CHECKING:
@@ -217,11 +218,14 @@ class _Work:
                 on_progress=lambda p: stage.update(p.step, p.steps, p.losses, detail=p.phase),
                 on_health=lambda event: self.reporter.note(f"{self.label}: {event.message}", warning=True),
                 find_faces=self._find_faces(),
+                validate=self._validate(),
             )
         self.record.steps = dict(result.steps)
         self.record.losses = {name: dict(found.items()) for name, found in result.losses.items()}
         self.record.health = [Health(kind=e.kind, step=e.step, message=e.message) for e in result.health]
         self.record.cost["training_seconds"] = round(result.seconds, 2)
+        if result.validation_seconds:
+            self.record.cost["validation_seconds"] = round(result.validation_seconds, 2)
         self.record.trained_on, self.record.loaded = "fesbench", {}
 
     def _find_faces(self) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -230,6 +234,11 @@ class _Work:
 
         detector = self.context.extractor(DETECTOR)
         return None if detector.available() else lambda images: detector.extract(images)[1]
+
+    def _validate(self) -> Callable[[], dict[str, float]] | None:
+        """What scores the method on some validation subjects, where there are any."""
+        looks = Validation(self.method, self.training, self.context, FEW)
+        return (lambda: looks.scores(self.method)) if len(looks.requests) else None
 
     def _import(self) -> None:
         file = Path(self.job.weights)

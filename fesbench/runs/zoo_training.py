@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import fesbench
 from fesbench.errors import UsageError
 from fesbench.files import atomic_write_bytes
@@ -19,19 +17,17 @@ from fesbench.records.environment import device_words, resolve_device
 from fesbench.runs.cell import train_cell
 from fesbench.runs.job import shared_job
 from fesbench.runs.loaded_weights import load_into, training_note
+from fesbench.runs.validation import Validation
 from fesbench.runs.zoo import ZooCard, code_of, zoo_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fesbench.context.context import RunContext
     from fesbench.methods.base import Method
-    from fesbench.methods.training_set import TrainingSet
     from fesbench.progress import Reporter
 
 LIMIT = 2_500_000
 """Bytes of a file; all of them are in the package."""
-_BATCH = 16
 
 
 def train_for_zoo(
@@ -103,7 +99,7 @@ def train_for_zoo(
             device=device_words(resolve_device(device)),
             command=_command(method, protocol, size, preset, job.budget, seed),
             sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-            validation=validation_scores(fresh, trained.training, context),
+            validation=Validation(fresh, trained.training, context).scores(fresh),
         )
     finally:
         context.close()
@@ -156,70 +152,3 @@ def save_half(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, Any]
         for name, t in tensors.items()
     }
     save_tensors(path, halved, note)
-
-
-def validation_scores(method: Method, training: TrainingSet, context: RunContext) -> dict[str, float]:
-    """What a method scores on the validation subjects: task ``expression``, in the training domain.
-
-    Returns:
-        ``images``; ``ECS`` by the protocol's judge, where it has one; ``PSNR`` (dB) and ``Target-cosine``
-        over the images with a target. Empty where nobody validates, or the protocol has no such task.
-    """
-    import pandas as pd
-
-    from fesbench.methods.conditions import request_batch
-    from fesbench.metrics.expression.target_cosine import TargetCosine
-    from fesbench.metrics.inputs import MetricInputs
-    from fesbench.protocol.image_index import RequestIndex
-    from fesbench.protocol.requests import COLUMNS
-    from fesbench.protocol.tasks import task_kind
-    from fesbench.protocol.tasks.base import Ask
-    from fesbench.synthesis import to_pixels
-
-    protocol, store = context.protocol, context.store
-    plain = (t for t in protocol.tasks if t.given == "label" and task_kind(t.kind).one_label)
-    task = next((t for t in plain if "in" in t.domains and task_kind(t.kind).has_source), None)
-    people = sorted(context.split.subset("validation"))
-    if task is None or not people:
-        return {}
-    ask = Ask(task, "in", RequestIndex(protocol, store, people), (), False)
-    requests = pd.DataFrame(list(task_kind(task.kind).rows(ask)), columns=list(COLUMNS))
-    requests = requests[requests["target"] >= 0].reset_index(drop=True)
-    if not len(requests):
-        return {}
-    batches = (requests.iloc[k : k + _BATCH] for k in range(0, len(requests), _BATCH))
-    made = np.concatenate(
-        [
-            to_pixels(method.answer(request_batch(rows, store, training, method.problem).to(method.device)))
-            for rows in batches
-        ]
-    )
-    target, source = (np.asarray(store.images[requests[name].to_numpy()]) for name in ("target", "source"))
-    clusters = np.unique(requests["identity"], return_inverse=True)[1]
-    inputs = MetricInputs(
-        requests=requests,
-        generated=made,
-        target=target,
-        source=source,
-        clusters=clusters,
-        seed=0,
-        protocol=protocol.name,
-        features=_no_features,
-        labels=np.zeros(len(requests), dtype=np.int64),
-        gallery_identity=np.empty(0, dtype=np.int64),
-        reference_name="",
-    )
-    cosines = TargetCosine().find(inputs, np.arange(len(requests))).values
-    assert cosines is not None
-    error = ((made.astype(np.float64) - target) ** 2).mean(axis=(1, 2, 3))
-    found = {"images": float(len(requests))}
-    if context.judge is not None:
-        names = np.array(context.judge.label_names)[context.judge.predict(made)]
-        found["ECS"] = float((names == requests["target_expression"].to_numpy()).mean())
-    found["PSNR"] = float((10 * np.log10(255**2 / np.maximum(error, 1e-10))).mean())
-    found["Target-cosine"] = float(np.nanmean(cosines))
-    return {name: round(value, 4) for name, value in found.items()}
-
-
-def _no_features(extractor: str, which: str) -> Any:
-    raise LookupError(f"no features of '{extractor}' are at hand here")

@@ -12,19 +12,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from fesbench.errors import MethodError
-from fesbench.methods.conditions import label_requests
 from fesbench.methods.precision import exact_float32
 from fesbench.methods.sampling import derive_seed
 from fesbench.training.health import FindFaces, HealthEvent, Probe
+from fesbench.training.probing import make_probe
 from fesbench.training.state import TrainingState
+from fesbench.training.validation_log import Validate
 
 if TYPE_CHECKING:
     from fesbench.methods.base import Method
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from fesbench.methods.training_set import TrainingSet
 
 PROGRESS_SECONDS = 0.25
-PROBE_SUBJECTS = 3
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,14 @@ class TrainingResult:
         steps: by phase.
         losses: "phase/name" -> first, last, min, max of the logged values.
         health: everything that was noticed.
+        validation_seconds: of looks at it, beside the others.
     """
 
     seconds: float
     steps: dict[str, int]
     losses: dict[str, dict[str, float]]
     health: list[HealthEvent] = field(default_factory=list)
+    validation_seconds: float = 0.0
 
 
 def train(
@@ -79,6 +80,7 @@ def train(
     on_progress: Callable[[TrainingProgress], None] | None = None,
     on_health: Callable[[HealthEvent], None] | None = None,
     find_faces: FindFaces | None = None,
+    validate: Validate | None = None,
     save_seconds: float = 20.0,
 ) -> TrainingResult:
     """Train every phase, or resume an earlier try; leaves ``checkpoint.safetensors``.
@@ -98,6 +100,7 @@ def train(
         on_progress: called at most four times a second, and at the end of each phase.
         on_health: called when something is noticed.
         find_faces: says of images, uint8 (N, S, S, 3), which have a face; asked when a phase ends.
+        validate: scores the method as it stands, for validation.csv; no weights are chosen by it.
         save_seconds: at least so long between two saved states.
 
     Raises:
@@ -117,6 +120,7 @@ def train(
     run = _Training(method, view, validation or view, dict(steps), minutes, Path(folder), seed)
     run.inputs, run.save_seconds, run.note = inputs, save_seconds, note or {}
     run.on_progress, run.health.on_event, run.find_faces = on_progress, on_health, find_faces
+    run.points.validate = validate
     run.prepare_device(device, precision)
     with exact_float32():
         return run.run()
@@ -147,25 +151,29 @@ class _Training(TrainingState):
             if not self.done:
                 self.finish()
             self._heed_interrupt()
-        self.log.close()
-        return TrainingResult(self.seconds(), self.done_steps, self.log.summary, self.health.events)
+        return TrainingResult(
+            self.seconds(), self.done_steps, self.log.summary, self.health.events, self.points.seconds
+        )
 
     def _run_phase(self, phase: Phase) -> None:
         if phase.closed_form:
             self._report(phase, 1, force=True)
             self.method.fit(phase, self.view)
             self.step = 1
+            self._validate(phase)
             return
         if not self.optimizers:
             self._start_phase(phase)
         total = self.steps[phase.name]
-        probe = self._make_probe()
+        probe = make_probe(self.method, self.view, self.held_out, self.accelerator.device, self.find_faces)
         every = max(1, min(500, total // 10))
         self.phase_started = time.monotonic()
         while self.step < total and self._progress(phase) < 1:
             self._one_step(phase)
             last = self.step == total
             sound = self._log(phase) if self.step % _log_every(total) == 0 or last else True
+            if sound:
+                self._validate(phase)
             if sound and (self.step % every == 0 or last):
                 sound = self._look(phase, probe)
             if not sound:
@@ -214,6 +222,20 @@ class _Training(TrainingState):
         self.step += 1
         self.in_step = False
 
+    def _validate(self, phase: Phase) -> None:
+        """Make a point where one is due; one that is broken off is made anew by who resumes."""
+        within = 1.0 if phase.closed_form else min(1.0, self._progress(phase))
+        before = sum(self.steps[earlier.name] for earlier in self.phases[: self.phase_index])
+        share = (before + within * self.steps[phase.name]) / sum(self.steps[p.name] for p in self.phases)
+        if not self.points.due(share):
+            return
+        self.in_step = True
+        with _drawing(self.seed, self.accelerator.device):
+            spent = self.points.look(phase.name, self.step, share)
+        self.method.train()
+        self.started, self.phase_started = self.started + spent, self.phase_started + spent
+        self.in_step = False
+
     def _heed_interrupt(self) -> None:
         if self.interrupted:
             raise KeyboardInterrupt
@@ -227,25 +249,6 @@ class _Training(TrainingState):
         iterative = sum(self.steps[p.name] for p in self.phases if not p.closed_form)
         limit = 60 * self.minutes * self.steps[phase.name] / iterative
         return (self.phase_before + time.monotonic() - self.phase_started) / limit
-
-    def _make_probe(self) -> Probe | None:
-        """Every label from a few neutral faces; none where there are fewer than two subjects."""
-        view = self.held_out
-        neutral = view.rows[view.labels == view.problem.neutral]
-        identities = view.store.manifest.table["identity"].to_numpy()[neutral]
-        first = [neutral[identities == one][0] for one in sorted(set(identities))[:PROBE_SUBJECTS]]
-        labels = [k for k in range(len(view.problem.labels)) if k != view.problem.neutral]
-        if len(first) < 2:
-            return None
-        requests = label_requests(self.view, np.array(first), labels)
-        # One noise a subject: else what a method draws differs between labels though it ignores them.
-        noise = torch.arange(len(first)).repeat_interleave(len(labels))
-        requests = replace(requests, noise_seed=noise).to(self.accelerator.device)
-        native, unchanged = self.method.native, None
-        if native is not None:
-            unchanged = native.outputs(native.images(requests.source), self.method.size)
-        difference = self.view.label_difference(labels)
-        return Probe(requests, len(first), difference, unchanged, self.find_faces)
 
     def _report(self, phase: Phase, total: int, *, force: bool = False) -> None:
         now = time.monotonic()
@@ -278,6 +281,7 @@ class _Training(TrainingState):
             if ours:
                 signal.signal(signal.SIGINT, before)
             self.log.close()
+            self.points.close()
 
 
 def _log_every(steps: int) -> int:

@@ -50,7 +50,7 @@ class LossLog:
         self.summary = {name: dict(values) for name, values in state["summary"].items()}
         self.shown, self._latest = dict(state["shown"]), dict(state["latest"])
 
-    def remember(self, losses: Mapping[str, Tensor]) -> None:
+    def remember(self, losses: Mapping[str, Tensor] | Mapping[str, float]) -> None:
         """Keep a step's losses; a loss of an earlier step is forgotten when it comes again."""
         self._latest.update(losses)
 

@@ -30,6 +30,7 @@ from fesbench.training.checkpoints import (
 )
 from fesbench.training.health import HealthMonitor
 from fesbench.training.loss_log import LossLog
+from fesbench.training.validation_log import NAME, ValidationLog
 
 if TYPE_CHECKING:
     from fesbench.methods.base import Method
@@ -63,6 +64,7 @@ class TrainingState:
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.base_rates: dict[str, list[float]] = {}
         self.log = LossLog(folder / "losses.csv")
+        self.points = ValidationLog(folder / NAME, sum(steps.values()))
         self.health = HealthMonitor()
         self.good: dict[str, Tensor] = {}
         self.interrupted = self.in_step = False
@@ -112,6 +114,7 @@ class TrainingState:
             "phase_seconds": self.phase_before + spent,
             "rates": self.base_rates,
             "log": self.log.state(),
+            "validation": self.points.state(),
             "health": self.health.state(),
         }
 
@@ -136,21 +139,25 @@ class TrainingState:
         """
         path = self.folder / STATE
         if not path.exists():
-            self.log.open(None)
+            self._open_logs(None)
             return
         tensors, note = load_tensors(path)
         fits = (note.get("method"), note.get("inputs"), note.get("steps"), note.get("seed"))
         whole = not note.get("done") or (self.folder / CHECKPOINT).exists()
         if fits != (self.method.card.id, self.inputs, self.steps, self.seed) or not whole:
-            self.log.open(None)
+            self._open_logs(None)
             return
         try:
             self._restore(tensors, note)
         except (KeyError, ValueError) as error:
             raise RecordError(f"{path} is damaged ({error!r}); delete it and train again") from None
 
+    def _open_logs(self, note: Mapping[str, Any] | None) -> None:
+        self.log.open(note and note["log"])
+        self.points.open(note and note["validation"])
+
     def _restore(self, tensors: dict[str, Tensor], note: dict[str, Any]) -> None:
-        self.log.open(note["log"])
+        self._open_logs(note)
         self.health.restore(note["health"])
         self.done, self.done_steps = note["done"], dict(note["done_steps"])
         self.seconds_before, self.phase_before = note["seconds"], note["phase_seconds"]
