@@ -53,6 +53,8 @@ _ORDER = [
     "ECS",
     "Target-cosine",
     "HES",
+    "mSCR",
+    "CLS",
     "ID-cal",
     "FSS",
     "TAR@FAR=1%",

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from fesbench.records.record import Score
+from fesbench.protocol.tasks import plain_kind
+from fesbench.records.record import LEVEL, Score
 from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
 
 from .boards import HEADLINE, Board, Run
@@ -32,20 +33,29 @@ class HeatCell:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One metric over expressions, or over action units."""
+    """One metric over expressions, action units or levels."""
 
     style: Style
+    by: str
+    """What it is over: "expression", "action unit", "level"."""
+
     expressions: list[str]
     rows: list[tuple[Row, list[HeatCell | None]]]
 
 
-def heat_maps(board: Board, table: Table) -> list[HeatMap]:
-    """Maps over expressions (or action units) of every metric of a table that has such values."""
+def heat_maps(board: Board, table: Table, *, levels: bool = False) -> list[HeatMap]:
+    """Maps over expressions (or action units) of every metric of a table that has such values.
+
+    With ``levels``: over the requested levels.
+    """
+    by = "level" if levels else "action unit" if plain_kind(table.task).by_unit else "expression"
     scores = [
         s
         for r in board.runs
         for s in r.record.scores
-        if (s.task, s.domain) == (table.task, table.domain) and s.expression != "all"
+        if (s.task, s.domain) == (table.task, table.domain)
+        and s.expression != "all"
+        and s.expression.startswith(LEVEL) == levels
     ]
     rank = {name: i for i, name in enumerate((*EXPRESSIONS, *(f"AU{unit}" for unit in ACTION_UNITS)))}
     maps = []
@@ -66,7 +76,7 @@ def heat_maps(board: Board, table: Table) -> list[HeatMap]:
             usable = row.cells[metric].value is not None
             line = [found.get((row.id, e)) if usable else None for e in expressions]
             rows.append((row, [_heat_cell(column.style, item, low, high) for item in line]))
-        maps.append(HeatMap(column.style, expressions, rows))
+        maps.append(HeatMap(column.style, by, expressions, rows))
     return maps
 
 

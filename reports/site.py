@@ -122,7 +122,9 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
         "captions": {t.id: caption(t.task, t.domain, t.units) for t in tables},
         "heat_maps": sections.heat_maps(board, table),
         "confusions": confusions(board, table),
-        "unit_maps": {t.id: sections.heat_maps(board, t) for t in tables if plain_kind(t.task).by_unit},
+        "unit_maps": {
+            t.id: sections.heat_maps(board, t, levels=not plain_kind(t.task).by_unit) for t in tables
+        },
         "data_block": data_block(board),
         "galleries": _shown(galleries, board.headline),
         "trade_off": sections.trade_off(table),

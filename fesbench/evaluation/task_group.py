@@ -13,7 +13,7 @@ from fesbench.evaluation.inputs import metric_inputs
 from fesbench.metrics.selection import protocol_metrics
 from fesbench.protocol.references import gallery_rows, reference_rows
 from fesbench.protocol.training_rows import labelled_rows
-from fesbench.records.record import Record, Score
+from fesbench.records.record import LEVEL, Record, Score
 from fesbench.records.replicates import ReplicateRow, replicate_row
 from fesbench.vocabulary import EXPRESSIONS
 
@@ -73,7 +73,7 @@ class Group:
         )
 
     def score(self, name: str, metric: Metric, unavailable: str) -> Scored:
-        """The pooled score of one metric and one per expression."""
+        """The pooled score of one metric, one per expression or unit and, of a sweep, one per level."""
         labels = self.inputs.labels
         everything = np.arange(len(self.requests))
         if unavailable:
@@ -95,6 +95,10 @@ class Group:
         for unit in sorted(set(units[units > 0])):
             chosen = np.flatnonzero(units == unit)
             scores.append(self._score(name, f"AU{unit}", metric.measure(inputs, chosen)))
+        levels = inputs.requests["intensity"].to_numpy()
+        for level in sorted(set(levels)) if metric.sweeps and len(set(levels)) > 1 else ():
+            chosen = np.flatnonzero(levels == level)
+            scores.append(self._score(name, f"{LEVEL}{level:g}", metric.measure(inputs, chosen)))
         whole = inputs is self.inputs
         return Scored(scores, pooled.per_sample if whole else None)
 

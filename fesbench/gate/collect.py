@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from fesbench.errors import NotComparableError, RecordError, UsageError
 from fesbench.gate.snapshot import CostSummary, RowScore, Snapshot, load_snapshot
-from fesbench.records.record import FOLDS, RECORD_NAME, Record, Score, load_record
+from fesbench.records.record import FOLDS, LEVEL, RECORD_NAME, Record, Score, load_record
 from fesbench.records.replicates import ReplicateRow, ScoreKey, read_replicates
 from fesbench.records.samples import PER_SUBJECT, read_samples
 from fesbench.records.signature import Signature
@@ -160,6 +160,8 @@ def _rows(table: pd.DataFrame, score: Score) -> np.ndarray:
         return chosen
     if score.expression.startswith("AU"):
         return chosen & (table["action_unit"] == int(score.expression[2:])).to_numpy()
+    if score.expression.startswith(LEVEL):
+        return chosen & np.isclose(table["intensity"], float(score.expression.removeprefix(LEVEL)))
     if "second_expression" in table:
         chosen = chosen & (table["second_expression"] == "").to_numpy()
     return chosen & (table["target_expression"] == score.expression).to_numpy()

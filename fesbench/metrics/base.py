@@ -132,6 +132,9 @@ class Metric(MetricCard, ABC):
     wants_face: bool = False
     """An output in which a detector finds no face, though it finds one in the source, counts as missing."""
 
+    sweeps: ClassVar[bool] = False
+    """Whether it is told for each requested level as well, where there are several."""
+
     portable: ClassVar[bool] = False
     """Whether it can be measured on another extractor, as ``NAME[extractor]``."""
 

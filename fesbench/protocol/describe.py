@@ -77,7 +77,7 @@ def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
         "",
         f"Scores: {', '.join(metrics.required)}.",
         f"Where their weights are present: {', '.join(metrics.optional) or 'nothing more'}.",
-        f"Wherever there are target images: {', '.join(ALWAYS)}.",
+        f"Under every protocol, where they mean something: {', '.join(ALWAYS)}.",
         f"Faces by {metrics.face}; judge {metrics.judge}.",
         f"Gallery: {metrics.gallery}; reference of distribution metrics: {metrics.reference}.",
         "",

@@ -168,10 +168,10 @@ class Task(Strict):
         return self
 
 
-ALWAYS = ("Target-cosine", "ID-cal", "HES")
-"""Metrics that are measured under every protocol, wherever there are target images or a gallery. They are no
-part of its rules, so that no protocol's hash moves: they cost no network of their own, and tell whether what
-the judge and the recognizer say of the same images can be believed.
+ALWAYS = ("Target-cosine", "ID-cal", "HES", "mSCR", "CLS")
+"""Metrics that are measured under every protocol, in the tasks that they mean something for. They are no part
+of its rules, so that no protocol's hash moves: they cost no network of their own, and tell whether what the
+judge and the recognizer say of the same images can be believed.
 """
 
 

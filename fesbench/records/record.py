@@ -30,6 +30,8 @@ REFERENCE = "reference"
 """The preset of the reference rows, which have no size; they stand in the tables of every preset."""
 EXTERNAL = "external"
 """The preset of images that another program made."""
+LEVEL = "level "
+"""Beginning of a score's ``expression`` where it is of one requested level: "level 0.25"."""
 STAGES = ("train", "synthesize", "cost", "score")
 _STATUS = ("started", "trained", "synthesized", "synthesized", "scored")
 _SAFE = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+@=,-]*")
@@ -92,7 +94,7 @@ class Score(_Model):
     task: str
     domain: str
     expression: str
-    """``all`` for the pooled figure."""
+    """``all`` for the pooled figure; else an expression, "AU12", or a level (see `LEVEL`)."""
     metric: str
     value: float | None
     low: float | None

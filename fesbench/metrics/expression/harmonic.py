@@ -2,7 +2,9 @@
 
     HES = 2 E I / (E + I),   E = ECS,   I = ID-cal
 
-over the same requests: ``copy`` has I near 1 and E near 0, an average face of the label the reverse.
+over the same requests: ``copy`` has I near 1 and E near 0, an average face of the label the reverse. Where
+expressions are asked for at several levels it is told for each of them too: a method may keep the subject at a
+low level and lose it at a high one.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class HarmonicScore(Metric):
     needs = frozenset({"source", "gallery"})
     tasks = SINGLE
     per_sample = False
+    sweeps = True
     source = "fesbench; F-measure (van Rijsbergen 1979) of ECS and ID-cal"
     portable = True
     meanings = {"mean": "what is averaged", "judge": "who judges", "gallery": "rule of the gallery"}

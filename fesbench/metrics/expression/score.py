@@ -65,6 +65,7 @@ class ExpressionScore(JudgedExpression):
     }
     title = "expression classification score"
     plain = "share of images on which the judge sees the expression that was asked for"
+    sweeps = True
     tasks = SINGLE | {"compound"}
 
     def find(self, inputs: MetricInputs, rows: Rows) -> Found:

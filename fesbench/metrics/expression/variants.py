@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fesbench.metrics.base import Found, cut_to
 from fesbench.metrics.expression.score import JudgedExpression, class_columns, classes_of, decided
 from fesbench.metrics.inputs import Floats, MetricInputs, Rows
-from fesbench.statistics.intervals import cluster_mean, deleted_means, jackknife
+from fesbench.statistics.intervals import Interval, cluster_mean, deleted_means, jackknife
 from fesbench.vocabulary import EXPRESSIONS
 
 _UNKNOWN = "the judge has no class for some of the requested expressions"
@@ -69,15 +69,8 @@ class MacroExpressionScore(JudgedExpression):
         if not len(rows) or (columns < 0).any():
             found.reason = _UNKNOWN if len(rows) else "no request has a value"
             return found
-        right, labels = decided(judged, columns, rows), inputs.labels[rows]
-        clusters = inputs.clusters[rows]
-        if right.min() == right.max():
-            # Without an error, or with nothing else, deleting subjects shows no spread; counting them does.
-            interval = cluster_mean(right, clusters, seed=inputs.seed, bounds=(0.0, 1.0))
-            interval = replace(interval, replicates=deleted_means(right, clusters))
-        else:
-            interval = jackknife(lambda kept: _macro(right[kept], labels[kept]), clusters)
-        found.interval = cut_to(interval, 0.0, 1.0)
+        right = decided(judged, columns, rows)
+        found.interval = macro_interval(right, inputs.labels[rows], inputs.clusters[rows], seed=inputs.seed)
         return found
 
 
@@ -128,6 +121,26 @@ def _seconds(inputs: MetricInputs) -> npt.NDArray[np.object_]:
         return np.full(len(inputs), "", dtype=object)
     found: npt.NDArray[np.object_] = inputs.requests["second_expression"].to_numpy(dtype=object)
     return found
+
+
+def macro_interval(
+    shares: Floats, labels: npt.NDArray[np.int64], clusters: npt.NDArray[np.int64], *, seed: int
+) -> Interval:
+    """Mean over labels of the labels' means, with a jackknife interval over identities.
+
+    Args:
+        shares: (N,) in [0, 1].
+        labels: (N,) what is averaged within.
+        clusters: (N,) identities.
+        seed: of the resamples.
+    """
+    if shares.min() == shares.max():
+        # Without an error, or with nothing else, deleting subjects shows no spread; counting them does.
+        interval = cluster_mean(shares, clusters, seed=seed, bounds=(0.0, 1.0))
+        interval = replace(interval, replicates=deleted_means(shares, clusters))
+    else:
+        interval = jackknife(lambda kept: _macro(shares[kept], labels[kept]), clusters)
+    return cut_to(interval, 0.0, 1.0)
 
 
 def _macro(right: Floats, labels: npt.NDArray[np.int64]) -> float:

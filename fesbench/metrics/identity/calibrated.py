@@ -37,6 +37,7 @@ class CalibratedIdentity(Metric):
     needs = frozenset({"source", "gallery"})
     source = "fesbench; cosine of face embeddings between the medians of real pairs"
     portable = True
+    sweeps = True
     meanings = {"ends": "what 0 and 1 are", "gallery": "rule of the gallery"}
 
     def settings(self) -> dict[str, str]:
