@@ -144,10 +144,17 @@ class RequestBatch(_Batch):
             ``intensity`` times the label's mean displacement.
         intensity: float32 (N,) in [0, 1].
         noise_seed: int64 (N,): all the randomness that a method may use.
-        given: "label", "landmarks" or "action_units".
+        given: "label", "landmarks", "action_units" or "driver".
         task: kind of the task.
         length: frames T of the clips that are asked for, which ``synthesize`` returns as (N, T, 3, H, W);
             1 = images.
+        clip_intensity: float32 (N, T), of clips: the label's mean development over the training subjects,
+            scaled by ``intensity``; NaN where no label is granted. None for images.
+        clip_landmarks: float32 (N, T, 68, 2) pixels, of clips: the source's plus the label's mean motion,
+            scaled by ``intensity``; where a driver is granted, plus the driver's own motion, scaled to the
+            source's face. None for images.
+        driver: float32 (N, T, 3, H, W) in [-1, 1], another subject's clip, where one is granted; else None.
+        driver_landmarks: float32 (N, T, 68, 2) pixels, the driver's; None where there is no driver.
     """
 
     source: Tensor
@@ -163,6 +170,10 @@ class RequestBatch(_Batch):
     given: str = "label"
     task: str = "expression"
     length: int = 1
+    clip_intensity: Tensor | None = None
+    clip_landmarks: Tensor | None = None
+    driver: Tensor | None = None
+    driver_landmarks: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.source)

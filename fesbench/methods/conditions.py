@@ -10,6 +10,8 @@ import torch
 
 from fesbench.errors import MethodError
 from fesbench.methods.batches import RequestBatch
+from fesbench.methods.clip_conditions import clip_batch
+from fesbench.methods.task_kinds import TASKS
 from fesbench.methods.training_set import image_tensor
 from fesbench.vocabulary import ACTION_UNITS
 
@@ -31,7 +33,8 @@ def request_batch(
     mean displacement over the training subjects, and the label's mean action units, both scaled by intensity.
     A compound takes the mean of its labels' displacements and the stronger of their action units. Under
     ``action-unit`` the source's action units are kept but for the one that is asked for. Under ``random``
-    there is no source: it is mid-gray, and its landmarks and action units are NaN.
+    there is no source: it is mid-gray, and its landmarks and action units are NaN. Where clips are asked for,
+    the batch says how the label, or the driver that is granted, develops over them.
 
     Raises:
         MethodError: a label that the problem does not have, or a granted driver that is missing.
@@ -54,6 +57,8 @@ def request_batch(
         task=task,
         length=int(requests["length"].iloc[0]) if "length" in requests else 1,
     )
+    if TASKS.get(task).outputs == "clip":
+        return clip_batch(batch, requests, store, training)
     if "action_unit" in requests and requests["action_unit"].iloc[0] > 0:
         return _one_unit(batch, problem, requests)
     if given == "label":

@@ -60,7 +60,7 @@ class Native:
                 changed[name] = self.batch(value)
             elif name in planes:
                 changed[name] = self.images(value)
-            elif planes and name.endswith("landmarks"):
+            elif planes and name.endswith("landmarks") and value is not None:
                 # pixel centers lie at whole numbers
                 width = next(iter(planes.values())).shape[-1]
                 changed[name] = (value + 0.5) * (self.size / width) - 0.5

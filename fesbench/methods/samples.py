@@ -103,9 +103,9 @@ class Samples:
 
         kind = choice.kind
         if kind == "clip":
-            alone = (Rows(clip.rows[None], np.array([clip.label])) for clip in self._clips)
+            alone = (Rows(clip.rows[None], np.array([clip.label])) for clip in self.clips)
             found = [
-                clip for clip, some in zip(self._clips, alone, strict=True) if len(kept(some, choice.labels))
+                clip for clip, some in zip(self.clips, alone, strict=True) if len(kept(some, choice.labels))
             ]
             return Clips(tuple(found), choice.length)
         if kind == "pair":
@@ -156,7 +156,8 @@ class Samples:
         return found if self._shuffle_seed is None else found.shuffled(self._draw("weak pairs"))
 
     @cached_property
-    def _clips(self) -> list[Clip]:
+    def clips(self) -> list[Clip]:
+        """Every sequence from neutral to its peak."""
         found = find_clips(self._table, self._peak_as_is + self._weak_as_is, self._problem.neutral)
         if self._shuffle_seed is None:
             return found

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fesbench.errors import DataError
 from fesbench.methods.batches import ClipBatch, ImageBatch, PairBatch
+from fesbench.methods.clips import MeanMotion, mean_motion
 from fesbench.methods.pools import Pool
 from fesbench.methods.samples import Choice, Samples
 from fesbench.methods.sampling import Orders, Rows, derive_seed
@@ -92,6 +93,7 @@ class TrainingSet:
         self.mean_landmark_displacement = self._mean_displacement()
         self.mean_action_units = self._means(self.rows, self.labels, self._action_units[self.rows])
         self._orders = Orders()
+        self._motions: dict[int, MeanMotion] = {}
 
     @property
     def n_images(self) -> int:
@@ -228,6 +230,20 @@ class TrainingSet:
         }
         lacking = [need for need in sorted(card.needs) if not has[need]()]
         return f"needs {' and '.join(lacking)}" if lacking else None
+
+    def mean_motion(self, length: int) -> MeanMotion:
+        """How each label develops over a clip of that many frames; computed once a length."""
+        if length not in self._motions:
+            self._motions[length] = mean_motion(
+                self._samples.clips,
+                length,
+                landmarks=self._landmarks,
+                intensity=self._intensity,
+                identity=self._samples.identity,
+                labels=len(self.problem.labels),
+                neutral=self.problem.neutral,
+            )
+        return self._motions[length]
 
     def label_difference(self, labels: Sequence[int], sample: int = 32) -> float:
         """Mean absolute difference between the mean images of labels, in [-1, 1] units."""

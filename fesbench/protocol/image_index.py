@@ -44,7 +44,8 @@ class RequestIndex:
         self.sequence = table["sequence"].to_numpy()
         self.frame = table["frame"].to_numpy()
         self.image = table["image"].to_numpy()
-        self.reserved = {who: self._gallery_sequence(who) for who in self.people}
+        kept = protocol.metrics.gallery == "other-sequence"
+        self.reserved = {who: self._gallery_sequence(who) if kept else None for who in self.people}
         self.untrue = tuple(f"{extra.set}." for extra in protocol.data.test_sets if not extra.truth)
 
     def find(self, who: str, what: str, domain: str, *, take: int = 0, intensity: float = 1.0) -> int:

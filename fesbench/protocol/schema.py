@@ -123,7 +123,7 @@ class Task(Strict):
 
     kind: str
     """A name of `fesbench.methods.task_kinds.TASKS`, whose defaults stand where the file says nothing."""
-    given: Literal["label", "landmarks", "action_units"] = "label"
+    given: Literal["label", "landmarks", "action_units", "driver"] = "label"
     domains: tuple[str, ...] = ("in",)
     labels: tuple[str, ...] = EXPRESSIONS[1:]
     """Target expressions; for ``compound`` names of compounds, or two labels joined by "+"."""
@@ -138,7 +138,10 @@ class Task(Strict):
     samples: int = Field(default=0, ge=0)
     """For ``random``: images a label; 0 = as many as the test subset has of it."""
     length: int = Field(default=16, le=9999)
-    """For ``sequence``: frames of a clip."""
+    """For ``sequence`` and ``motion-transfer``: frames of a clip, at equal steps of time from the first
+    neutral frame of a sequence to its peak; each is the nearest frame that there is, of two the earlier."""
+    standard_length: int = Field(default=0, ge=0, le=9999)
+    """The same under ``standard`` and longer budgets; 0 = ``length``."""
     factors: tuple[int, ...] = (1, 5, 10, 100)
     """For ``augmentation``: how many synthetic images for each real one."""
     from_budget: Budget = "smoke"

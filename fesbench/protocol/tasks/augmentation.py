@@ -19,7 +19,7 @@ class Augmentation(TaskKind):
         "trained; it is tested on real images of test {units}. Every recognizer takes the same number of "
         "steps, and half of each batch is added. A gain below that of the controls is no gain"
     )
-    place: ClassVar[int] = 8
+    place: ClassVar[int] = 9
     control: ClassVar[str] = "expression"
     outputs: ClassVar[Literal["image", "training image", "clip"]] = "training image"
     every: ClassVar[bool] = True

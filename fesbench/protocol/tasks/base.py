@@ -133,7 +133,7 @@ class TaskKind:
         """
         if task.given not in self.grants:
             raise ValueError(f"task '{self.name}' grants {' or '.join(self.grants)}, not {task.given}")
-        if "length" in task.model_fields_set and self.outputs != "clip":
+        if {"length", "standard_length"} & task.model_fields_set and self.outputs != "clip":
             raise ValueError(f"task '{self.name}' has no length, since it asks for images")
         for label in (*task.labels, *(task.smoke_labels or ())):
             self.check_label(label)

@@ -13,7 +13,7 @@ class IdentityVerification(TaskKind):
 
     name: ClassVar[str] = "identity-verification"
     words: ClassVar[str] = "every image of each test {one} is answered, and asked who it shows"
-    place: ClassVar[int] = 7
+    place: ClassVar[int] = 8
     control: ClassVar[str] = "expression"
     every: ClassVar[bool] = True
     numbered: ClassVar[bool] = True

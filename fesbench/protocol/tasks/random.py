@@ -15,7 +15,7 @@ class Random(TaskKind):
 
     name: ClassVar[str] = "random"
     words: ClassVar[str] = "images of an expression out of nothing: no source, no subject to keep"
-    place: ClassVar[int] = 6
+    place: ClassVar[int] = 7
     numbered: ClassVar[bool] = True
     has_source: ClassVar[bool] = False
 

@@ -27,12 +27,13 @@ class Sequence(TaskKind):
             ValueError: see `TaskKind.check`.
         """
         super().check(task)
-        if task.length < 2:
+        if task.length < 2 or task.standard_length == 1:
             raise ValueError(f"task '{self.name}' needs a length of at least two frames")
 
     def rows(self, ask: Ask) -> Iterator[Row]:
         """What ``expression`` asks, with the number of frames."""
-        return ({**row, "length": ask.task.length} for row in super().rows(ask))
+        length = ask.task.length if ask.smoke else ask.task.standard_length or ask.task.length
+        return ({**row, "length": length} for row in super().rows(ask))
 
     def files(self, request: str, length: int) -> tuple[str, ...]:
         """One file a frame, in a folder of the clip's own."""
@@ -44,4 +45,5 @@ class Sequence(TaskKind):
 
     def described(self, task: Task, rules: Protocol) -> str:
         """How many frames."""
-        return f"{super().described(task, rules)}; {task.length} frames"
+        longer = f", {task.standard_length} from budget standard up" if task.standard_length else ""
+        return f"{super().described(task, rules)}; {task.length} frames{longer}"
