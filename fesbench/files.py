@@ -81,17 +81,32 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         DataError: the lock file cannot be written.
     """
+    with lock(path, wait=True):
+        yield
+
+
+@contextlib.contextmanager
+def lock(path: Path, *, wait: bool) -> Iterator[bool]:
+    """As `locked`, where ``wait``; else the block is told at once whether it holds the lock.
+
+    Raises:
+        DataError: the lock file cannot be written.
+    """
     try:
         import fcntl
-    except ImportError:  # not a POSIX system: preparing the same data twice at once is then up to the user
-        yield
+    except ImportError:  # not a POSIX system: doing the same thing twice at once is then up to the user
+        yield True
         return
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = open(path, "wb")  # noqa: SIM115 - closed below, after the block that it guards
     with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def fesbench_home() -> Path:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 import fesbench
 from fesbench.errors import DataError
-from fesbench.files import atomic_write_bytes
+from fesbench.files import atomic_write_bytes, locked
 from fesbench.protocol.tasks import plain_kind
 
 from . import sections, writers
@@ -22,6 +22,7 @@ from .cost import cost_table
 from .data_block import data_block, folds_note
 from .image_grid import Gallery, build_gallery
 from .notes import notes
+from .published import beside
 from .table_model import Table
 from .tables import build_table, domains_of
 from .task_captions import caption
@@ -41,6 +42,11 @@ def build(runs: Path, out: Path) -> Path:
         RecordError: no readable record, or a damaged file beside one.
         DataError: ``out`` cannot be written.
     """
+    with locked(out / ".lock"):  # two runs of one folder may end at the same time
+        return _build(runs, out)
+
+
+def _build(runs: Path, out: Path) -> Path:
     found, unreadable = read_runs(runs)
     boards = make_boards(found)
     images = out / IMAGES
@@ -118,6 +124,7 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
         "notes": notes(board, table, unreadable),
         "table": table,
         "tables": tables,
+        "published": beside(board, tables),
         "marks": {t.id: sections.marks(t) for t in tables},
         "captions": {t.id: caption(t.task, t.domain, t.units) for t in tables},
         "heat_maps": sections.heat_maps(board, table),

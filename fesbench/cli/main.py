@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from fesbench.cli.protocols import FromOption, SplitOption, protocols_app
 from fesbench.cli.weights import weights_app
 from fesbench.cli.zoo import zoo_app
 from fesbench.errors import EXIT_CRASH, EXIT_USAGE, FesbenchError
+
+if TYPE_CHECKING:
+    from fesbench.runs.plan import RunOptions
 
 app = typer.Typer(
     name="fesbench",
@@ -78,6 +81,7 @@ def _root(
     "fesbench run --protocol ck+-to-oulu --from ck+=~/CK+ --from oulu-casia=~/Oulu"
 )
 def run(
+    context: typer.Context,
     methods: Annotated[
         str, typer.Option(help="all, or names and @sets from 'fesbench methods', or a .py file.")
     ] = "all",
@@ -110,6 +114,15 @@ def run(
     jobs: Annotated[
         int, typer.Option(min=1, help="Cells run at once, each in its own process; 1: in this one.")
     ] = 1,
+    shard: Annotated[
+        str, typer.Option(help="i/n: only the i-th of n equal shares of the cells; the others run elsewhere.")
+    ] = "1/1",
+    emit_sbatch: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a Slurm script that runs this command as an array, a cell a task, and stop."
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option(help="Stop before the run if a metric cannot be computed.")] = False,
     json_: Annotated[
         bool, typer.Option("--json", help="Print the scores as JSON on standard output.")
@@ -122,7 +135,7 @@ def run(
     from fesbench.progress import LiveReporter
     from fesbench.protocol.data_folders import parse_sources
     from fesbench.runs.loaded_weights import parse_weights
-    from fesbench.runs.plan import RunOptions, parse_seeds
+    from fesbench.runs.plan import RunOptions, parse_seeds, parse_shard
     from fesbench.runs.plan import run as run_all
 
     options = RunOptions(
@@ -141,7 +154,11 @@ def run(
         weights=parse_weights(weights),
         train=train,  # type: ignore[arg-type]
         jobs=jobs,
+        shard=parse_shard(shard),
     )
+    if emit_sbatch is not None:
+        _write_sbatch(emit_sbatch, options, context)
+        return
     with LiveReporter() as reporter:
         summary = run_all(options, reporter)
     if json_:
@@ -215,15 +232,26 @@ def evaluate(
     typer.echo(str(page.resolve()), err=json_)
 
 
-@app.command(epilog="Examples:  fesbench report runs   fesbench report runs --json > scores.json")
+@app.command(
+    epilog="Examples:  fesbench report runs   fesbench report runs --json > scores.json   "
+    "fesbench report runs --claims"
+)
 def report(
     runs: Annotated[Path, typer.Argument(help="Folder of records, as 'fesbench run --out' wrote it.")] = Path(
         "runs"
     ),
     out: Annotated[Path | None, typer.Option(help="Folder of the pages; default: RUNS/report.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print one object a score instead.")] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Print what the records say of claims that papers make instead.")
+    ] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print one object a score (or claim) instead.")
+    ] = False,
 ) -> None:
     """Build the HTML leaderboard from records, or print their scores."""
+    if claims:
+        _show_claims(runs, as_json=json_)
+        return
     if json_:
         from fesbench.reports.boards import scores
 
@@ -249,6 +277,52 @@ def doctor(
 
 
 cli_gate.register(app)
+
+
+def _show_claims(runs: Path, *, as_json: bool) -> None:
+    from fesbench.gate.claims import judge_claims
+
+    found = judge_claims(runs)
+    if as_json:
+        typer.echo(json.dumps([verdict.model_dump() for verdict in found], indent=1))
+        return
+    show_table(
+        ("claim", "board", "the paper's data", "domain", "verdict", "because"),
+        (
+            (
+                f"{c.words} ({c.source})",
+                c.board or "-",
+                "yes" if c.papers else "no",
+                c.domain,
+                c.verdict,
+                c.reason,
+            )
+            for c in found
+        ),
+    )
+
+
+def _write_sbatch(path: Path, options: RunOptions, context: typer.Context) -> None:
+    """Write the script of a run; every option that was given goes into it."""
+    import os
+    import shlex
+
+    from fesbench.files import atomic_write_bytes
+    from fesbench.runs.plan import count_cells
+    from fesbench.runs.sbatch import sbatch_script
+
+    arguments = ["run"]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if parameter.name in ("emit_sbatch", "shard") or value in (None, False, parameter.default):
+            continue
+        for one in value if isinstance(value, list | tuple) else [value]:
+            arguments += parameter.opts[:1] if one is True else [parameter.opts[0], str(one)]
+    script = sbatch_script(
+        arguments, name=path.name, cells=count_cells(options), here=os.getcwd(), python=sys.executable
+    )
+    atomic_write_bytes(path, script.encode())
+    typer.echo(f"sbatch {shlex.quote(str(path))}")
 
 
 def _print_scores(scores: list[dict[str, Any]]) -> None:

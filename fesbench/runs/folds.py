@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,8 @@ from fesbench.files import writing
 from fesbench.progress import Reporter
 from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.records.fingerprints import hash_parts
-from fesbench.records.record import Health, NotRun, Record, open_record
-from fesbench.runs.cells import run_cells
+from fesbench.records.record import RECORD_NAME, Cell, Health, NotRun, Record, load_record, open_record
+from fesbench.runs.cells import holding, run_cells
 from fesbench.runs.job import Job
 
 if TYPE_CHECKING:
@@ -31,19 +32,69 @@ if TYPE_CHECKING:
 
 
 def run_jobs(jobs: Sequence[Job], context: RunContext, reporter: Reporter) -> list[Record]:
-    """Run every job in one opened context; of a k-fold form in every fold, and score what the folds made
-    together.
+    """Run every job in one opened context; of a k-fold form in its folds, and `pool` them.
+
+    Returns:
+        a record a job; of a k-fold form, where jobs are those of single folds, one for all folds of a method.
     """
     if not isinstance(context, FoldedContext):
         return run_cells(jobs, context, reporter)
-    made: dict[int, list[Record]] = {}
+    made: list[tuple[Job, Record]] = []
     for number, fold in context.folds.items():
-        reporter.note(f"fold {number}: {len(fold.split.test)} tested")
-        made[number] = run_cells(jobs, fold, reporter)
-    return [
-        _pool(job, context, {number: found[k] for number, found in made.items()}, reporter)
-        for k, job in enumerate(jobs)
-    ]
+        mine = [replace(job, fold=number) for job in jobs if job.fold in (None, number)]
+        if mine:
+            reporter.note(f"fold {number}: {len(fold.split.test)} tested")
+            made += zip(mine, run_cells(mine, fold, reporter), strict=True)
+    return pool(made, context, reporter)
+
+
+def spread(jobs: Sequence[Job], context: RunContext) -> list[Job]:
+    """The jobs, of a k-fold form one for each fold, so that several processes can share them."""
+    if not isinstance(context, FoldedContext):
+        return list(jobs)
+    return [replace(job, fold=number) for job in jobs for number in context.folds]
+
+
+def place_of(job: Job, context: RunContext) -> tuple[Cell, Path]:
+    """The cell that a job runs, and the runs folder in which it lies; of all folds that of the whole."""
+    if isinstance(context, FoldedContext) and job.fold is not None:
+        context = context.folds[job.fold]
+    return job.cell(context), context.out
+
+
+def pool(made: Sequence[tuple[Job, Record]], context: RunContext, reporter: Reporter) -> list[Record]:
+    """Score what the folds of a method made together, once all of them are done.
+
+    Args:
+        made: the jobs of single folds with their records; a context without folds leaves them as they are.
+        context: opened.
+        reporter: shown the progress.
+
+    Returns:
+        the record over all folds of each method, in order; where another process still has a fold in hand,
+        the record of a fold instead: whoever ends last scores the whole.
+    """
+    if not isinstance(context, FoldedContext):
+        return [record for _, record in made]
+    wholes: dict[str, tuple[Job, dict[int, Record]]] = {}
+    for job, record in made:
+        assert job.fold is not None
+        whole = replace(job, fold=None)
+        wholes.setdefault(whole.to_json(), (whole, {}))[1][job.fold] = record
+    return [_settled(job, context, parts, reporter) for job, parts in wholes.values()]
+
+
+def _settled(job: Job, whole: FoldedContext, parts: dict[int, Record], reporter: Reporter) -> Record:
+    found = {}
+    for number in whole.folds:
+        cell, runs = place_of(replace(job, fold=number), whole)
+        if number not in parts and not (runs / cell.folder / RECORD_NAME).exists():
+            return next(iter(parts.values()))
+        found[number] = parts.get(number) or load_record(runs / cell.folder)
+        if found[number].status not in ("scored", "failed"):
+            return next(iter(parts.values()))
+    with holding(job.cell(whole), whole.out, wait=True):
+        return _pool(job, whole, found, reporter)
 
 
 def _pool(job: Job, whole: FoldedContext, parts: dict[int, Record], reporter: Reporter) -> Record:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One cell to run; of a k-fold protocol, in all its folds.
+    """One cell to run; of a k-fold protocol, in all its folds or in one.
 
     Attributes:
         method: a method's id, or the path of the ``.py`` file that declares it.
@@ -39,6 +39,7 @@ class Job:
         weights: path of a safetensors file to load instead of training; "" = train.
         zoo: those weights are the zoo's, made by fesbench itself.
         train: "never", "auto" or "always"; whether the zoo's weights may stand in: see `fesbench.runs.zoo`.
+        fold: the one fold to run, of a k-fold protocol; None = all.
         out: the runs folder.
         device: "auto", "cpu" or "cuda".
     """
@@ -56,6 +57,7 @@ class Job:
     weights: str = ""
     zoo: bool = False
     train: str = "always"
+    fold: int | None = None
     out: str = "runs"
     device: str = "auto"
 
@@ -119,7 +121,9 @@ class Job:
     @property
     def shared(self) -> Job:
         """What jobs that can share one context have in common."""
-        return replace(self, method="", preset="", seed=0, weights="", zoo=False, train="", device="")
+        return replace(
+            self, method="", preset="", seed=0, weights="", zoo=False, train="", fold=None, device=""
+        )
 
     def open_context(self, reporter: Reporter) -> RunContext:
         """Open what the job needs beside its method; the caller closes it.

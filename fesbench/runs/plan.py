@@ -53,6 +53,8 @@ class RunOptions:
     """Whether weights of the zoo may stand in for a training."""
     jobs: int = 1
     """Cells that are run at once; 1 = in this process."""
+    shard: tuple[int, int] = (1, 1)
+    """(i, n) = only the i-th of n equal shares of the cells."""
 
 
 @dataclass
@@ -69,6 +71,18 @@ class RunSummary:
         """0, or 4 where some cells failed."""
         failed = any(record.status == "failed" for record in self.records)
         return EXIT_CELLS_FAILED if failed else EXIT_OK
+
+
+def count_cells(options: RunOptions) -> int:
+    """How many cells a run has; every fold of a k-fold protocol counts.
+
+    Raises:
+        FesbenchError: a wrong option.
+    """
+    reporter = Reporter()
+    options, protocol = _resolve(options, reporter)
+    chosen = _with_preset(select_methods(options.methods, reporter), options, reporter)
+    return len(plan_jobs(options, chosen)) * max(1, protocol.split.n_folds)
 
 
 def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
@@ -91,7 +105,7 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
     for name, reason in inapplicable(protocol, chosen.values()).items():
         reporter.note(f"{name}: not applicable to {protocol.name} ({reason})", warning=True)
-    engine = LocalEngine(options.jobs)
+    engine = LocalEngine(options.jobs, options.shard)
     records = engine.run(plan_jobs(options, chosen), reporter)
     page = None
     if options.report:
@@ -228,7 +242,26 @@ def _check_writable(out: Path) -> None:
 
     probe = out / ".fesbench-write-test"
     atomic_write_bytes(probe, b"")
-    probe.unlink()
+    probe.unlink(missing_ok=True)  # another run may have been here too
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Parse ``2/5``: the second of five shares.
+
+    Raises:
+        UsageError: not two whole numbers i/n with 1 <= i <= n.
+
+    >>> parse_shard("2/5")
+    (2, 5)
+    """
+    part, _, parts = text.partition("/")
+    try:
+        found = int(part), int(parts)
+    except ValueError:
+        found = 0, 0
+    if not 1 <= found[0] <= found[1]:
+        raise UsageError(f"--shard '{text}' is not i/n with 1 <= i <= n, such as 2/5")
+    return found
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ JOB = Job(
     weights="/somewhere/mine.safetensors",
     zoo=True,
     train="never",
+    fold=2,
     out="/runs",
     device="cpu",
 )

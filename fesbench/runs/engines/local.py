@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import fesbench
+from fesbench.context.context import RunContext
 from fesbench.errors import UsageError
 from fesbench.progress import Reporter, Stage
 from fesbench.records.record import Cell, Record, load_record
 from fesbench.runs.cells import record_failure
-from fesbench.runs.folds import run_jobs
+from fesbench.runs.folds import place_of, pool, run_jobs, spread
 from fesbench.runs.job import Job
 from fesbench.runs.zoo import settle
 
@@ -38,38 +39,45 @@ class LocalEngine:
     Args:
         processes: 1 = in this process, jobs of one context one after another; more = in so many child
             processes, a job each at a time. The speeds in the records are then measured side by side.
+        shard: (i, n) = only the i-th of n equal shares, 1 <= i <= n; other machines run the others.
     """
 
-    def __init__(self, processes: int = 1) -> None:
+    def __init__(self, processes: int = 1, shard: tuple[int, int] = (1, 1)) -> None:
         if processes < 1:
             raise UsageError(f"--jobs {processes}: at least one process is needed")
-        self.processes = processes
+        self.processes, self.shard = processes, shard
 
     def run(self, jobs: Sequence[Job], reporter: Reporter) -> list[Record]:
         """See `Engine.run`."""
         records: list[Record] = []
+        part, parts = self.shard
         for shared, group in groupby(jobs, key=lambda job: job.shared):
-            mine = list(group)
             context = shared.open_context(reporter)  # trains what is shared, such as the judge, once
             try:
-                mine = settle(mine, context, reporter)
-                if self.processes == 1:
-                    records += run_jobs(mine, context, reporter)
-                    continue
-                planned = [
-                    _Planned(replace(job, store=context.store.fingerprint), job.cell(context)) for job in mine
-                ]
+                mine = settle(list(group), context, reporter)
+                if self.processes > 1 or parts > 1:
+                    mine = spread(mine, context)[part - 1 :: parts]
+                records += self._run(mine, context, reporter) if mine else []
             finally:
                 context.close()
-            _Children(planned, min(self.processes, len(planned)), reporter).run()
-            records += [load_record(Path(p.job.out) / p.cell.folder) for p in planned]
         return records
+
+    def _run(self, jobs: Sequence[Job], context: RunContext, reporter: Reporter) -> list[Record]:
+        if self.processes == 1:
+            return run_jobs(jobs, context, reporter)
+        planned = [
+            _Planned(replace(job, store=context.store.fingerprint), *place_of(job, context)) for job in jobs
+        ]
+        _Children(planned, min(self.processes, len(planned)), reporter).run()
+        made = [(p.job, load_record(p.runs / p.cell.folder)) for p in planned]
+        return pool(made, context, reporter)
 
 
 @dataclass(frozen=True)
 class _Planned:
     job: Job
     cell: Cell
+    runs: Path
 
 
 class _Children:
@@ -125,7 +133,7 @@ class _Children:
                 child = child or self._start()
                 if child is not None and not child.ask(item.job, self.reporter) and not self.ended:
                     said = child.last_words()
-                    record_failure(item.job, item.cell, Path(item.job.out), said, self.reporter)
+                    record_failure(item.job, item.cell, item.runs, said, self.reporter)
                     self.reporter.note(f"{item.cell.method} failed: {said}", warning=True)
                     self._end(child)
                     child = None
