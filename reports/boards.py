@@ -67,9 +67,21 @@ class Run:
     @cached_property
     def losses(self) -> pd.DataFrame | None:
         """Columns phase, step, name, value; None where nothing was trained step by step."""
+        return self._logged("losses.csv")
+
+    @cached_property
+    def validation(self) -> pd.DataFrame | None:
+        """What was scored while it was trained, in the same columns; None where nobody looked.
+
+        Raises:
+            RecordError: the file is damaged or lacks a column.
+        """
+        return self._logged("validation.csv")
+
+    def _logged(self, name: str) -> pd.DataFrame | None:
         import pandas as pd
 
-        path = self.folder / "losses.csv"
+        path = self.folder / name
         if not path.is_file():
             return None
         try:
@@ -97,6 +109,14 @@ class BoardKey:
     data_fingerprint: str
     preset: str
     budget: str
+
+    @property
+    def rules(self) -> tuple[str, dict[str, str]]:
+        """The protocol's name with its version, and its overrides."""
+        # An id may itself hold a plus sign ("ck+@1"): overrides begin behind the version.
+        head, _, tail = self.protocol.partition("@")
+        version, *overrides = tail.split("+")
+        return f"{head}@{version}", dict(item.split("=", 1) for item in overrides if "=" in item)
 
     @property
     def slug(self) -> str:
@@ -129,11 +149,7 @@ class Board:
         """The rules these records were made under, or None and why their words cannot be shown."""
         from fesbench.protocol.protocol import load_protocol
 
-        # An id may itself hold a plus sign ("ck+@1"): overrides begin behind the version.
-        head, _, tail = self.key.protocol.partition("@")
-        version, *overrides = tail.split("+")
-        name = f"{head}@{version}"
-        changes = dict(item.split("=", 1) for item in overrides if "=" in item)
+        name, changes = self.key.rules
         try:
             size = int(changes["size"]) if "size" in changes else None
             found = load_protocol(name).with_overrides(size=size, data=changes.get("data"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import fesbench
+from fesbench.cli import curve as cli_curve
 from fesbench.cli import gate as cli_gate
 from fesbench.cli.data import data_app
 from fesbench.cli.methods import methods_app
@@ -277,6 +278,7 @@ def doctor(
 
 
 cli_gate.register(app)
+cli_curve.register(app)
 
 
 def _show_claims(runs: Path, *, as_json: bool) -> None:

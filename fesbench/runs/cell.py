@@ -108,6 +108,15 @@ def train_cell(
     return Trained(work.method, work.problem, work.training, dict(work.record.steps))
 
 
+def training_set(context: RunContext, problem: Problem, seed: int, subset: str = "train") -> TrainingSet:
+    """The images of a subset that methods are trained on."""
+    from fesbench.methods.training_set import TrainingSet
+
+    rows = labelled_rows(context.protocol, context.store, context.split, subset, intensities=True)
+    others = unlabelled_rows(context.protocol, context.store, context.split)
+    return TrainingSet(context.store, rows, problem, seed, unlabelled_rows=others)
+
+
 class _Work:
     def __init__(self, job: Job, context: RunContext, reporter: Reporter) -> None:
         from fesbench.files import fesbench_home
@@ -136,13 +145,7 @@ class _Work:
         self.method.helpers.load_with(checked_weights(self.weights))
 
     def _view(self, subset: str) -> TrainingSet:
-        from fesbench.methods.training_set import TrainingSet
-
-        rows = labelled_rows(
-            self.context.protocol, self.context.store, self.context.split, subset, intensities=True
-        )
-        others = unlabelled_rows(self.context.protocol, self.context.store, self.context.split)
-        return TrainingSet(self.context.store, rows, self.problem, self.job.seed, unlabelled_rows=others)
+        return training_set(self.context, self.problem, self.job.seed, subset)
 
     def _saw_a_tested_domain(self) -> bool:
         """Whether training was given unlabelled images of a domain that is asked for."""
