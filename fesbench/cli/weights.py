@@ -65,16 +65,47 @@ def _size(count: int | None) -> str:
     return f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:.0f} MB"
 
 
-@weights_app.command("pull", epilog="Example:  fesbench weights pull inception-tf-2015")
-def weights_pull(name: NameArgument, accept_license: AcceptOption = False) -> None:
-    """Download one weights file and check it; an interrupted download resumes."""
+@weights_app.command("pull", epilog="Example:  fesbench weights pull --for judges")
+def weights_pull(
+    name: Annotated[str | None, typer.Argument(help="A name from 'fesbench weights list'.")] = None,
+    purpose: Annotated[
+        str | None, typer.Option("--for", help="All weights of a purpose, in place of a name: judges.")
+    ] = None,
+    accept_license: AcceptOption = False,
+) -> None:
+    """Download weights and check them; an interrupted download resumes."""
     from fesbench.progress import LiveReporter
 
     manager = _manager()
-    settle_license(manager, name, accept=accept_license)
-    with LiveReporter() as reporter, reporter.stage(f"pull {name}") as stage:
-        path = manager.pull(name, progress=lambda done, total: stage.update(done, total))
-    typer.echo(str(path))
+    failures = []
+    for wanted in _wanted(name, purpose):
+        settle_license(manager, wanted, accept=accept_license)
+        try:
+            with LiveReporter() as reporter, reporter.stage(f"pull {wanted}") as stage:
+                path = manager.pull(wanted, progress=stage.update)
+            typer.echo(str(path))
+        except WeightsError as error:
+            failures.append(error)
+    # What can be had is had, whatever another registry answers.
+    if failures:
+        raise WeightsError("\n".join(str(failure) for failure in failures))
+
+
+def _wanted(name: str | None, purpose: str | None) -> tuple[str, ...]:
+    """The names of weights that were asked for.
+
+    Raises:
+        UsageError: not one of a name and a purpose, or no such purpose.
+    """
+    if (name is None) == (purpose is None):
+        raise UsageError("give either a name from 'fesbench weights list' or --for judges")
+    if name is not None:
+        return (name,)
+    if purpose != "judges":
+        raise UsageError(f"--for '{purpose}' is no purpose; known: judges")
+    from fesbench.extractors.registry import outside_judges, weights_of
+
+    return tuple(file for judge in outside_judges() for file in weights_of(judge))
 
 
 @weights_app.command(

@@ -17,17 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fesbench.errors import WeightsError
+from fesbench.extractors.cascade_crop import RISE, SIDE, cascade_crop
 from fesbench.extractors.deepface_adapter import INSTALL
 from fesbench.extractors.face_network import FaceNetwork
 from fesbench.weights.state_dict import checked_bytes
 
 INPUT = 64
 _WIDTHS = (16, 32, 64, 128)
-
-_SIDE, _RISE = 1.1, 0.21
-"""The box of OpenCV's frontal cascade, which fer crops by, in units of the longer side of the box around the
-68 points: its side, and how far its center lies above theirs. Measured: 1.02 and 0.20 on the photograph of
-scikit-image, 1.19 +- 0.04 and 0.23 +- 0.02 on 48 avatars."""
 
 _MARGIN = 0.1
 """fer widens the box by 10 pixels on every side, meant for faces of about 100 pixels."""
@@ -102,7 +98,7 @@ class Fer(FaceNetwork):
     @property
     def signature(self) -> str:
         """Names the weights, the crop, the filter and the range."""
-        crop = f"box68s{_SIDE:g}r{_RISE:g}m{_MARGIN:g}-{INPUT}"
+        crop = f"box68s{SIDE:g}r{RISE:g}m{_MARGIN:g}-{INPUT}"
         return f"{self.name}:{self._manager.mark(self.name)}:{crop}:bilinear:gray-1-1"
 
     def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -128,21 +124,7 @@ def face_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     Returns:
         float32 (64, 64) in [0, 255]; bilinear without antialiasing, as fer's.
     """
-    low, high = landmarks.min(axis=0).astype(np.float64), landmarks.max(axis=0).astype(np.float64)
-    extent = float((high - low).max())
-    center = (low + high) / 2 - np.array([0.0, _RISE * extent])
-    side = _SIDE * extent * (1 + 2 * _MARGIN)
-    # Rec. 601 luma, as OpenCV's.
-    gray = torch.from_numpy(np.ascontiguousarray(image)).float() @ torch.tensor([0.299, 0.587, 0.114])
-    beyond = gray[-2:].mean()
-    steps = (np.arange(INPUT) + 0.5) / INPUT - 0.5
-    height, width = image.shape[:2]
-    # Pixel i covers [i - 0.5, i + 0.5]; grid_sample wants the image's edges at -1 and 1.
-    x = (center[0] + steps * side + 0.5) / width * 2 - 1
-    y = (center[1] + steps * side + 0.5) / height * 2 - 1
-    grid = torch.from_numpy(np.stack(np.meshgrid(x, y), axis=-1)[None]).float()
-    sampled = F.grid_sample((gray - beyond)[None, None], grid, padding_mode="zeros", align_corners=False)
-    return np.ascontiguousarray((sampled[0, 0] + beyond).numpy())
+    return cascade_crop(image, landmarks, INPUT, margin=_MARGIN)
 
 
 def read_network(raw: bytes) -> MiniXception:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fesbench.errors import UnknownNameError, UsageError
 from fesbench.registry import Declared, Registry, literals
+from fesbench.vocabulary import EXPRESSIONS
 
 if TYPE_CHECKING:
     from fesbench.extractors.base import Extractor, Network, PairExtractor
@@ -123,6 +124,21 @@ def weights_of(name: str) -> tuple[str, ...]:
     """
     entry = EXTRACTORS.declared.get(name)
     return () if entry is None else tuple(entry.facts.get("weights", ()))
+
+
+def outside_judges() -> tuple[str, ...]:
+    """Classifiers of expressions that others have trained: each judges in a column of its own.
+
+    >>> outside_judges()
+    ('face-api', 'facex', 'fer')
+    """
+    return tuple(
+        sorted(
+            name
+            for name, entry in EXTRACTORS.declared.items()
+            if (classes := entry.facts.get("classes")) and set(classes) <= set(EXPRESSIONS)
+        )
+    )
 
 
 def network(name: str) -> Network:

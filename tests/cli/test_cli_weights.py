@@ -90,3 +90,35 @@ def test_where_a_file_that_no_program_may_fetch(capsys: pytest.CaptureFixture[st
     assert code == 2
     assert "Google Drive" in err
     assert "fesbench weights add FILE" in err
+
+
+def test_pull_for_judges_tries_every_file_and_names_those_that_it_could_not_get(
+    capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fesbench.errors import WeightsError
+    from fesbench.weights.manager import WeightsManager
+
+    asked = []
+
+    def pull(self: WeightsManager, name: str, progress: object = None) -> Path:
+        asked.append(name)
+        if name == "facex":
+            raise WeightsError("no index has facex")
+        return home / name
+
+    monkeypatch.setattr(WeightsManager, "pull", pull)
+    code, out, err = run(capsys, "pull", "--for", "judges")
+    assert asked == ["face-api", "face-api-manifest", "facex", "fer"]
+    assert out.split() == [str(home / name) for name in ("face-api", "face-api-manifest", "fer")]
+    assert code == 2
+    assert "no index has facex" in err
+
+
+def test_pull_wants_one_name_or_a_purpose(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ((), ("fer", "--for", "judges")):
+        code, _, err = run(capsys, "pull", *arguments)
+        assert code == 2
+        assert "--for judges" in err
+    code, _, err = run(capsys, "pull", "--for", "fun")
+    assert code == 2
+    assert "known: judges" in err

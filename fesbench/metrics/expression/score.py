@@ -5,9 +5,10 @@ chance is one over the number of classes. A tie at the top is an error, and so i
 could not read, or that lost its source's face: textures without a face can fool a judge. ``ECS-unchecked``
 does not look for one.
 
-An external judge (``ECS[fer]``) answers in its own classes, which are matched by name. What it has no class
-for cannot be right: such a request is refused, and with it every score that pools over it. The same score
-over the remaining requests has a name of its own, ``ECS-known[fer]``, for it answers another question.
+An outside judge (``ECS[fer]``, ``ECS[facex]``, ``ECS[face-api]``) answers in its own classes, which are
+matched by name. What it has no class for cannot be right: such a request is refused, and with it every score
+that pools over it. The same score over the remaining requests has a name of its own, ``ECS-known[fer]``, for
+it answers another question.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class ExpressionScore(JudgedExpression):
     name = "ECS"
     named = {
         "ECS[fer]": {"extractor": "fer"},
+        "ECS[facex]": {"extractor": "facex"},
+        "ECS[face-api]": {"extractor": "face-api"},
         "ECS-unchecked": {
             "title": "expression classification score, whether or not there is a face",
             "wants_face": False,
@@ -85,7 +88,11 @@ class KnownExpressionScore(JudgedExpression):
     The signature lists the expressions that were pooled.
     """
 
-    name = "ECS-known[fer]"
+    named = {
+        "ECS-known[fer]": {"extractor": "fer"},
+        "ECS-known[facex]": {"extractor": "facex"},
+        "ECS-known[face-api]": {"extractor": "face-api"},
+    }
     title = "expression classification score over what the judge knows"
     extractor = "fer"
 
