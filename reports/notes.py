@@ -89,6 +89,12 @@ def _records(board: Board) -> list[Note]:
         if (told := str(run.record.card.get("budget_note") or "")) and not run.record.loaded:
             text = f"{told[0].upper()}{told[1:]}."
             found.append(Note(f"{run.title}, budget {run.record.cell.budget}", text, alert=True))
+        if run.record.ramped:
+            text = (
+                "It makes images: every frame of its clips is one, asked for at the mean intensity that the "
+                "label's training clips have at that time."
+            )
+            found.append(Note(f"Ramped: {run.title}", text))
         if run.record.saw_unlabelled_test_domain:
             found.append(
                 Note(

@@ -111,6 +111,8 @@ def _row(
     for metric in metrics:
         row.cells[metric] = _cell(board, method, [by_name.get(metric) for by_name in seeds], task, domain)
     row.marks = _marks(board.methods[method])
+    if board.methods[method][0].record.ramped and plain_kind(task).outputs == "clip":
+        row.marks.append(("ramped", "its clips are images, made one by one at rising intensity"))
     return row
 
 

@@ -87,9 +87,40 @@ def fake_store(
     return FakeStore(np.stack(images), manifest, size)
 
 
-def draw_face(who: int, expression: str, size: int, *, shade: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """A smooth face, uint8 (S, S, 3), with its 68 landmarks, float32 (68, 2)."""
-    lift, opening, brow, eye = _FACES[expression]
+def fake_clips(identities: int = 4, size: int = 64, frames: int = 5) -> FakeStore:
+    """A sequence of every subject and expression, whose intensity rises evenly from neutral to the peak."""
+    rows, drawn, units = [], [], []
+    for who in range(identities):
+        for name in EXPRESSIONS[1:]:
+            for frame in range(frames):
+                level = frame / (frames - 1)
+                rows.append(
+                    {
+                        "identity": f"p{who:03d}",
+                        "expression": name if frame else "neutral",
+                        "intensity": level,
+                        "take": 0,
+                        "sequence": f"p{who:03d}_{name}",
+                        "frame": frame,
+                        "domain": "in",
+                        "publishable": True,
+                    }
+                )
+                drawn.append(draw_face(who, name, size, level=level))
+                units.append([level * (unit in _UNITS.get(name, ())) for unit in ACTION_UNITS])
+    images, marks = zip(*drawn, strict=True)
+    manifest = FakeManifest(pd.DataFrame(rows), np.array(units, dtype=np.float32), np.stack(marks))
+    return FakeStore(np.stack(images), manifest, size)
+
+
+def draw_face(
+    who: int, expression: str, size: int, *, shade: float = 0.0, level: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """A smooth face, uint8 (S, S, 3), with its 68 landmarks, float32 (68, 2); at level 0 a neutral one."""
+    lift, opening, brow, eye = (
+        still + level * (shown - still)
+        for still, shown in zip(_FACES["neutral"], _FACES[expression], strict=True)
+    )
     draw = np.random.default_rng(who)
     skin = draw.uniform(0.45, 0.85, 3) * (0.9 + shade)
     width, height = draw.uniform(0.3, 0.36), draw.uniform(0.38, 0.44)

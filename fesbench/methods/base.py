@@ -16,6 +16,7 @@ from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import MethodCard, Phase, Problem
 from fesbench.methods.helpers import Helpers
 from fesbench.methods.native import Batch, Native
+from fesbench.methods.ramp import ramped
 from fesbench.methods.state_import import ConditionAxis, Release, fit_state
 
 if TYPE_CHECKING:
@@ -178,8 +179,10 @@ class Method(nn.Module, ABC):
 
     def answer(self, requests: RequestBatch) -> Tensor:
         """``synthesize`` in eval mode, from and to images of the protocol's size: float (N, 3, H, W), or
-        (N, T, 3, H, W) for clips.
+        (N, T, 3, H, W) for clips, which a method that makes images is ramped to.
         """
+        if requests.length > 1 and "sequence" not in self.card.controls:
+            return ramped(self.answer, requests)
         with evaluating(self):
             made = self.synthesize(self.natively(requests))
             return made if self.native is None else self.native.outputs(made, self.size)

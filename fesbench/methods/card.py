@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from fesbench.errors import MethodError
-from fesbench.methods.task_kinds import control_of, unknown_controls
+from fesbench.methods.task_kinds import TASKS, control_of, unknown_controls
 
 Control = str
 """A kind of task: a name of `TASKS` that no other kind stands for."""
@@ -171,6 +171,17 @@ class Phase:
         return max(1, round((self.paper_epochs or 0) * math.ceil(examples(self) / self.batch_size)))
 
 
+def ramps(card: MethodCard, task_kind: str, given: str) -> bool:
+    """Whether a method answers a kind of task by ramped clips; see `fesbench.methods.ramp`."""
+    return (
+        TASKS.get(task_kind).outputs == "clip"
+        and given == "label"
+        and "intensity" in card.controls
+        and "sequence" not in card.controls
+        and not card.answers_with_target
+    )
+
+
 def applicable(card: MethodCard, task_kind: str, given: str, problem: Problem | None = None) -> str | None:
     """Why a method cannot answer a task, or None.
 
@@ -181,7 +192,7 @@ def applicable(card: MethodCard, task_kind: str, given: str, problem: Problem | 
         problem: when at hand, what the training data lacks counts too.
     """
     control = control_of(task_kind)
-    if control not in card.controls:
+    if control not in card.controls and not ramps(card, task_kind, given):
         return f"does not control {control}"
     if not card.reference and given in _GIVES and _GIVES[given] not in card.needs:
         return f"takes no {given}"

@@ -143,6 +143,8 @@ class Record(_Model):
     stages: dict[str, Stage] = Field(default_factory=dict)
     trained_on: Literal["fesbench", "declared", "unknown"] = "fesbench"
     saw_unlabelled_test_domain: bool = False
+    ramped: bool = False
+    """Whether its clips are images at rising intensity; see `fesbench.methods.ramp`."""
     loaded: dict[str, Any] = Field(default_factory=dict)
     """The weights file that was loaded instead of training: name, sha256, its own note; else empty."""
     parameters: dict[str, Any] = Field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fesbench.methods.base import Method
-    from fesbench.methods.card import Problem
+    from fesbench.methods.card import Need, Problem
     from fesbench.methods.training_set import TrainingSet
 
 
@@ -29,11 +30,12 @@ def answerable(
     method: type[Method], problem: Problem, training: TrainingSet, requests: pd.DataFrame
 ) -> tuple[pd.DataFrame, list[NotRun]]:
     """The requests that a method can answer, and the tasks that it cannot, with the reason."""
-    from fesbench.methods.card import applicable
+    from fesbench.methods.card import applicable, ramps
 
-    lacking = training.lacks(method.card)
     refused, keep = [], np.ones(len(requests), dtype=bool)
     for (task, domain, given), group in requests.groupby(["task", "domain", "given"], sort=False):
+        along: set[Need] = {"sequences"} if ramps(method.card, task, given) else set()
+        lacking = training.lacks(replace(method.card, needs=method.card.needs | along))
         reason = lacking or applicable(method.card, task, given, problem)
         if method.card.answers_with_target and not (group["target"] >= 0).any():
             reason = "no target images"

@@ -20,6 +20,7 @@ import numpy as np
 import fesbench
 from fesbench.context.context import RunContext
 from fesbench.files import writing
+from fesbench.methods.card import ramps
 from fesbench.progress import Reporter
 from fesbench.protocol.budget import parse_budget
 from fesbench.protocol.tasks import outputs_of
@@ -138,6 +139,8 @@ class _Work:
         self.record = open_record(self.cell, context.out, reporter)
         context.describe(self.record, job.card(), [*refused, *unscored(self.requests)])
         self.record.saw_unlabelled_test_domain = self._saw_a_tested_domain()
+        asked = self.requests[["task", "given"]].drop_duplicates().to_numpy()
+        self.record.ramped = any(ramps(self.kind.card, task, given) for task, given in asked)
         hyper = self.kind.hyper_of(job.preset)
         self.record.parameters = asdict(hyper)
         self.method: Method = self.kind(self.problem, hyper)

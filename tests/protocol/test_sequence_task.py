@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from fesbench.methods.card import applicable
-from fesbench.methods.registry import methods
 from fesbench.metrics.selection import metrics_of, protocol_metrics
 from fesbench.protocol.requests import COLUMNS, build_requests
 from fesbench.protocol.split import build_split
@@ -78,9 +76,7 @@ def test_the_length_is_part_of_the_hash_unless_it_is_the_default() -> None:
     assert silent == spelled != other
 
 
-def test_no_metric_and_no_shipped_method_speaks_of_clips() -> None:
+def test_no_metric_speaks_of_clips() -> None:
     found = rules({"kind": "sequence"})
     assert metrics_of("sequence", protocol_metrics(found)) == []
     assert "16 frames" in task_kind("sequence").described(found.tasks[0], found)
-    for method in methods().values():
-        assert applicable(method.card, "sequence", "label") == "does not control sequence"

@@ -175,3 +175,16 @@ def test_the_protocol_is_shown_only_under_its_own_hash(tmp_path: Path) -> None:
     rules, why = type(board)(replace(board.key, protocol="nobody@3+size=64")).protocol
     assert rules is None
     assert "not installed" in why
+
+
+def test_a_ramped_row_says_so_beside_its_clips_alone(tmp_path: Path) -> None:
+    folder = write_cell(tmp_path, MR, requests_table(3, styles=False))
+    record = load_record(folder)
+    record.ramped = True
+    record.scores += [score.model_copy(update={"task": "sequence"}) for score in record.scores]
+    record.save(folder)
+    (board,) = make_boards(read_runs(tmp_path)[0])
+    tables = [build_table(board, task, "in") for task in ("expression", "sequence")]
+    assert [[word for word, _ in table.rows[0].marks] for table in tables] == [[], ["ramped"]]
+    told = {note.head: note.text for note in notes(board, tables[0], [])}
+    assert told["Ramped: MR"].startswith("It makes images: every frame of its clips is one")

@@ -19,7 +19,11 @@ pytestmark = pytest.mark.slow
 
 CLIPS = PROTOCOLS / "clips@1.toml"
 MADE = ("sequence", "in", "made, not scored: no metric reads clips yet")
-NOT_APPLICABLE = ("sequence", "in", "not applicable: does not control sequence")
+NOT_APPLICABLE = {
+    "copy": "needs sequences",
+    "mean-shift": "needs sequences",
+    "real": "does not control sequence",
+}
 
 
 def run_fading(protocol: Path, out: Path) -> tuple[Path, dict[str, Record]]:
@@ -57,8 +61,9 @@ def test_clips_are_made_kept_and_resumed_beside_images(out: Path) -> None:
     assert {score.task for score in record.scores} == {"expression"}
     assert left_out(record) == [MADE]
     assert record.cost["parameters"] == 0
-    for name in ("copy", "mean-shift", "real"):
-        assert left_out(found[name]) == [NOT_APPLICABLE]
+    for name, reason in NOT_APPLICABLE.items():
+        assert left_out(found[name]) == [("sequence", "in", f"not applicable: {reason}")]
+        assert not found[name].ramped
         assert not list(cell.parent.parent.glob(f"{name}*/0/clips"))
     page = (out / "report" / "index.html").read_text()
     assert MADE[2] in page
