@@ -118,22 +118,47 @@ def local_map(matrix: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         MethodError: another shape, or a weight between pixels so far apart that it is no local map.
     """
-    pixels = matrix.shape[0]
-    side = math.isqrt(pixels)
-    if side * side != pixels or matrix.shape[1] != pixels + 1:
-        raise MethodError(f"a matrix of shape {tuple(matrix.shape)} is no map of a square image with a bias")
-    counts = matrix.crow_indices().diff()
-    rows, columns = torch.repeat_interleave(torch.arange(pixels), counts), matrix.col_indices()
-    values = matrix.values().float()
-    linear = columns < pixels
-    row, column = rows[linear], columns[linear]
-    down, right = column // side - row // side, column % side - row % side
-    half = int(torch.stack([down, right]).abs().max()) if len(row) else 0
+    rows, columns, values, biases = _entries(matrix)
+    pixels, side = len(biases), math.isqrt(len(biases))
+    down, right = columns // side - rows // side, columns % side - rows % side
+    half = int(torch.stack([down, right]).abs().max()) if len(rows) else 0
     if 2 * half >= side:
         raise MethodError(f"the matrix joins pixels {half} apart in an image of {side}; it is no local map")
     window = 2 * half + 1
     weights = torch.zeros(window * window, pixels)
-    weights[(down + half) * window + right + half, row] = values[linear]
-    biases = torch.zeros(pixels)
-    biases[rows[~linear]] = values[~linear]
+    weights[(down + half) * window + right + half, rows] = values
     return weights.reshape(-1, side, side), biases.reshape(side, side)
+
+
+def sparse_map(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """An affine map of a few pixels each out of its matrix.
+
+    Args:
+        matrix: as of `local_map`.
+
+    Returns:
+        support int64 (f, n*n), f the most input pixels of a row; weights float32 (f, n*n), 0 where a row has
+        fewer; biases float32 (n*n,).
+
+    Raises:
+        MethodError: another shape.
+    """
+    rows, columns, values, biases = _entries(matrix)
+    counts = torch.bincount(rows, minlength=len(biases))
+    place = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[rows]
+    support = torch.zeros(int(counts.max()), len(biases), dtype=torch.int64)
+    weights = torch.zeros(support.shape)
+    support[place, rows], weights[place, rows] = columns, values
+    return support, weights, biases
+
+
+def _entries(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Rows, columns and values (entries,) of a map between pixels, row by row, and its biases (n*n,)."""
+    pixels = matrix.shape[0]
+    if math.isqrt(pixels) ** 2 != pixels or matrix.shape[1] != pixels + 1:
+        raise MethodError(f"a matrix of shape {tuple(matrix.shape)} is no map of a square image with a bias")
+    rows = torch.repeat_interleave(torch.arange(pixels), matrix.crow_indices().diff())
+    columns, values = matrix.col_indices(), matrix.values().float()
+    linear, biases = columns < pixels, torch.zeros(pixels)
+    biases[rows[~linear]] = values[~linear]
+    return rows[linear], columns[linear], values[linear], biases

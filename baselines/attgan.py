@@ -12,6 +12,7 @@ images, not on windows out of enlarged ones, so that what it is asked to change 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -23,7 +24,7 @@ from fesbench.errors import MethodError
 from fesbench.methods.base import Method
 from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
-from fesbench.methods.state_import import ConditionAxis
+from fesbench.methods.state_import import ConditionAxis, Release, renamed
 
 from ._augment import random_window
 from ._blocks import check_side, frozen, one_hot, with_planes
@@ -52,6 +53,10 @@ class AttGANHyper:
     smoke_steps: int = 1100
 
 
+_EPSILON = 1e-3
+_PORT_EPSILON, _PORT_SLOPE, _PORT_LABEL = 1e-5, 0.01, 0.5
+
+
 def _widths(width: int, layers: int) -> list[int]:
     """Doubled from layer to layer, up to sixteen times the first."""
     return [width * min(16, 1 << layer) for layer in range(layers)]
@@ -65,18 +70,24 @@ class AttGenerator(nn.Module):
         width: channels of the first layer.
         layers: strided layers of either half, at least three.
         momentum: share by which a batch moves the running averages of the norms.
+
+    Attributes:
+        slope: of the encoder's leaky ReLUs, () float32; a buffer, as weights of the PyTorch port bring theirs.
     """
+
+    slope: Tensor
 
     def __init__(self, attributes: int, width: int, layers: int, momentum: float) -> None:
         super().__init__()
+        self.register_buffer("slope", torch.tensor(0.2))
         widths = _widths(width, layers)
 
         def norm(channels: int) -> nn.BatchNorm2d:
-            return nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
+            return nn.BatchNorm2d(channels, eps=_EPSILON, momentum=momentum)
 
         ins = [3, *widths[:-1]]
         self.encoder = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(i, o, 4, 2, 1, bias=False), norm(o), nn.LeakyReLU(0.2, inplace=True))
+            nn.Sequential(nn.Conv2d(i, o, 4, 2, 1, bias=False), norm(o))
             for i, o in zip(ins, widths, strict=True)
         )
         outs = widths[::-1][: layers - 1]
@@ -91,7 +102,8 @@ class AttGenerator(nn.Module):
         """(N, 3, H, W) -> the code and what skips: the last two layers' maps."""
         skip = code = image
         for layer in self.encoder:
-            skip, code = code, layer(code)
+            made = layer(code)
+            skip, code = code, F.prelu(made, self.slope.to(made.dtype))
         return code, skip
 
     def decode(self, code: tuple[Tensor, Tensor], attributes: Tensor) -> Tensor:
@@ -176,6 +188,7 @@ class AttGAN(Method):
         "smoke": "known not to learn faces in it: they are soft, though they tend to the expression"
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("generator.",)
+    release: ClassVar[Release | None] = Release("weights.*.pth of the PyTorch port")
     hyper: AttGANHyper
 
     def build(self) -> None:
@@ -209,6 +222,37 @@ class AttGAN(Method):
             "critic.attributes.2.weight": ConditionAxis("labels", axis=0),
             "critic.attributes.2.bias": ConditionAxis("labels", axis=0),
         }
+
+    @classmethod
+    def convert_keys(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of the port's generator, with or without planes behind the skip (``inject_layers`` 1 or 0).
+
+        Its labels are half as large as ours and its norms add another epsilon, which goes into planes and
+        variances; the slope of its encoder comes along.
+        """
+        last = max((int(name.split(".")[1]) for name in tensors if name.startswith("dec_layers.")), default=0)
+        names = {
+            rf"dec_layers\.{last}\.layers\.0": "generator.last",
+            r"enc_layers\.(\d+)\.layers\.([01])": r"generator.encoder.\1.\2",
+            r"dec_layers\.(\d+)\.layers\.([01])": r"generator.decoder.\1.\2",
+        }
+        found = renamed(tensors, names, statistics=True)
+        code, outs, skip = (
+            found[f"generator.{layer}.weight"].shape[axis]
+            for layer, axis in ((f"encoder.{last}.0", 0), ("decoder.0.0", 1), (f"encoder.{last - 1}.0", 0))
+        )
+        first, second = (f"generator.decoder.{level}.0.weight" for level in (0, 1))
+        planes = found[first].shape[0] - code
+        if found[second].shape[0] == outs + skip:
+            nothing = found[second].new_zeros(planes, *found[second].shape[1:])
+            found[second] = torch.cat([found[second], nothing])
+        for name, start in ((first, code), (second, outs + skip)):
+            scaled = found[name][start:] * _PORT_LABEL
+            found[name] = torch.cat([found[name][:start], scaled])
+        for name in found:
+            if name.endswith("running_var"):
+                found[name] = found[name] + (_PORT_EPSILON - _EPSILON)
+        return {**found, "generator.slope": torch.tensor(_PORT_SLOPE)}
 
     def phases(self) -> tuple[Phase, ...]:
         """One adversarial phase; of six batches five train the critic and one the generator."""

@@ -23,9 +23,10 @@ from fesbench.errors import MethodError
 from fesbench.methods.base import Method
 from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import MethodCard, Phase
-from fesbench.methods.state_import import ConditionAxis
+from fesbench.methods.state_import import ConditionAxis, Release
+from fesbench.vocabulary import EXPRESSIONS
 
-from ._ridge import solve_planes
+from ._ridge import solve_planes, sparse_map
 
 if TYPE_CHECKING:
     from fesbench.methods.training_set import TrainingSet
@@ -108,6 +109,7 @@ class LSRF(Method):
         "omp": "the paper's ablation: no locality term, pixels anywhere on the face",
         "f1": "one input pixel each, as in Pixel-based Facial Expression Synthesis (ICPR 2020)",
     }
+    release: ClassVar[Release | None] = Release("a folder LABEL/{lsrf,omp}_weights_*.npz")
     hyper: LSRFHyper
 
     def build(self) -> None:
@@ -119,6 +121,21 @@ class LSRF(Method):
         """One map a label."""
         places = ConditionAxis("labels", axis=0, neutral=False)
         return {f"layer.{name}": places for name in ("support", "weight", "bias")}
+
+    @classmethod
+    def convert_keys(cls, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of the authors' matrices, one a label, named ``LABEL.`` and any number.
+
+        Each is a sparse (n*n, n*n + 1): output pixel by input pixel and bias, row by row, for all channels.
+        """
+        named = {name.partition(".")[0]: matrix for name, matrix in tensors.items()}
+        if not named or len(named) < len(tensors) or set(named) - set(EXPRESSIONS):
+            raise MethodError(f"one matrix a label is needed; found {', '.join(tensors) or 'none'}")
+        maps = [sparse_map(named[label]) for label in EXPRESSIONS if label in named]
+        if len({part[0].shape for part in maps}) > 1:
+            raise MethodError("the matrices have different sizes or numbers of pixels")
+        parts = (torch.stack(part) for part in zip(*maps, strict=True))
+        return dict(zip(("layer.support", "layer.weight", "layer.bias"), parts, strict=True))
 
     def phases(self) -> tuple[Phase, ...]:
         """One closed-form phase."""

@@ -98,12 +98,18 @@ class Release:
     trained_on: str = ""
 
 
-def renamed(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
-    """Tensors under other names, without the running statistics of norms, which the releases never use.
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def renamed(
+    tensors: Mapping[str, Tensor], names: Mapping[str, str], *, statistics: bool = False
+) -> dict[str, Tensor]:
+    """Tensors under other names.
 
     Args:
         tensors: by their names.
         names: pattern of a whole beginning of a name -> what stands there in its place; the first that fits.
+        statistics: keep the running statistics of norms, which most releases never use.
 
     Raises:
         MethodError: a name that no pattern fits.
@@ -113,7 +119,7 @@ def renamed(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str
     """
     found = {}
     for name, tensor in tensors.items():
-        if name.rpartition(".")[2] in ("running_mean", "running_var", "num_batches_tracked"):
+        if not statistics and name.rpartition(".")[2] in _STATISTICS:
             continue
         match = next(((m, new) for old, new in names.items() if (m := re.match(rf"{old}(?=\.)", name))), None)
         if match is None:

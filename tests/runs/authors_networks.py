@@ -163,6 +163,50 @@ class SARGenerator(nn.Module):
         return self.main(planes(x, c)) + x
 
 
+class AttBlock(nn.Module):
+    """A layer of AttGAN's port."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class AttGenerator(nn.Module):
+    """AttGAN's, as its PyTorch port has it: one skip, attributes behind it or not."""
+
+    def __init__(self, attributes: int, width: int, layers: int, *, inject: bool) -> None:
+        super().__init__()
+        self.inject = inject
+        widths = [min(width * 2**k, 16 * width) for k in range(layers)]
+        outs = [min(width * 2 ** (layers - k - 1), 16 * width) for k in range(layers - 1)]
+        self.enc_layers = nn.ModuleList(
+            AttBlock(nn.Conv2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o), nn.LeakyReLU())
+            for i, o in zip([3, *widths[:-1]], widths, strict=True)
+        )
+        second = outs[0] + outs[0] // 2 + attributes * inject
+        ins = [widths[-1] + attributes, second, *outs[1:]]
+        self.dec_layers = nn.ModuleList(
+            AttBlock(nn.ConvTranspose2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o), nn.ReLU())
+            for i, o in zip(ins[:-1], outs, strict=True)
+        )
+        self.dec_layers.append(AttBlock(nn.ConvTranspose2d(ins[-1], 3, 4, 2, 1), nn.Tanh()))
+
+    def forward(self, x: Tensor, a: Tensor) -> Tensor:
+        seen = [x]
+        for layer in self.enc_layers:
+            seen.append(layer(seen[-1]))
+        z = planes(seen[-1], a)
+        for number, layer in enumerate(self.dec_layers):
+            z = layer(z)
+            if number == 0:
+                z = torch.cat([z, seen[-2]], dim=1)
+                z = planes(z, a) if self.inject else z
+        return z
+
+
 class ConvBlock(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()

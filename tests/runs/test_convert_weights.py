@@ -119,6 +119,61 @@ def test_sargan_makes_the_authors_images(narrow, tmp_path) -> None:
             same(method.generator(FACES, hot(label, EXPRESSIONS)), network(FACES, hot(label, order)))
 
 
+@pytest.mark.parametrize("inject", [True, False])
+def test_attgan_makes_the_images_of_its_port(narrow, tmp_path, inject) -> None:
+    kind, faces = narrow("attgan", width=4, units=8), nn.functional.interpolate(FACES, size=64)
+    order = ("anger", "fear", "happiness", "neutral", "young")
+    network = authors.seeded(authors.AttGenerator(len(order), 4, 5, inject=inject))
+    draw = torch.Generator().manual_seed(1)
+    for name, tensor in network.named_buffers():
+        if "running" in name:
+            tensor.copy_(torch.rand(tensor.shape, generator=draw) + (0.5 if name.endswith("var") else 0))
+    torch.save({"G": network.state_dict()}, tmp_path / "weights.199.pth")
+    out = tmp_path / "ours.safetensors"
+    convert(kind, tmp_path / "weights.199.pth", out, labels=order, size=64)
+    mine = ("neutral", "happiness", "anger")
+    method = loaded(kind, out, Problem(64, mine, (), 0))
+    network.eval()
+    with torch.no_grad():
+        for label, strength in (("happiness", 2.0), ("anger", -1.0)):
+            ours, theirs = torch.full((2, 3), -1.0), torch.full((2, len(order)), -0.5)
+            ours[:, mine.index(label)] = strength
+            theirs[:, order.index(label)] = strength / 2  # their labels are half as large
+            theirs[:, [order.index(name) for name in order if name not in mine]] = 0.0
+            same(method.generator(faces, ours), network(faces, theirs))
+
+
+def test_lsrf_takes_the_authors_matrices(tmp_path) -> None:
+    kind, side = load_method("lsrf"), 32
+    draw, matrices = np.random.default_rng(0), {}
+    for label, pixels in (("happy", 5), ("sad", 5)):
+        dense = np.zeros((side * side, side * side + 1))
+        for row in range(len(dense)):
+            chosen = draw.choice(side * side, pixels - (row == 7), replace=False)  # one row has one less
+            dense[row, chosen] = draw.normal(0.1, 0.1, len(chosen))
+        dense[:, -1] = draw.normal(0.2, 0.1, side * side)
+        matrices[label] = sparse.csr_matrix(dense)
+        (tmp_path / "lsrf" / label).mkdir(parents=True)
+        file = f"lsrf_weights_N2HAS_f-5_img-size_{side}.npz"
+        sparse.save_npz(tmp_path / "lsrf" / label / file, matrices[label])
+    out = tmp_path / "ours.safetensors"
+    assert convert(kind, tmp_path / "lsrf", out, size=side)["labels"] == ["neutral", "happiness", "sadness"]
+    method = loaded(kind, out, Problem(side, ("sadness", "neutral", "happiness"), (), 0))
+    pixels = (FACES.double().numpy() + 1) / 2
+    for label, index in (("sad", 0), ("happy", 2)):
+        made = (method.layer(FACES, torch.tensor([index, index])) + 1) / 2
+        for channel in range(3):
+            flat = np.hstack([pixels[:, channel].reshape(2, -1), np.ones((2, 1))])
+            wanted = (matrices[label] @ flat.T).T.clip(0, 1).reshape(2, side, side)
+            np.testing.assert_allclose(made[:, channel].numpy(), wanted, atol=1e-5)
+    with pytest.raises(MethodError, match="choose the preset"):
+        convert(kind, tmp_path / "lsrf", tmp_path / "x.safetensors", size=side, preset="f1")
+    sparse.save_npz(tmp_path / "lsrf" / "sad" / "omp_weights_1.npz", matrices["sad"])
+    with pytest.raises(MethodError, match="one matrix a label is needed"):
+        convert(kind, tmp_path / "lsrf", tmp_path / "x.safetensors", size=side)
+    assert not (tmp_path / "x.safetensors").exists()
+
+
 def test_cyclegan_makes_the_authors_images_there_and_back(narrow, tmp_path) -> None:
     kind = narrow("cyclegan", width=4, blocks=2)
     networks = {}
