@@ -23,6 +23,7 @@ from .data_block import data_block, folds_note
 from .image_grid import Gallery, build_gallery
 from .notes import notes
 from .published import beside
+from .study_results import studies_of
 from .table_model import Table
 from .tables import build_table, domains_of
 from .task_captions import caption
@@ -56,6 +57,9 @@ def _build(runs: Path, out: Path) -> Path:
     summaries = []
     for number, (board, page) in enumerate(zip(boards, pages, strict=True)):
         context = _context(board, images, f"b{number}", unreadable)
+        key = board.key
+        context["titles"] = {name: members[0].title for name, members in board.methods.items()}
+        context["studies"] = studies_of(runs, f"{key.protocol}, {key.preset}, {key.budget}")
         stem = "leaderboard" if len(boards) == 1 else board.key.slug
         context["downloads"] = _write_tables(context["tables"], out, stem)
         context["siblings"] = [(b.key, p, b is board) for b, p in zip(boards, pages, strict=True)]

@@ -21,6 +21,7 @@ from fesbench.cli.methods import methods_app
 from fesbench.cli.metrics import metrics_app
 from fesbench.cli.output import show_table
 from fesbench.cli.protocols import FromOption, SplitOption, protocols_app
+from fesbench.cli.study import study_app
 from fesbench.cli.weights import weights_app
 from fesbench.cli.zoo import zoo_app
 from fesbench.errors import EXIT_CRASH, EXIT_USAGE, FesbenchError
@@ -43,6 +44,7 @@ for name, sub in (
     ("methods", methods_app),
     ("metrics", metrics_app),
     ("protocols", protocols_app),
+    ("study", study_app),
     ("weights", weights_app),
     ("zoo", zoo_app),
 ):

@@ -1,0 +1,1 @@
+"""A human study of a run's images: pages for raters, their answers, and what these say."""
