@@ -43,6 +43,7 @@ def build(runs: Path, out: Path) -> Path:
         RecordError: no readable record, or a damaged file beside one.
         DataError: ``out`` cannot be written.
     """
+    _writable(out)
     with locked(out / ".lock"):  # two runs of one folder may end at the same time
         return _build(runs, out)
 
@@ -81,15 +82,24 @@ def _build(runs: Path, out: Path) -> Path:
     return out / "index.html"
 
 
+def _writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(out, error) from None
+
+
 def _fresh(images: Path) -> None:
     try:
         if images.is_dir():
             shutil.rmtree(images)
         images.mkdir(parents=True)
     except OSError as error:
-        raise DataError(
-            f"cannot write {images} ({error.strerror or error}); choose another folder with --out"
-        ) from None
+        raise _unwritable(images, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> DataError:
+    return DataError(f"cannot write {folder} ({error.strerror or error}); choose another folder with --out")
 
 
 def _environment() -> Environment:
