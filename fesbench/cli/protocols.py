@@ -1,4 +1,4 @@
-"""The verbs about protocols: list, show, validate, requests, split. ``list`` is their default."""
+"""The verbs about protocols: list, show, diff, validate, requests, split. ``list`` is their default."""
 
 from __future__ import annotations
 
@@ -78,6 +78,7 @@ def protocols_show(
     from fesbench.progress import LiveReporter
     from fesbench.protocol.data_folders import parse_sources
     from fesbench.protocol.describe import describe
+    from fesbench.protocol.difference import superseded
     from fesbench.protocol.forms import suitable
     from fesbench.protocol.protocol import load_protocol
 
@@ -96,7 +97,18 @@ def protocols_show(
             }
         )
         return
+    if told := superseded(protocol):
+        typer.echo(f"{told}\n")
     typer.echo(describe(protocol, summary))
+
+
+@protocols_app.command("diff", epilog="Example:  fesbench protocols diff avatars@1 avatars@2")
+def protocols_diff(first: _Name, second: _Name) -> None:
+    """Tell in plain words what differs between two protocols, and what that means for figures and weights."""
+    from fesbench.protocol.difference import difference
+    from fesbench.protocol.protocol import load_protocol
+
+    typer.echo("\n".join(difference(load_protocol(first), load_protocol(second))))
 
 
 @protocols_app.command("validate", epilog="Example:  fesbench protocols validate my-rules@1.toml")

@@ -33,6 +33,8 @@ class Aligned:
     row: Mapping[str, Any]
     landmarks: np.ndarray | None
     action_units: np.ndarray | None
+    scale: float
+    """How many pixels of this image one of the source has become, along a side."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class Job:
             image, moved = recipe.apply(entry.image, landmarks, self.size, five)
         except FaceError as problem:
             return LeftOut(str(entry.row["image"]), problem.key, str(problem), _thumbnail(entry.image))
-        return Aligned(image, entry.row, moved, entry.action_units)
+        scale = _scale(entry.image, landmarks, self.size, moved)
+        return Aligned(image, entry.row, moved, entry.action_units, scale)
 
 
 def aligned_chunks(
@@ -114,6 +117,14 @@ def aligned_chunks(
         job, count, worker="worker that prepares images", alone="use --workers 1", error=DataError
     ) as pool:
         yield from pool.map(bounds)
+
+
+def _scale(image: np.ndarray, landmarks: np.ndarray | None, size: int, moved: np.ndarray | None) -> float:
+    """By the outer corners of the eyes, where there are landmarks; else by the sides."""
+    if landmarks is None or moved is None or not np.isfinite(landmarks).all():
+        return size / min(image.shape[:2])
+    before, after = (float(np.linalg.norm(points[45] - points[36])) for points in (landmarks, moved))
+    return after / before if before else size / min(image.shape[:2])
 
 
 def _thumbnail(image: np.ndarray) -> np.ndarray:

@@ -39,7 +39,6 @@ def summary_of(protocol: Protocol, store: AlignedStore) -> dict[str, Any]:
 
 def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
     """The rules as a subject would tell them; with a `summary_of` its data also the counts."""
-    rule, split, metrics = protocol.data, protocol.split, protocol.metrics
     lines = [f"{protocol.name}  {protocol.title}", f"hash {protocol.hash}", ""]
     lines += textwrap.wrap(" ".join(protocol.summary.split()), 100)
     if protocol.left_open:
@@ -47,7 +46,14 @@ def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
         lines += ["", f"{told}, and what is done here:"]
         for item in protocol.left_open:
             lines += textwrap.wrap(item, 100, initial_indent="  - ", subsequent_indent="    ")
-    lines += ["", f"Data: {rule.set}, {rule.size} px, alignment {rule.alignment}."]
+    lines += ["", *rules_told(protocol), ""]
+    return "\n".join(lines + ([] if summary is None else split_lines(summary)))
+
+
+def rules_told(protocol: Protocol) -> list[str]:
+    """The rules alone, without the protocol's prose, a sentence or a task a line."""
+    rule, split, metrics = protocol.data, protocol.split, protocol.metrics
+    lines = [f"Data: {rule.set}, {rule.size} px, alignment {rule.alignment}."]
     if rule.stand_ins:
         lines.append(f"May also be served by: {', '.join(rule.stand_ins)} (--data).")
     for extra in rule.test_sets:
@@ -72,17 +78,18 @@ def describe(protocol: Protocol, summary: dict[str, Any] | None = None) -> str:
             what += f"; intensities {', '.join(f'{level:g}' for level in task.levels)}"
         if task.smoke_labels:
             what += f"; under smoke and short only {', '.join(task.smoke_labels)}"
+        if task.smoke_subjects:
+            what += f"; under smoke and short only the first {task.smoke_subjects} subjects by name"
         lines.append(what)
-    lines += [
+    return [
+        *lines,
         "",
         f"Scores: {', '.join(metrics.required)}.",
         f"Where their weights are present: {', '.join(metrics.optional) or 'nothing more'}.",
         f"Under every protocol, where they mean something: {', '.join(ALWAYS)}.",
         f"Faces by {metrics.face}; judge {metrics.judge}.",
         f"Gallery: {metrics.gallery}; reference of distribution metrics: {metrics.reference}.",
-        "",
     ]
-    return "\n".join(lines + ([] if summary is None else split_lines(summary)))
 
 
 def split_lines(summary: dict[str, Any]) -> list[str]:

@@ -71,6 +71,18 @@ class Protocol(Strict):
         rules["defaults"] = DEFAULTS
         return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def training_hash(self) -> str:
+        """Sha256 (hex) of those rules alone that training sees: labels, data, split and the budget's lengths.
+
+        Protocols that differ in what is asked or measured share it, and weights of one serve the other.
+        """
+        rules = self.model_dump(mode="json", exclude_defaults=True, include={"data", "split", "budget"})
+        for name in ("stand_ins", "test_sets"):
+            rules["data"].pop(name, None)
+        seen = [DEFAULTS, list(self.labels), rules]
+        return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
     def with_overrides(
         self, *, size: int | None = None, data: str | None = None, split: Path | None = None
     ) -> Protocol:
@@ -201,12 +213,15 @@ def load_protocol(name: str) -> Protocol:
     if name.endswith(".toml"):
         return parse_protocol(Path(name))
     known = protocol_files()
-    if name not in known:
-        versions = [full for full in known if full.split("@")[0] == name]
-        if not versions:
-            raise UnknownNameError("protocol", name, known)
-        name = max(versions, key=lambda full: int(full.split("@")[1]))
+    if name not in known and not (name := newest(wanted := name)):
+        raise UnknownNameError("protocol", wanted, known)
     return parse_protocol(known[name])
+
+
+def newest(id_: str) -> str:
+    """The newest installed version of an id, such as "ck+@1"; "" where there is none."""
+    versions = [name for name in protocol_files() if name.split("@")[0] == id_]
+    return max(versions, key=lambda name: int(name.split("@")[1]), default="")
 
 
 def parse_protocol(path: Any) -> Protocol:

@@ -7,6 +7,7 @@ none) belongs to the scoring side alone; what a method receives is made from the
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from typing import TYPE_CHECKING
 
 from fesbench.errors import DataError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fesbench.data.splits.assign import Split
     from fesbench.data.store.aligned import AlignedStore
     from fesbench.protocol.protocol import Protocol
+    from fesbench.protocol.tasks.base import TaskKind
 
 COLUMNS = (
     "request",
@@ -45,6 +47,18 @@ asked for; ``target_expression`` is "" where no label is. A kind of task may add
 columns of its own, such as ``length``, the frames of a clip."""
 
 
+def _cause(kind: TaskKind, index: RequestIndex, domain: str, store: AlignedStore) -> str:
+    """Why a task finds no request, as the end of a sentence."""
+    shown = {what for who, what, where in index.rows if where == domain}
+    if kind.has_source and shown and not shown & {"neutral", ""}:
+        notes = [str(note) for note in store.info.get("notes", []) if "NO NEUTRAL IMAGE" in str(note)]
+        return (
+            ": it starts from a neutral image, and the data has none of the subjects who are asked (it shows "
+            f"{', '.join(sorted(shown))}); bring their neutral images too" + "".join(f". {n}" for n in notes)
+        )
+    return f"; prepare it whole with 'fesbench data prepare {store.data}'"
+
+
 def build_requests(
     protocol: Protocol, store: AlignedStore, split: Split, budget: str
 ) -> tuple[pd.DataFrame, list[NotRun]]:
@@ -63,10 +77,12 @@ def build_requests(
     coded = coded_units(protocol, store, split)
     run, skipped = protocol.tasks_under(budget)
     kinds = {task.kind: task_kind(task.kind) for task in run}
-    indices = {
-        subset: RequestIndex(protocol, store, sorted(split.subset(subset)))
-        for subset in {kind.subset for kind in kinds.values()}
-    }
+    few = budget in FEW
+
+    @cache
+    def index_of(subset: str, most: int | None) -> RequestIndex:
+        return RequestIndex(protocol, store, sorted(split.subset(subset))[:most])
+
     rows: list[Row] = []
     left_out: list[NotRun] = []
     shown = set(store.manifest.table["domain"])
@@ -76,11 +92,12 @@ def build_requests(
             if protocol.data.test_sets and domain not in shown:
                 left_out.append(NotRun(task=task.kind, domain=domain, reason="the data has no image of it"))
                 continue
-            found = list(kind.rows(Ask(task, domain, indices[kind.subset], coded, budget in FEW)))
+            index = index_of(kind.subset, task.smoke_subjects if few else None)
+            found = list(kind.rows(Ask(task, domain, index, coded, few)))
             if not found:
                 raise DataError(
                     f"protocol {protocol.name}: task '{task.kind}' in domain '{domain}' finds no request in "
-                    f"data '{store.data}'; prepare it whole with 'fesbench data prepare {store.data}'"
+                    f"data '{store.data}'{_cause(kind, index, domain, store)}"
                 )
             # all with a target image, or all without
             true = [row for row in found if row["target"] >= 0]

@@ -129,6 +129,8 @@ class Task(Strict):
     """Target expressions; for ``compound`` names of compounds, or two labels joined by "+"."""
     smoke_labels: tuple[str, ...] | None = None
     """Fewer labels under ``--budget smoke`` and ``short``."""
+    smoke_subjects: int | None = Field(default=None, ge=1)
+    """Fewer subjects under ``--budget smoke`` and ``short``: the first by name."""
     levels: tuple[float, ...] = (1.0,)
     """Intensities, for ``intensity`` and ``action-unit``."""
     takes: int = Field(default=1, ge=1)

@@ -12,6 +12,7 @@ from fesbench.errors import EXIT_CELLS_FAILED, EXIT_OK, UsageError
 from fesbench.progress import Reporter
 from fesbench.protocol.budget import parse_budget
 from fesbench.protocol.data_folders import Sources
+from fesbench.protocol.difference import superseded
 from fesbench.protocol.forms import suitable
 from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.records.environment import resolve_device
@@ -98,6 +99,8 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
     form = suitable(options.protocol, options.source, reporter, data=options.data, split=options.split)
     options = replace(options, protocol=form)
     options, protocol = _resolve(options, reporter)
+    if told := superseded(protocol):
+        reporter.note(told, warning=True)
     chosen = _with_preset(select_methods(options.methods, reporter), options, reporter)
     _check_writable(options.out)
     missing = preflight(protocol, strict=options.strict, methods=chosen.values(), preset=options.preset)

@@ -145,8 +145,8 @@ def _metrics(protocol: Protocol) -> Iterator[str]:
         if "gallery" in found.card.needs and rule.gallery == "none":
             yield f"metrics: {name} compares with a gallery; name one, or leave {name} out"
     yield from (f"metrics: {name} stands twice" for name in rule.required if name in rule.optional)
-    if rule.judge == "shipped" and (protocol.id, protocol.version) != ("avatars", 1):
-        yield 'metrics.judge: only avatars@1 has a shipped judge; write judge = "trained"'
+    if rule.judge == "shipped" and protocol.id != "avatars":
+        yield 'metrics.judge: only avatars has a shipped judge; write judge = "trained"'
     unmeasured: list[Task] = [
         task
         for task in protocol.tasks

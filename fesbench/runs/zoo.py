@@ -2,8 +2,10 @@
 
 Beside each ``METHOD.safetensors`` (half precision; what synthesis needs and no more) lies ``METHOD.json``: on
 what, how long and where it was trained, and what it scored on the validation subjects. A file serves a cell
-only if protocol, data, split, preset, seed and the method's own source are those of its card; then its row is
-``METHOD@zoo``, never mixed with a training. `fesbench.runs.zoo_training` makes the files.
+only if what training saw of the protocol (`Protocol.training_hash`: not what is asked or measured, so that a
+later version of a protocol keeps its zoo), data, split, preset, seed and the method's own source are those of
+its card; then its row is ``METHOD@zoo``, never mixed with a training. `fesbench.runs.zoo_training` makes the
+files.
 """
 
 from __future__ import annotations
@@ -41,8 +43,10 @@ class ZooCard(BaseModel):
     method: str
     preset: str
     protocol: str
-    """With every override, such as ``avatars@1+size=64``."""
+    """Under which it was trained, with every override, such as ``avatars@1+size=64``."""
     protocol_hash: str
+    training: str
+    """What training saw of the protocol: see `Protocol.training_hash`."""
     data: str
     """Fingerprint of the data."""
     split: str
@@ -121,17 +125,16 @@ def code_of(method: type[Method]) -> str:
 def mismatch(card: ZooCard, job: Job, context: RunContext) -> str:
     """Why a file of the zoo does not fit a cell, in words; "" where it does."""
     asked: dict[str, tuple[Any, Any]] = {
-        "protocol": (card.protocol, context.protocol.name),
         "preset": (card.preset, job.preset),
         "seed": (card.seed, job.seed),
-        "rules of the protocol": (card.protocol_hash, context.protocol.hash),
+        "training rule of the protocol": (card.training, context.protocol.training_hash),
         "data": (card.data, context.store.fingerprint),
         "split": (card.split, context.split.hash),
         "code of the method": (card.code, code_of(job.method_class())),
     }
     for what, (theirs, mine) in asked.items():
         if theirs != mine:
-            named = f" ({theirs}, not {mine})" if what in ("protocol", "preset", "seed") else ""
+            named = f" ({theirs}, not {mine})" if what in ("preset", "seed") else ""
             return f"its zoo file is of another {what}{named}"
     return ""
 
@@ -145,7 +148,7 @@ def settle(jobs: Sequence[Job], context: RunContext, reporter: Reporter) -> list
     Args:
         jobs: of one context, with seeds of one command.
         context: opened.
-        reporter: told which rows are loaded, and which file of the right protocol does not fit.
+        reporter: told which rows are loaded, and which file of the right protocol or training does not fit.
     """
     from fesbench.context.folded import FoldedContext
 
@@ -165,7 +168,8 @@ def settle(jobs: Sequence[Job], context: RunContext, reporter: Reporter) -> list
         if not reason and len(seeds[job.method]) > 1:
             reason = "its zoo file has one seed"  # a row's seeds must be trained alike
         if reason:
-            if card.protocol == context.protocol.name and card.preset == job.preset:
+            known = card.protocol == context.protocol.name or card.training == context.protocol.training_hash
+            if known and card.preset == job.preset:
                 reporter.note(f"{job.method}: {reason}; it is not loaded", warning=True)
             found.append(job)
             continue

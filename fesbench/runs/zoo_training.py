@@ -86,6 +86,7 @@ def train_for_zoo(
             preset=preset,
             protocol=context.protocol.name,
             protocol_hash=context.protocol.hash,
+            training=context.protocol.training_hash,
             data=context.store.fingerprint,
             split=context.split.hash,
             labels=note["labels"],

@@ -213,3 +213,14 @@ def test_faces_without_landmarks_go_through_dlib(adapter: FolderAdapter, tmp_pat
     eyes = store.manifest.landmarks[0, [36, 39, 42, 45]].mean(axis=0)
     # dlib's template puts the middle of the eye corners here
     assert np.allclose(eyes, ((0.490 + 0.25) / 1.5 * 96, (0.2213 + 0.25) / 1.5 * 96), atol=2)
+
+
+def test_images_that_are_enlarged_are_counted(adapter: FolderAdapter, tmp_path: Path) -> None:
+    for name, side in (("a.png", 16), ("b.png", 16), ("c.png", 32), ("d.png", 48)):
+        (tmp_path / "small").mkdir(exist_ok=True)
+        Image.fromarray(np.full((side, side, 3), side, np.uint8)).save(tmp_path / "small" / name)
+    store = run(tmp_path / "small", size=32)
+    (note,) = [note for note in store.info["notes"] if "ENLARGED" in note]
+    assert note.startswith("2 of 4 images are ENLARGED to 32 px, 2.0 times in the middle")
+    store = run(tmp_path / "small")
+    assert not [note for note in store.info["notes"] if "ENLARGED" in note]

@@ -23,7 +23,7 @@ def test_short_name_means_the_newest_version() -> None:
 
 
 def test_unknown_name_gives_near_ones() -> None:
-    with pytest.raises(UnknownNameError, match=r"Did you mean avatars@1"):
+    with pytest.raises(UnknownNameError, match=r"Did you mean avatars@2"):
         load_protocol("avatar")
 
 
@@ -56,7 +56,7 @@ def test_a_slip_is_named_with_file_key_and_remedy(tmp_path: Path, old: str, new:
 
 
 def test_overrides_enter_name_and_hash() -> None:
-    plain = load_protocol("avatars")
+    plain = load_protocol("avatars@1")
     small = plain.with_overrides(size=64)
     assert small.name == "avatars@1+size=64"
     assert small.hash != plain.hash
@@ -67,11 +67,11 @@ def test_prose_does_not_change_the_hash(tmp_path: Path) -> None:
     told_otherwise = parse_protocol(
         _edited(tmp_path, "260 procedural subjects", "Two hundred and sixty subjects")
     )
-    assert told_otherwise.hash == load_protocol("avatars").hash
+    assert told_otherwise.hash == load_protocol("avatars@1").hash
 
 
 def test_a_rule_changes_the_hash(tmp_path: Path) -> None:
-    assert parse_protocol(_edited(tmp_path, "test = 40", "test = 39")).hash != load_protocol("avatars").hash
+    assert parse_protocol(_edited(tmp_path, "test = 40", "test = 39")).hash != load_protocol("avatars@1").hash
 
 
 def test_only_named_stand_ins_serve_a_protocol() -> None:

@@ -135,3 +135,22 @@ def test_data_that_answers_no_request_is_an_error(mini: tuple[Protocol, AlignedS
     tasks = (protocol.tasks[0].model_copy(update={"domains": ("fresco",)}),)
     with pytest.raises(DataError, match="finds no request"):
         table_of(protocol.model_copy(update={"tasks": tasks}), store, "smoke")
+
+
+def test_a_short_run_asks_the_first_subjects_for_every_label(mini: tuple[Protocol, AlignedStore]) -> None:
+    protocol, store = mini
+    tasks = [task.model_copy(update={"smoke_subjects": 2}) for task in protocol.tasks]
+    fewer = protocol.model_copy(update={"tasks": tuple(tasks)})
+    for budget, count in (("smoke", 2), ("short", 2), ("standard", 5)):
+        requests = table_of(fewer, store, budget)
+        shown = requests[(requests["task"] == "expression") & (requests["domain"] == "in")]
+        assert set(shown["identity"]) == {f"a{number:04d}" for number in range(13, 13 + count)}
+        assert set(shown.groupby("identity").size()) == {7}
+
+
+def test_avatars_asks_no_more_of_the_styles_than_it_did() -> None:
+    asked = {}
+    for name in ("avatars@1", "avatars@2"):
+        (task,) = (task for task in load_protocol(name).tasks if "statue" in task.domains)
+        asked[name] = (task.smoke_subjects or 40) * len(task.smoke_labels or task.labels) * len(task.domains)
+    assert asked == {"avatars@1": 320, "avatars@2": 308}

@@ -24,6 +24,7 @@ SHIPPED = list(protocol_files())
 def test_every_protocol_of_the_field_is_shipped() -> None:
     assert set(SHIPPED) >= {
         "avatars@1",
+        "avatars@2",
         "avatars-adapt@1",
         "avatars-ood@1",
         "cfee@1",
@@ -32,6 +33,7 @@ def test_every_protocol_of_the_field_is_shipped() -> None:
         "ck+/10fold@1",
         "ck+-to-oulu@1",
         "emotionet-au@1",
+        "fer2013-28@1",
         "ferg@1",
         "folder@1",
         "folder/5fold@1",
@@ -87,7 +89,7 @@ def metrics_of(**more: Any) -> dict[str, Any]:
         ({"metrics": metrics_of(required=["Rank-1"])}, "Rank-1 compares with a gallery"),
         ({"metrics": metrics_of(optional=["ECS"])}, "ECS stands twice"),
         ({"metrics": metrics_of(face="dlip")}, "metrics.face"),
-        ({"metrics": metrics_of(judge="shipped")}, "only avatars@1 has a shipped judge"),
+        ({"metrics": metrics_of(judge="shipped")}, "only avatars has a shipped judge"),
         ({"data": data_of(set="avatar")}, "data: no data set 'avatar'. Did you mean avatars"),
         ({"data": data_of(alignment="none@2")}, "data.alignment"),
         ({"data": data_of(options={"identites": [1, 2, 3]})}, "data.options: no option"),

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from fesbench.data.datasets.base import Count, DatasetAdapter, Facts, Item, Skipped
+from fesbench.data.datasets.ck48 import recognized
 from fesbench.data.datasets.ckplus_files import Files, read_landmarks, scan
 from fesbench.data.datasets.ckplus_labels import Labels, read_labels
 from fesbench.data.datasets.clips import Clip, ends, naming
@@ -131,6 +132,8 @@ The outer folders may have any names (Emotion_labels/Emotion, extended-cohn-kana
             raise DataError(self.absent())
         files = scan(source)
         if not files.kinds["image"]:
+            if told := recognized(files.odd):
+                raise DataError(f"{source} does not hold CK+ as its owner distributes it: {told}")
             odd = f" (found instead, for example: {', '.join(files.odd[:3])})" if files.odd else ""
             raise DataError(f"{source} holds no image of CK+{odd}.\n{self.help()}")
         labels = read_labels(files)
@@ -176,7 +179,8 @@ def _frames(
             short.append(clip)
         if clip.numbers[0] != 1:
             no_onset.append(clip)
-            neutral = []
+            # nothing of it is neutral, so that nothing of the peak has to be given up for that
+            neutral, peak = [], clip.numbers[-frames:] if expression else []
         if expression and labels.frame[key] != clip.numbers[-1]:
             no_peak.append(clip)
             peak = []

@@ -6,17 +6,19 @@ What the rows are, by form:
   and number of the line, the first being 0. Parts: Training -> train, PublicTest -> validation, PrivateTest
   -> test. The sha256 is that of the 2304 pixel bytes.
 - *folder*: the JPEG copies on Kaggle, ``train/<class>`` and ``test/<class>`` (both test parts of the owner in
-  one), or ``images/train`` and ``images/validation``. The part is the folder's name.
+  one), or ``images/train`` and ``images/validation``. The part is the owner's, which such copies keep in the
+  file name (``PublicTest_10118481.jpg``); where a name says none, it is the folder's.
 - *fer+*: see `fesbench.data.datasets.fer2013_votes`. Its parts are those of the table.
 
 Images that are black all over are skipped. Labels are noisy: FER+ flags 349 of the images as perhaps not
 a face, and in 8,485 no expression gets more than 5 of its 10 votes. Duplicates exist, across the parts too:
-they are found when a split is made. The counts by expression are quoted, not verified; those by part are.
+they are found when a split is made. The counts by part and by expression were read in whole copies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fesbench.data.datasets.base import Count, Facts, Plan
@@ -39,7 +41,9 @@ EXPRESSIONS = {
     "sadness": 6_077,
     "surprise": 4_002,
 }
-_NAMED_BY_FERPLUS = 35_714
+_NAMED_BY_FERPLUS = 35_710
+"""Distinct names: its table has 35,714 lines with one, and four names stand twice."""
+_NAMED_PART = re.compile(rf"(?P<usage>{'|'.join(USAGES)})_\d.*")
 
 
 class Fer2013Adapter(WebAdapter):
@@ -117,24 +121,48 @@ def _folder_plan(files: WebFiles, trees: list[Tree], notes: list[str], options: 
         raise DataError(
             f"{trees[0].base} and {trees[1].base} both hold part/class folders; give the folder of one copy"
         )
-    images = listed(trees[0].rows())
+    rows = [(path, {**row, "part": part_of(path.name) or row["part"]}) for path, row in trees[0].rows()]
+    images = listed(rows)
     found = found_by([image.row for image in images])
     expected = dict(ADAPTER.expected)
-    if found["validation"]:
-        for part in PARTS:
-            del expected[part]
+    unsaid = [path for path, _ in rows if not part_of(path.name)]
+    if len(unsaid) < len(rows):
         notes.append(
-            "the parts are those of this copy's folders; they are not FER-2013's Training, PublicTest and "
-            "PrivateTest, and results on them are not those of the literature"
+            f"the file names say the owner's parts ({len(rows) - len(unsaid)} of {len(rows)} images: "
+            "Training, PublicTest and PrivateTest), which are kept, whatever the folders are called"
         )
+        if unsaid:
+            notes.append(f"{len(unsaid)} names say none, such as {unsaid[0].name}; theirs is the folder's")
     else:
-        expected["test"] += expected.pop("validation")
-        notes.append(
-            "the folder test/ holds PublicTest and PrivateTest together; results on it are not those that "
-            "the literature reports on PrivateTest"
-        )
+        notes += _by_folder(expected, found["validation"] > 0)
     notes.append("the files are JPEG or PNG copies; fer2013.csv alone has the exact pixels")
     return WebPlan(images, options, _facts(files, counts(found, expected), notes))
+
+
+def part_of(name: str) -> str:
+    """The part in the file name of a copy, "" where there is none.
+
+    >>> part_of("PublicTest_10118481.jpg"), part_of("im0.png")
+    ('validation', '')
+    """
+    match = _NAMED_PART.fullmatch(name)
+    return USAGES[match["usage"]] if match else ""
+
+
+def _by_folder(expected: dict[str, int], validation: bool) -> Sequence[str]:
+    """What is expected, and noted, of a copy whose folders alone say the parts."""
+    if validation:
+        for part in PARTS:
+            del expected[part]
+        return [
+            "the parts are those of this copy's folders; they are not FER-2013's Training, PublicTest and "
+            "PrivateTest, and results on them are not those of the literature"
+        ]
+    expected["test"] += expected.pop("validation")
+    return [
+        "the folder test/ holds PublicTest and PrivateTest together; results on it are not those that "
+        "the literature reports on PrivateTest"
+    ]
 
 
 def _votes_plan(files: WebFiles, notes: list[str], options: Mapping[str, Any]) -> Plan:

@@ -3,7 +3,8 @@
 Of Barsoum et al. (Training deep networks for facial expression recognition with crowd-sourced label
 distribution, ICMI 2016). The export has no original labels; an image gets the expression that more than half
 of its votes agree on. Left out and counted: images with a vote for "not a face", images on which no
-expression has the majority, and lines without a file name (the export has no image of them).
+expression has the majority, images with two lines whose votes differ (one of the four that have two), and
+lines without a file name (the export has no image of them).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def voted_rows(files: WebFiles) -> tuple[list[tuple[Path, dict[str, Any]]], list
         raise DataError(
             f"{files.root} holds FER+'s images and not its table of votes; put fer2013new.csv beside them"
         )
-    lines, nameless = _lines(files.votes[0])
+    lines, nameless, disputed = _lines(files.votes[0])
     rows = []
     left: Counter[str] = Counter()
     for found in files.voted:
@@ -56,6 +57,8 @@ def voted_rows(files: WebFiles) -> tuple[list[tuple[Path, dict[str, Any]]], list
             left["have no line in fer2013new.csv"] += 1
             continue
         label, why = _majority(line)
+        if line in disputed:
+            why = "have two lines in fer2013new.csv whose votes differ"
         if why:
             left[why] += 1
         else:
@@ -68,15 +71,19 @@ def voted_rows(files: WebFiles) -> tuple[list[tuple[Path, dict[str, Any]]], list
     return rows, notes
 
 
-def _lines(path: Path) -> tuple[dict[tuple[str, str], Line], int]:
+def _lines(path: Path) -> tuple[dict[tuple[str, str], Line], int, list[Line]]:
+    """The first line of each image, how many lines name none, and those that a later one contradicts."""
     lines: dict[tuple[str, str], Line] = {}
     nameless = 0
+    disputed: list[Line] = []
     for line in read_table(path, _COLUMNS, _COLUMNS):
-        if line.get("Image name"):
-            lines[line.get("Usage"), line.get("Image name").lower()] = line
-        else:
+        if not line.get("Image name"):
             nameless += 1
-    return lines, nameless
+            continue
+        first = lines.setdefault((line.get("Usage"), line.get("Image name").lower()), line)
+        if first.cells != line.cells:
+            disputed.append(first)
+    return lines, nameless, disputed
 
 
 def _majority(line: Line) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from fesbench.data.datasets.base import DatasetAdapter, Facts, Item, Skipped
+from fesbench.data.datasets.ck48 import recognized
 from fesbench.data.datasets.folder_table import read_manifest
 from fesbench.data.datasets.listing import JUNK, ListedImage, ListedPlan, unknown, walk
 from fesbench.data.datasets.user_files import is_image, label_of, number_takes, who
@@ -145,7 +146,8 @@ def _tree_plan(root: Path, options: Mapping[str, Any]) -> FolderPlan:
     number_takes(rows)
     rows.sort(key=lambda row: str(row["image"]))
     images = tuple(ListedImage(files[row["image"]], row) for row in rows)
-    notes = (*_unseparated(rows), *_notes(images))
+    ck48 = recognized(str(row["image"]) for row in rows)
+    notes = (*([ck48] if ck48 else ()), *_unseparated(rows), *_notes(images))
     return FolderPlan(images, options, Facts((), notes, unknown(odd)))
 
 

@@ -10,8 +10,9 @@ DI, HA, NE, SA, SU), side (S straight, HL and HR half, FL and FR full left and r
 
 Two files of the distribution are misnamed, AF31V and AM31H; they are read as AF31SAHL and AM31SUHR, the two
 that are missing there, as public loaders do. The folder AKDEF beside it holds faces that are averages of
-many subjects; they have no identity and are left out. At FL and FR (profile) dlib finds no face, and a few
-files are known to be all black; such images are counted when they are prepared.
+many subjects; they have no identity and are left out. At FL and FR (profile) dlib finds no face, and three
+public scripts name files that are all black or missing: AF01SUFR AF10AFFR AF11NEHL AF20DIHL AM25DIFL AM34DIFR
+BF13NEHR BM21DIFL BM22DIHL BM24DIFL. Such images are counted when they are prepared.
 
 70 subjects and 4900 images (2 x 70 x 7 x 5) are from memory: a copy that has fewer is told so, no more.
 """

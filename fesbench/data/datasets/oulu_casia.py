@@ -6,6 +6,7 @@ What the rows are:
   whose frame 000 is missing gives none: what comes first there is no longer neutral.
 - *peak*: its last three frames, intensity 1; a sequence stops at the peak.
 - a sequence of fewer than six frames is divided in the middle, so that no frame is both.
+- a copy of which no sequence has more than three frames holds the peaks alone; all of them are kept.
 
 The two cameras' folders ("VL" visible, "NI" near infrared) have the same names inside, so a plan holds one
 camera, never both. The owner also distributes cropped versions of the images; the folder's name
@@ -85,12 +86,15 @@ The outer folders may have any names (B_OriginalImg/B_OriginalImg/OriginalImg, O
         tally: Counter[str] = Counter()
         identities: Counter[str] = Counter()
         images: list[ListedImage] = []
+        peaks_alone = max((len(clip.files) for clip in clips.values()), default=0) <= frames
         for clip in clips.values():
             camera_and_light = clip.sequence.rsplit("_", 2)[0].replace("_", " ")
             tally.update([f"{camera_and_light} sequences", f"{camera_and_light} {clip.expression}"])
             identities[clip.identity] += 1
             neutral, peak = ends(clip.numbers, frames)
-            images += clip.rows(neutral if 0 in clip.files else [], peak)
+            if peaks_alone or 0 not in clip.files:
+                neutral, peak = [], clip.numbers[-frames:]
+            images += clip.rows(neutral, peak)
         tally["subjects"] = len(identities)
         return Chosen(
             images,
@@ -100,7 +104,7 @@ The outer folders may have any names (B_OriginalImg/B_OriginalImg/OriginalImg, O
                 *incomplete(identities, len(EXPRESSIONS) * len(lights), "sequences"),
                 *left_out("modality", others),
                 *left_out("lighting", unlit),
-                *_oddities(clips.values(), frames),
+                *(_peaks_alone(len(clips)) if peaks_alone else _oddities(clips.values(), frames)),
             ],
         )
 
@@ -120,6 +124,15 @@ def _expected(modality: str, lights: Sequence[str]) -> dict[str, int]:
         for name in EXPRESSIONS:
             expected[f"{modality} {light} {canonical_label(name)}"] = IDENTITIES
     return expected
+
+
+def _peaks_alone(count: int) -> list[str]:
+    if not count:
+        return []
+    return [
+        f"this copy holds the peak frames of {count} sequences alone; all of them are kept, and there is NO "
+        "NEUTRAL IMAGE, from which a method would start: oulu-casia's protocols take the owner's sequences"
+    ]
 
 
 def _oddities(clips: Iterable[Clip], frames: int) -> list[str]:

@@ -80,6 +80,7 @@ class StoreWriter:
         *,
         landmarks: np.ndarray | None = None,
         action_units: np.ndarray | None = None,
+        scale: float = 1.0,
     ) -> None:
         """Append one image.
 
@@ -88,6 +89,7 @@ class StoreWriter:
             row: the manifest's columns; what is left out takes the manifest's defaults.
             landmarks: float (68, 2), pixels of ``image``; None = unknown.
             action_units: float (len(ACTION_UNITS),) in [0, 1]; None = unknown.
+            scale: how many pixels one of its source has become, along a side; see `scales`.
 
         Raises:
             DataError: wrong shape or dtype, or the disk is full (what is written stays and is resumed).
@@ -102,12 +104,19 @@ class StoreWriter:
             "pixels": image_digest(image).hex(),
             "landmarks": _pack(landmarks, N_LANDMARKS * 2),
             "action_units": _pack(action_units, len(ACTION_UNITS)),
+            "scale": scale,
         }
         with writing(self.work):
             self._images.write(np.ascontiguousarray(image).tobytes())
             self._images.flush()
         self._log(line)
         self.rows += 1
+
+    def scales(self) -> list[float]:
+        """The scale of every image added so far, by earlier, killed runs too."""
+        found = [line.get("scale", 1.0) for line, _ in self._lines() if "skip" not in line]
+        self._journal.seek(0, os.SEEK_END)
+        return found
 
     def skip(
         self, image: str, reason: str, *, key: str = "unreadable", picture: np.ndarray | None = None

@@ -165,7 +165,7 @@ def test_the_published_counts_agree_with_each_other() -> None:
 
 
 @pytest.mark.parametrize("outer", ["", "archive/"])
-def test_folders_with_both_test_parts_in_one(tmp_path: Path, outer: str) -> None:
+def test_folders_whose_file_names_keep_the_owners_parts(tmp_path: Path, outer: str) -> None:
     classes = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
     root = tmp_path / "fer"
     touch(root, *(f"{outer}train/{name}/Training_{k}.jpg" for k, name in enumerate(classes)))
@@ -183,14 +183,27 @@ def test_folders_with_both_test_parts_in_one(tmp_path: Path, outer: str) -> None
         "train/sad/Training_5.jpg": ("?train/sad/Training_5.jpg", "sadness", "train"),
         "train/surprise/Training_6.jpg": ("?train/surprise/Training_6.jpg", "surprise", "train"),
         "test/happy/PrivateTest_10.jpg": ("?test/happy/PrivateTest_10.jpg", "happiness", "test"),
-        "test/sad/PublicTest_1 (2).jpg": ("?test/sad/PublicTest_1 (2).jpg", "sadness", "test"),
+        "test/sad/PublicTest_1 (2).jpg": ("?test/sad/PublicTest_1 (2).jpg", "sadness", "validation"),
     }
     assert found.facts.not_understood.first == (f"{outer}train/joy/x.jpg",)
+    counts = {count.what: (count.found, count.expected) for count in found.facts.counts}
+    assert (counts["test"], counts["validation"]) == ((1, 3589), (1, 3589))
+    assert any("the file names say the owner's parts (9 of 9 images" in note for note in found.facts.notes)
+    assert any("fer2013.csv alone has the exact pixels" in note for note in found.facts.notes)
+
+
+def test_folders_with_both_test_parts_in_one(tmp_path: Path) -> None:
+    touch(tmp_path, "train/angry/im0.png", "test/angry/im0.png", "test/sad/im1.png")
+    found = listed(tmp_path)
+    assert [image.row["part"] for image in found.images] == ["test", "test", "train"]
     counts = {count.what: (count.found, count.expected) for count in found.facts.counts}
     assert counts["test"] == (2, 7178)
     assert "validation" not in counts
     assert any("PublicTest and PrivateTest together" in note for note in found.facts.notes)
-    assert any("fer2013.csv alone has the exact pixels" in note for note in found.facts.notes)
+    touch(tmp_path, "test/sad/PublicTest_7.jpg")
+    mixed = listed(tmp_path)
+    assert any("3 names say none, such as im" in note for note in mixed.facts.notes)
+    assert [image.row["part"] for image in mixed.images] == ["test", "validation", "test", "train"]
 
 
 def test_the_other_kaggle_pack_has_parts_of_its_own(tmp_path: Path) -> None:
@@ -220,10 +233,15 @@ def test_ferplus_votes(tmp_path: Path) -> None:
         "PrivateTest,fer0000005.png,0,5,0,0,0,0,0,0,5,0",
         "PrivateTest,fer0000006.png,6,0,0,0,0,0,4,0,0,0",
         "PrivateTest,fer0000009.png,6,0,0,0,0,0,4,0,0,0",
+        "Training,fer0000001.png,0,6,0,1,3,0,0,0,0,0",  # twice, and the same
+        "Training,fer0000008.png,0,6,0,1,3,0,0,0,0,0",
+        "Training,fer0000008.png,0,7,0,0,3,0,0,0,0,0",
     )
     (tmp_path / "fer2013new.csv").write_text(VOTES + "\n".join(lines) + "\n")
     touch(
-        tmp_path, *(f"data/FER2013Train/fer000000{k}.png" for k in (0, 1, 7)), "data/FER2013Train/label.csv"
+        tmp_path,
+        *(f"data/FER2013Train/fer000000{k}.png" for k in (0, 1, 7, 8)),
+        "data/FER2013Train/label.csv",
     )
     touch(tmp_path, "data/FER2013Valid/fer0000003.png")
     touch(tmp_path, *(f"data/FER2013Test/fer000000{k}.png" for k in (4, 5, 6)))
@@ -236,12 +254,13 @@ def test_ferplus_votes(tmp_path: Path) -> None:
         ("FER2013Valid/fer0000003.png", "contempt", "validation", 1.0),
     ]
     (count,) = found.facts.counts
-    assert (count.found, count.expected) == (7, 35714)
+    assert (count.found, count.expected) == (8, 35710)
     assert found.facts.notes[1:] == (
         "labels are the majority of FER+'s ten votes, not FER-2013's own",
         "1 images have a vote for 'not a face'; they are left out",
         "2 images have no expression that more than half of the votes agree on; they are left out",
         "1 images have no line in fer2013new.csv; they are left out",
+        "1 images have two lines in fer2013new.csv whose votes differ; they are left out",
         "1 lines of fer2013new.csv name an image that is not here",
         "1 lines of fer2013new.csv name no image (FER+ dropped them)",
     )

@@ -148,6 +148,18 @@ def test_sequences_that_are_short_or_incomplete(tmp_path: Path) -> None:
     assert note(found, "too short").startswith("2 sequences")
 
 
+@pytest.mark.parametrize("first", [0, 9])
+def test_a_copy_of_the_peaks_alone_keeps_all_of_them(tmp_path: Path, first: int) -> None:
+    for label in ("Anger", "Fear"):
+        sequence(tmp_path, f"VL/Strong/P001/{label}", first=first, frames=3)
+    found = plan("oulu-casia", tmp_path)
+    assert [(r["expression"], r["frame"] - first, r["take"]) for r in rows(found)] == [
+        *(("anger", k, k) for k in range(3)),
+        *(("fear", k, k) for k in range(3)),
+    ]
+    assert note(found, "peak frames of 2 sequences alone; all of them are kept")
+
+
 def test_other_files_are_named(tmp_path: Path) -> None:
     sequence(tmp_path, "VL/Strong/P001/Anger")
     odd = (
