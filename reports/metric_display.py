@@ -32,7 +32,7 @@ class Style:
             return "points"
         if self.name.startswith(SELF_ASSESSED):
             return "%, self-assessed"
-        return "%" if self.percent else ("dB" if self.name == "PSNR" else "")
+        return "%" if self.percent else _UNITS.get(self.name, "")
 
     @property
     def head(self) -> str:
@@ -55,8 +55,10 @@ _ORDER = [
     "HES",
     "mSCR",
     "CLS",
+    "Expression-distance[judge]",
     "ID-cal",
     "FSS",
+    "FVS@FAR=1%",
     "TAR@FAR=1%",
     "TAR@FAR=0.1%",
     "Rank-1",
@@ -65,9 +67,12 @@ _ORDER = [
     "FID",
     "KID",
     "FD-dlib",
+    "Pose-distance",
+    "Background-RMSE",
 ]
 """First columns of the leaderboard."""
-_DECIMALS = {"PSNR": 2, "FID": 1, "KID": 2, "FD-dlib": 4}
+_UNITS = {"PSNR": "dB", "Pose-distance": "degrees", "Background-RMSE": "gray levels"}
+_DECIMALS = {"Pose-distance": 2, "Background-RMSE": 2, "PSNR": 2, "FID": 1, "KID": 2, "FD-dlib": 4}
 """Where they are neither the 1 of a share nor the 3 of another score."""
 
 

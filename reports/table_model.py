@@ -55,6 +55,8 @@ class Column:
     """Rows whose full signature differs (valid n, code version) though their comparison key does not."""
     chance: float | None = None
     rank_rule: str = ""
+    anchors: list[tuple[str, float, int]] = field(default_factory=list)
+    """What the metric is on images that no method made: (words, value, pairs)."""
 
 
 @dataclass

@@ -19,6 +19,14 @@ from .metric_display import ordered, style_of
 from .ranking import rank_table
 from .table_model import Column, Row, ScoreCell, Table
 
+ANCHORS = {
+    "other-take": "other take",
+    "other-expression": "other expression",
+    "other-subject": "other subject",
+    "noise": "noise",
+}
+"""Kinds of anchors in a reader's words; but for the last two they are of the same subject."""
+
 
 def build_table(board: Board, task: str, domain: str) -> Table:
     """The table of one task and domain, sorted by its first metric, with ranks.
@@ -38,6 +46,7 @@ def build_table(board: Board, task: str, domain: str) -> Table:
         titles = {row.id: row.title for row in rows}
         if any(cell.value is not None for cell in cells.values()):
             column = _column(metric, cells, titles)
+            column.anchors = _anchors(board, task, domain, metric)
             column.chance = chance_level(board) if metric == "ECS" else chance_of(column)
             table.columns.append(column)
         else:
@@ -50,6 +59,15 @@ def build_table(board: Board, task: str, domain: str) -> Table:
     if trains:
         add_controls(table, [by_name for seeds in found.values() for by_name in seeds])
     return table
+
+
+def _anchors(board: Board, task: str, domain: str, metric: str) -> list[tuple[str, float, int]]:
+    """The metric's anchors, as the first record that has any tells them: they are the same for all rows."""
+    for run in board.runs:
+        told = [a for a in run.record.anchors if (a.task, a.domain, a.metric) == (task, domain, metric)]
+        if told:
+            return [(ANCHORS[a.kind], a.value, a.n) for a in told]
+    return []
 
 
 def chance_level(board: Board) -> float | None:

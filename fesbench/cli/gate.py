@@ -1,4 +1,4 @@
-"""The verbs that hold rows against one another: check, compare, explain, baseline save."""
+"""The verbs that hold rows against one another: check, compare, power, explain, baseline save."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example:  fesbench compare --runs runs --methods stargan,mr --markdown table.md")(
         compare
     )
+    app.command(epilog="Example:  fesbench power runs --metric ECS --effect 5 --methods stargan,mr")(power)
     app.command(epilog="Example:  fesbench explain 'SSIM|ref:truth|n:280/280|p:avatars@1:8c1f'")(explain)
     app.add_typer(baseline_app, name="baseline")
 
@@ -82,6 +83,64 @@ def compare(
         for line in writers.remarks(found):
             typer.echo(line)
     raise typer.Exit(found.exit_code)
+
+
+def power(
+    metric: Annotated[str, typer.Option(help="Which score, such as ECS.")],
+    effect: Annotated[float, typer.Option(help="A difference: points of a share, else the metric's unit.")],
+    run: Annotated[Path, typer.Argument(help="A record's folder, or a folder of records.")] = Path("runs"),
+    protocol: Annotated[str | None, typer.Option(help="Only records of this protocol.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Only these two rows, A,B.")] = None,
+    task: Annotated[str, typer.Option(help="Which task's score.")] = "expression",
+    domain: Annotated[str, typer.Option(help="Which domain's score.")] = "in",
+    json_: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """How many test subjects a difference needs: 80 % power at 5 %, paired, by the records' own variance."""
+    from dataclasses import asdict
+
+    from fesbench.gate import power as of_rows
+
+    names = None if methods is None else _two(methods)
+    asked = of_rows.in_record_units(metric, effect)
+    found = of_rows.power(run, metric, asked, protocol=protocol, methods=names, task=task, domain=domain)
+    if json_:
+        told = [{key: None if value != value else value for key, value in asdict(n).items()} for n in found]
+        typer.echo(json.dumps(told, indent=1, allow_nan=False))
+        return
+    scale = effect / asked
+    show_table(
+        (
+            "A",
+            "B",
+            "A - B",
+            "sd over subjects",
+            "subjects here",
+            f"needed for {effect:g}",
+            "seen with those here",
+        ),
+        (
+            (
+                need.a,
+                need.b,
+                "-" if need.difference != need.difference else f"{need.difference * scale:.3g}",
+                f"{need.sd * scale:.3g}",
+                need.subjects,
+                need.needed,
+                f"{need.smallest * scale:.3g} or more",
+            )
+            for need in found
+        ),
+    )
+    typer.echo(
+        f"{metric}, task {task}, domain {domain}: {found[0].needed} subjects show {effect:g} in every pair."
+    )
+
+
+def _two(methods: str) -> tuple[str, str]:
+    names = [name.strip() for name in methods.split(",")]
+    if len(names) != 2 or not all(names):
+        raise UsageError("--methods takes two rows: A,B")
+    return names[0], names[1]
 
 
 def _sides(

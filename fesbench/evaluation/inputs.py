@@ -91,12 +91,12 @@ def metric_inputs(
         training_identity=np.array([code[name] for name in names[training]]),
         alignment=f"{store.alignment}+crop-by-source-landmarks",
         landmarks={
-            "source": _known(landmarks, source_rows),
-            "target": _known(landmarks, target_rows),
-            "driver": _known(landmarks, drivers),
-            "driver-neutral": _known(landmarks, neutral_rows(table, drivers)),
+            "source": known_rows(landmarks, source_rows),
+            "target": known_rows(landmarks, target_rows),
+            "driver": known_rows(landmarks, drivers),
+            "driver-neutral": known_rows(landmarks, neutral_rows(table, drivers)),
         },
-        action_units={"source": _known(units, source_rows), "target": _known(units, target_rows)},
+        action_units={"source": known_rows(units, source_rows), "target": known_rows(units, target_rows)},
         face_kept=face_kept,
         face_rule=face_rule,
     )
@@ -137,7 +137,7 @@ class ImageSets:
         _, rows, who = self.sets[which]
         if name == DISCRIMINATOR and self.discriminator is not None:
             return self.context.cache.get(self.discriminator, self._stack(which))
-        points = _known(self.context.store.manifest.landmarks, rows)
+        points = known_rows(self.context.store.manifest.landmarks, rows)
         return self.context.features(name, self._stack(which), points, who)
 
     def pair_values(self, extractor: str, first: str, second: str, pairs: np.ndarray) -> Features:
@@ -155,7 +155,7 @@ def _labels(expressions: np.ndarray) -> np.ndarray:
     return np.array([index.get(name, -1) for name in expressions], dtype=np.int64)
 
 
-def _known(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def known_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The rows of a table of the manifest; NaN where there is no row."""
     found = np.array(values[np.maximum(rows, 0)], dtype=np.float32)
     found[rows < 0] = np.nan

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fesbench.context.context import RunContext
+from fesbench.evaluation.anchors import anchors
 from fesbench.evaluation.confusion import confusion_matrix, judges_of
 from fesbench.evaluation.images import load_images
 from fesbench.evaluation.task_group import Group
@@ -104,7 +105,7 @@ def score_cell(
 
     outputs = outputs_of(requests)
     scored = requests[outputs == "image"].reset_index(drop=True)
-    record.scores, record.counts, record.weights = [], {}, {}
+    record.scores, record.anchors, record.counts, record.weights = [], [], {}, {}
     if len(scored):
         if images is None:
             decoded = load_images(folder / "images", scored, context.store.size)
@@ -148,6 +149,8 @@ def _score_images(
             if found.per_sample is not None:
                 columns[name] = found.per_sample
         samples.append(group.sample_table(columns))
+        usable = {name: metrics[name] for name in metrics_of(task, metrics) if name not in reasons}
+        record.anchors += anchors(group, usable)
         replicates += group.replicates
         judges = judges_of(metrics_of(task, metrics), metrics, reasons)
         matrices += [confusion_matrix(group.inputs, judge, task, domain) for judge in judges]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from fesbench.errors import NotComparableError, RecordError, UsageError
 from fesbench.gate.snapshot import CostSummary, RowScore, Snapshot, load_snapshot
-from fesbench.records.record import FOLDS, LEVEL, RECORD_NAME, Record, Score, load_record
+from fesbench.records.record import EXTERNAL, FOLDS, LEVEL, RECORD_NAME, REFERENCE, Record, Score, load_record
 from fesbench.records.replicates import ReplicateRow, ScoreKey, read_replicates
 from fesbench.records.samples import PER_SUBJECT, read_samples
 from fesbench.records.signature import Signature
@@ -40,15 +40,62 @@ def open_row(place: Path, method: str | None = None, *, seed: int | None = None)
     return take_snapshot(find_row(place, method, seed))
 
 
+def open_rows(
+    place: Path, protocol: str | None = None, methods: Sequence[str] | None = None
+) -> list[Snapshot]:
+    """Every scored row of one table: of a baseline file, a record's folder or a folder of records.
+
+    Reference rows only where they are named, or where there are not two others.
+
+    Args:
+        place: as :func:`open_row` takes it.
+        protocol: only its records: "avatars", "avatars@1" or with every override.
+        methods: only these rows.
+
+    Raises:
+        RecordError: nothing there, or something damaged.
+        UsageError: rows of several protocols, data sets, presets or budgets; a method that is not there.
+    """
+    if place.is_file() and place.name != RECORD_NAME:
+        return [load_snapshot(place)]
+    cells = [
+        item
+        for item in _cells(place.parent if place.name == RECORD_NAME else place)
+        if item[1].status == "scored" and (protocol is None or _is_of(item[1], protocol))
+    ]
+    if not cells:
+        told = f" of protocol '{protocol}'" if protocol else ""
+        raise RecordError(f"no scored records{told} below {place}; 'fesbench run' makes them")
+    there = {record.cell.method for _, record in cells}
+    if absent := [name for name in methods or () if name not in there]:
+        raise UsageError(f"{place} holds no record of '{absent[0]}'; there are: {', '.join(sorted(there))}")
+    if methods is not None:
+        cells = [item for item in cells if item[1].cell.method in methods]
+    own = [item for item in cells if not item[1].card.get("reference", False)]
+    cells = own if len({record.cell.method for _, record in own}) > 1 else cells
+    tables = {_row(record)[1:3] + _row(record)[4:] for _, record in cells}
+    presets = {record.cell.preset for _, record in cells} - {REFERENCE, EXTERNAL}
+    if len(tables) > 1 or len(presets) > 1:
+        listed = "; ".join(sorted({" ".join(_row(record)[1:]) for _, record in cells}))
+        raise UsageError(
+            f"{place} holds rows of several tables ({listed}); name a protocol or a row's folder"
+        )
+    rows: dict[tuple[str, ...], Cells] = {}
+    for folder, record in cells:
+        rows.setdefault(_row(record), []).append((folder, record))
+    return [take_snapshot(sorted(row, key=lambda item: item[1].cell.seed)) for _, row in sorted(rows.items())]
+
+
+def _is_of(record: Record, protocol: str) -> bool:
+    """Whether a record's protocol is the named one, whose version and overrides may be left out."""
+    name = record.cell.protocol
+    return name == protocol or name.startswith((f"{protocol}@", f"{protocol}+"))
+
+
 def find_row(place: Path, method: str | None = None, seed: int | None = None) -> Cells:
     """The cells of one row, seeds ascending; reference rows only where named or alone."""
     place = place.parent if place.name == RECORD_NAME else place
-    paths = sorted(place.rglob(RECORD_NAME)) if place.is_dir() else []
-    cells = [
-        (path.parent, load_record(path.parent))
-        for path in paths
-        if FOLDS not in path.relative_to(place).parts
-    ]
+    cells = _cells(place)
     if not cells:
         raise RecordError(f"no records below {place}; 'fesbench run --out {place}' makes them")
     there = sorted({record.cell.method for _, record in cells})
@@ -70,6 +117,16 @@ def find_row(place: Path, method: str | None = None, seed: int | None = None) ->
     if not chosen:
         raise UsageError(f"{place} holds no record of seed {seed}")
     return sorted(chosen, key=lambda item: item[1].cell.seed)
+
+
+def _cells(place: Path) -> Cells:
+    """Every cell below a folder, without the folds of k-fold runs."""
+    paths = sorted(place.rglob(RECORD_NAME)) if place.is_dir() else []
+    return [
+        (path.parent, load_record(path.parent))
+        for path in paths
+        if FOLDS not in path.relative_to(place).parts
+    ]
 
 
 def _row(record: Record) -> tuple[str, ...]:

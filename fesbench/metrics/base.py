@@ -135,6 +135,9 @@ class Metric(MetricCard, ABC):
     sweeps: ClassVar[bool] = False
     """Whether it is told for each requested level as well, where there are several."""
 
+    anchored: ClassVar[bool] = False
+    """Whether its raw value means little without those of real pairs and of destroyed faces beside it."""
+
     portable: ClassVar[bool] = False
     """Whether it can be measured on another extractor, as ``NAME[extractor]``."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -149,6 +149,18 @@ class MetricInputs:
         if self.face_kept is None:
             return found
         return KeptFaces(found.values, found.valid & self.face_kept, found.signature)
+
+    def answered_by(self, answers: Callable[[str], FeatureSet]) -> MetricInputs:
+        """The same requests as if other images had been made, known by their features alone.
+
+        Args:
+            answers: extractor -> features (N, D) of what was made; nobody looks whether faces were kept.
+        """
+
+        def features(extractor: str, which: Which) -> FeatureSet:
+            return answers(extractor) if which == "generated" else self.features(extractor, which)
+
+        return replace(self, features=features, face_kept=None, face_rule="", _memo={})
 
     def pair_set(self, extractor: str, first: Which, second: Which, pairs: Rows) -> FeatureSet:
         """A pair extractor's values of pairs of rows, (P, 1), checked; asked for once.

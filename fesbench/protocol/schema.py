@@ -173,10 +173,21 @@ class Task(Strict):
         return self
 
 
-ALWAYS = ("Target-cosine", "ID-cal", "HES", "mSCR", "CLS")
+ALWAYS = (
+    "Target-cosine",
+    "ID-cal",
+    "HES",
+    "mSCR",
+    "CLS",
+    "Expression-distance[judge]",
+    "FVS@FAR=1%",
+    "Pose-distance",
+    "Background-RMSE",
+)
 """Metrics that are measured under every protocol, in the tasks that they mean something for. They are no part
-of its rules, so that no protocol's hash moves: they cost no network of their own, and tell whether what the
-judge and the recognizer say of the same images can be believed.
+of its rules, so that no protocol's hash moves: they cost no network that is not asked anyway but a landmark
+detector (a second a row), and tell whether what the judge and the recognizer say of the same images can be
+believed.
 """
 
 

@@ -109,6 +109,20 @@ class Score(_Model):
     """Why there is no value, for example ``weights: inception-tf-2015``."""
 
 
+class Anchor(_Model):
+    """What an identity score is on images that no method made, so that a method's can be read against it."""
+
+    task: str
+    domain: str
+    metric: str
+    kind: Literal["other-take", "other-expression", "other-subject", "noise"]
+    """The source against the same subject's image in another take, its target image, another subject's image,
+    and noise in the place of the face."""
+    value: float
+    n: int
+    """Pairs."""
+
+
 class Stage(_Model):
     """One finished stage; ``inputs`` is the hash of what it read, so that a changed input is noticed."""
 
@@ -165,6 +179,8 @@ class Record(_Model):
     """Pretrained files that figures stand on: license, whether it excludes commercial use, how it was
     accepted, digest."""
     scores: list[Score] = Field(default_factory=list)
+    anchors: list[Anchor] = Field(default_factory=list)
+    """Of identity scores, by real images and noise: the same for all rows of a board."""
     not_run: list[NotRun] = Field(default_factory=list)
     environment: dict[str, Any] = Field(default_factory=dict)
     error: str = ""
@@ -189,7 +205,7 @@ class Record(_Model):
         if rank <= STAGES.index("cost"):
             trained = ("training_seconds", "validation_seconds")
             self.cost = {key: kept for key, kept in self.cost.items() if key in trained}
-        self.scores, self.counts, self.weights, self.error = [], {}, {}, ""
+        self.scores, self.anchors, self.counts, self.weights, self.error = [], [], {}, {}, ""
         self.status = _STATUS[rank]  # type: ignore[assignment]
 
     def done(self, stage: str, inputs: str) -> bool:

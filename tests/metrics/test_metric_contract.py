@@ -22,7 +22,18 @@ FIRST = ("ECS", "FSS", "TAR@FAR=1%", "TAR@FAR=0.1%", "Rank-1", "SSIM", "PSNR", "
 OTHER_EVIDENCE = {"MS-SSIM", "KID-1000"}
 """Refused on this evidence, whose images have 12 px and are fewer than 1000."""
 
-OTHER_KINDS = ("AU-", "D-acc-", "ECS[", "ECS-known[", "ECS-top2", "NME", "CLS")
+OTHER_KINDS = (
+    "AU-",
+    "D-acc-",
+    "ECS[",
+    "ECS-known[",
+    "ECS-top2",
+    "NME",
+    "CLS",
+    "Pose-",
+    "Background-",
+    "Expression-",
+)
 """Beginnings of names that need levels, landmarks, compounds or another judge's classes; their own tests have
 such evidence.
 """

@@ -3,8 +3,8 @@
     HES = 2 E I / (E + I),   E = ECS,   I = ID-cal
 
 over the same requests: ``copy`` has I near 1 and E near 0, an average face of the label the reverse. Where
-expressions are asked for at several levels it is told for each of them too: a method may keep the subject at a
-low level and lose it at a high one.
+expressions are asked for at several levels it is told for each of them too: a method may keep the subject
+at a low level and lose it at a high one.
 """
 
 from __future__ import annotations

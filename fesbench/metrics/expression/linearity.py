@@ -7,8 +7,8 @@ Under the task ``intensity`` each expression is asked for at several levels. For
 and CLS is the mean of r over the expressions. The judged intensity is the judge's probability of the
 requested expression: a judge says how surely it sees an expression, which rises with the level but not in
 proportion, so that even true images stay below 1. The row ``real`` shows what can be reached. An expression
-whose judged intensity never changes (``copy``) has r = 0, and an image in which the judge reads nothing, or that
-lost its source's face, has intensity 0.
+whose judged intensity never changes (``copy``) has r = 0, and an image in which the judge reads nothing, or
+that lost its source's face, has intensity 0.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ControlLinearity(JudgedExpression):
     unit = ""
     per_sample = False
     tasks = frozenset({"intensity"})
-    source = "FFE-Bench (PixelSmile, arXiv 2603.25728) by name; Pearson correlation with the judge's probability"
+    source = "FFE-Bench (PixelSmile, arXiv 2603.25728) by name; correlation with the judge's probability"
     meanings = {
         "constant": "a constant series counts as",
         "corr": "correlation",

@@ -10,8 +10,8 @@ rate(a -> b) the share of the requests for a in which the judge's single highest
 it is right for one and wrong for the other. A third class is an error of ECS, not this confusion. An image in
 which the judge reads nothing, or that lost its source's face, counts as .5: nobody can tell it apart.
 
-A pair of which one expression is never requested in the task and domain is left out; the signature lists those
-that are in.
+A pair of which one expression is never requested in the task and domain is left out; the signature lists
+those that are in.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COLLAPSE = 0.5
 
 
 class StructuredConfusion(JudgedExpression):
-    """Mean rate at which an expression is taken for the other one of its pair; each expression counts once."""
+    """Mean rate at which an expression is taken for the other of its pair; each expression counts once."""
 
     name = "mSCR"
     title = "structured confusion of fear with surprise and of anger with disgust"

@@ -84,6 +84,7 @@ class InputDistance(Metric):
     needs = frozenset({"source"})
     source = "Zhao et al. (2018), ACD-I; on stills as in US-GAN (arXiv 2112.13002)"
     portable = True
+    anchored = True
 
     def settings(self) -> dict[str, str]:
         """Distance, what is paired, and what a missing face counts as."""

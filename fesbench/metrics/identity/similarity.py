@@ -43,6 +43,7 @@ class FaceSimilarity(Metric):
     needs = frozenset({"source"})
     source = "RegGAN (arXiv 2603.15648), as a cosine"
     portable = True
+    anchored = True
 
     def settings(self) -> dict[str, str]:
         """Similarity and what a missing face counts as."""

@@ -39,7 +39,7 @@ def measure(inputs, rows=None):
 
 
 def test_by_hand(asked):
-    # Over levels .25 to 1 in equal steps: a straight line has 1, a constant 0, and 0, 1, 0, 1 has 1 / sqrt(5).
+    # Over levels in equal steps: a straight line has 1, a constant 0, and 0, 1, 0, 1 has 1 / sqrt(5).
     inputs = asked([[[0.1, 0.2, 0.3, 0.4], [0.7] * 4]] * 2)
     assert measure(inputs).value == pytest.approx(0.5)
     inputs = asked([[[0, 1, 0, 1]]] * 2, labels=(3,))

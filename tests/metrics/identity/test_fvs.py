@@ -6,6 +6,7 @@ from fesbench.errors import DataError, UsageError
 from fesbench.metrics import metric
 from fesbench.metrics.control.detection import FaceNotFound
 from fesbench.metrics.identity.fvs import THRESHOLDS, FaceVerification, FaceVerificationAtFar
+from fesbench.records.signature import Signature
 
 RECOGNIZERS = ("dlib", "arcface", "facenet512", "vgg-face", "lightcnn-29-v2")
 
@@ -40,7 +41,7 @@ def test_thresholds_are_deepfaces():
 
 
 def test_a_recognizer_without_a_published_threshold_is_refused():
-    with pytest.raises(UsageError, match=r"use FVS@FAR=0\.1%"):
+    with pytest.raises(UsageError, match=r"use FVS@FAR=1%"):
         metric("FVS", "lightcnn-29-v2")
     assert metric("FVS@FAR=0.1%", "lightcnn-29-v2").card.extractor == "lightcnn-29-v2"
 
@@ -158,3 +159,12 @@ def test_no_lost_face_still_has_an_upper_bound(make_inputs):
     measured = FaceNotFound().measure(make_inputs(np.arange(20), features=given), np.arange(20))
     assert (measured.value, measured.low) == (0, 0)
     assert measured.high == pytest.approx(1 - 0.025 ** (1 / 20))
+
+
+def test_each_level_has_a_name_of_its_own(crowd):
+    rows = np.arange(len(WHO))
+    strict, loose = (metric(f"FVS@FAR={far}").measure(crowd(noise=1.2), rows) for far in ("0.1%", "1%"))
+    assert (strict.card.far, loose.card.far) == (0.001, 0.01)
+    assert Signature.difference(strict.signature, loose.signature) == ("metric", "far")
+    assert strict.value < loose.value
+    assert metric("FVS@FAR=1%[arcface]").card.extractor == "arcface"
