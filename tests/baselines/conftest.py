@@ -44,7 +44,7 @@ def build(view: TrainingSet):
         method = kind(problem or view.problem, hyper)
         if problem is None:
             for phase in method.phases():
-                if phase.closed_form:
+                if phase.closed_form and "sequences" not in method.card.needs:
                     method.fit(phase, view)
         return method
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from fesbench.methods.base import Method
+from fesbench.methods.batches import RequestBatch
 from fesbench.methods.card import Phase, Problem
+from fesbench.methods.conditions import request_batch
 from fesbench.methods.precision import exact_float32
 from fesbench.methods.registry import methods
 from fesbench.methods.training_set import TrainingSet
 from fesbench.synthesis import to_pixels
 from fesbench.training.checkpoints import CHECKPOINT, STATE, load_checkpoint
 from fesbench.training.loop import train
-from tests.factories import fake_store
+from tests.factories import fake_clips, fake_store
 
 CARDS = {name: kind.card for name, kind in methods().items()}
 ALL = [name for name in CARDS if name != "real"]
@@ -58,9 +62,21 @@ def make_view(size: int, people: int = 6) -> TrainingSet:
     return TrainingSet(store, rows, Problem(size, LABELS, UNITS, 0), 0, unlabelled_rows=others)
 
 
+@functools.lru_cache
+def make_clip_view(size: int, people: int = 4) -> TrainingSet:
+    """Some people as training subjects, in clips from neutral to the peak."""
+    store = fake_clips(people, size)
+    return TrainingSet(store, np.arange(len(store.images)), Problem(size, LABELS, UNITS, 0), 0)
+
+
 @pytest.fixture(scope="module")
 def small_view() -> TrainingSet:
     return make_view(SIZE)
+
+
+def seen(name: str, view: TrainingSet) -> TrainingSet:
+    """What a method is trained on: the view, or clips where it needs them."""
+    return make_clip_view(view.problem.size) if "sequences" in CARDS[name].needs else view
 
 
 def small(name: str, view: TrainingSet, device: str = "cpu") -> tuple[Method, tuple[Phase, ...]]:
@@ -101,17 +117,18 @@ def trained(small_view):
 
     def make(name: str) -> Trained:
         if name not in found:
-            found[name] = train_a_little(name, small_view)
+            found[name] = train_a_little(name, seen(name, small_view))
         return found[name]
 
     return make
 
 
-def asked(view: TrainingSet, control: str, name: str, rows=(0, 8)):
+def asked(view: TrainingSet, control: str, name: str):
     """Requests of a task kind from two subjects, with what the task grants and no more."""
     from fesbench.methods.conditions import label_requests
 
-    found = replace(label_requests(view, np.array(rows), [1, 2]), task=control)
+    rows = np.unique(view.store.manifest.table["identity"], return_index=True)[1][:2]
+    found = replace(label_requests(view, rows, [1, 2]), task=control)
     nothing = torch.full_like(found.target_label, -1)
     if control == "random":
         return replace(
@@ -204,12 +221,14 @@ def test_a_step_leaves_every_network_as_trainable_as_it_was(name, trained) -> No
 def test_a_broken_off_training_resumes_to_the_bit_and_its_checkpoint_gives_the_same_images(
     name, small_view, tmp_path: Path
 ) -> None:
-    alone = make_view(SIZE, people=1)  # too few people for health probes, which would cost more than training
+    small_view = seen(name, small_view)
+    # too few people for health probes, which would cost more than training
+    alone = make_view(SIZE, people=1)
 
     def run(method: Method, folder: Path) -> None:
         phases = method.phases()
         wanted = {phase.name: 1 if phase.closed_form else 2 * phase.calls_per_update for phase in phases}
-        wanted[phases[-1].name] = 10
+        wanted[_last(phases)] = 10
         train(
             method,
             small_view,
@@ -223,7 +242,7 @@ def test_a_broken_off_training_resumes_to_the_bit_and_its_checkpoint_gives_the_s
 
     whole, cut = small(name, small_view)[0], small(name, small_view)[0]
     run(whole, tmp_path / "whole")
-    last, step_once = cut.phases()[-1].name, cut.training_step
+    last, step_once = _last(cut.phases()), cut.training_step
 
     def breaks(phase, batch, step):
         if phase.name == last and step == 7:
@@ -245,6 +264,11 @@ def test_a_broken_off_training_resumes_to_the_bit_and_its_checkpoint_gives_the_s
     assert torch.equal(loaded.answer(requests), whole.answer(requests))
 
 
+def _last(phases: tuple[Phase, ...]) -> str:
+    """The last phase that has steps."""
+    return [phase.name for phase in phases if not phase.closed_form][-1]
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_phase_says_how_long_it_goes(name, build) -> None:
     for phase in build(name).phases():
@@ -259,7 +283,7 @@ def test_the_label_changes_the_image(name, request, build, requests) -> None:
 
 
 def _made(request: pytest.FixtureRequest, name: str, control: str) -> torch.Tensor:
-    view = request.getfixturevalue("small_view")
+    view = seen(name, request.getfixturevalue("small_view"))
     return request.getfixturevalue("trained")(name).method.answer(asked(view, control, name))
 
 
@@ -318,9 +342,56 @@ def test_faces_out_of_noise_follow_the_request_s_seed(name, trained, small_view)
     torch.testing.assert_close(*(method.answer(same)[row] for row in (0, 2)), atol=2e-5, rtol=0)
 
 
+def clips_asked(view: TrainingSet, task: str, length: int) -> RequestBatch:
+    """Happiness and surprise from two subjects; under ``motion-transfer`` as the next subject shows them."""
+    table = view.store.manifest.table
+    rows = []
+    for who, other in (("p000", "p001"), ("p001", "p002")):
+        for label in LABELS[1:]:
+            clip = table.index[table["sequence"] == f"{who}_{label}"]
+            driver = table.index[table["sequence"] == f"{other}_{label}"]
+            rows.append(
+                {
+                    "request": f"{who}_{label}",
+                    "task": task,
+                    "source": clip[0],
+                    "driver": driver[-1] if task == "motion-transfer" else -1,
+                    "source_expression": "neutral",
+                    "target_expression": label,
+                    "second_expression": "",
+                    "intensity": 1.0,
+                    "given": "driver" if task == "motion-transfer" else "label",
+                    "noise_seed": 3 if who == "p000" else 4,
+                    "length": length,
+                }
+            )
+    return request_batch(pd.DataFrame(rows), view.store, view, view.problem)
+
+
+CLIPS = [(name, control) for control in ("sequence", "motion-transfer") for name in answering(control)]
+
+
+@pytest.mark.parametrize(("name", "control"), CLIPS)
+def test_a_clip_has_its_length_and_depends_on_its_request_alone(name, control, trained) -> None:
+    view, method = make_clip_view(SIZE), trained(name).method
+    for length in (16, 5):
+        requests = clips_asked(view, control, length)
+        state = torch.random.get_rng_state()
+        clips = method.answer(requests)
+        assert torch.equal(state, torch.random.get_rng_state())
+        assert clips.shape == (4, length, 3, SIZE, SIZE)
+        assert -1 <= clips.min() <= clips.max() <= 1
+        alone = torch.cat([method.answer(requests[k : k + 1]) for k in (3, 1)])
+        torch.testing.assert_close(clips[[3, 1]], alone, atol=5e-5, rtol=0)
+    assert (clips[:, -1] - clips[:, 0]).abs().amax((1, 2, 3)).min() > 1e-4, "a clip moves"
+    assert (clips[0] - clips[1])[-1].abs().max() > 1e-4, "labels, or what drivers show, differ"
+    assert (clips[0] - clips[2]).abs().max() > 1e-3, "sources, or noises, differ"
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ITERATIVE)
 def test_a_cuda_device_gives_the_cpu_s_images_and_trains(name, small_view) -> None:
+    small_view = seen(name, small_view)
     here, there = small(name, small_view)[0], small(name, small_view, "cuda")[0]
     control = "expression" if "expression" in CARDS[name].controls else sorted(CARDS[name].controls)[0]
     requests = asked(small_view, control, name)
