@@ -20,8 +20,10 @@ from .boards import HEADLINE, Board, make_boards, read_runs
 from .confusion import confusions
 from .cost import cost_table
 from .data_block import data_block, folds_note
+from .grid_writers import to_latex
 from .image_grid import Gallery, build_gallery
 from .notes import notes
+from .paper_tables import main_grid
 from .published import beside
 from .study_results import studies_of
 from .table_model import Table
@@ -215,7 +217,7 @@ def _write_tables(tables: list[Table], out: Path, stem: str) -> list[tuple[str, 
     for label, suffix, text in (
         ("CSV", "csv", writers.to_csv(tables)),
         ("Markdown", "md", writers.to_markdown(tables)),
-        ("LaTeX", "tex", writers.to_latex(tables[0])),
+        ("LaTeX", "tex", to_latex(main_grid(tables[0]))),
     ):
         atomic_write_bytes(out / f"{stem}.{suffix}", text.encode())
         files_written.append((label, f"{stem}.{suffix}"))

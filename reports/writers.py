@@ -1,4 +1,4 @@
-"""The same tables as CSV, Markdown and LaTeX."""
+"""The leaderboard's tables as CSV and Markdown, with every reason and signature."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ def to_markdown(tables: Sequence[Table]) -> str:
         lines = []
         for given, rows in table.groups:
             for row in rows:
-                name = _markdown(row.title) + ("" if given == "label" else f" (given {given})")
+                name = markdown_text(row.title) + ("" if given == "label" else f" (given {given})")
                 texts = []
                 for column in table.columns:
                     cell = row.cells[column.style.name]
-                    text = _markdown(cell_text(column.style, cell))
+                    text = markdown_text(cell_text(column.style, cell))
                     texts.append(f"**{text}**" if cell.best else text)
                 lines.append([f"*{name}*" if row.reference else name, *texts])
         parts.append(markdown_table(["method", *heads], lines, numbers=True))
-        parts += ["", *(f"- {m}: n/a ({_markdown(reason)})" for m, reason in table.folded)]
+        parts += ["", *(f"- {m}: n/a ({markdown_text(reason)})" for m, reason in table.folded)]
         parts += ["", *(f"    {c.signature}" for c in table.columns), ""]
     return "\n".join(parts)
 
@@ -80,52 +80,8 @@ def _arrow(style: Style) -> str:
     return {"higher": " ↑", "lower": " ↓"}.get(style.direction, "")
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """A text of which nothing is read as markup."""
     for sign in "\\`*_{}[]<>|":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())
-
-
-def to_latex(table: Table) -> str:
-    """The headline as a booktabs table, signatures in comments."""
-    columns = table.columns
-    heads = [
-        _latex(c.style.name)
-        + {"higher": r" $\uparrow$", "lower": r" $\downarrow$"}.get(c.style.direction, "")
-        for c in columns
-    ]
-    lines = [f"% {c.signature}" for c in columns]
-    note = rf"\multicolumn{{{len(columns) + 1}}}{{l}}{{\footnotesize {table.split_note}}} \\"
-    lines += [
-        rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
-        r"\toprule",
-        " & ".join(["method", *heads]) + r" \\",
-        r"\midrule",
-    ]
-    for index, (given, rows) in enumerate(table.groups):
-        if index:
-            lines += [r"\midrule", rf"\multicolumn{{{len(columns) + 1}}}{{l}}{{given {_latex(given)}}} \\"]
-        for row in rows:
-            name = rf"\textit{{{_latex(row.title)}}}" if row.reference else _latex(row.title)
-            lines.append(
-                " & ".join([name, *(_latex_cell(c.style, row.cells[c.style.name]) for c in columns)]) + r" \\"
-            )
-    lines += [r"\bottomrule", *([note] if table.split_note else [])]
-    return "\n".join([*lines, r"\end{tabular}", ""])
-
-
-def _latex_cell(style: Style, cell: ScoreCell) -> str:
-    if cell.value is None:
-        return "n/a"
-    value = style.text(cell.value).replace("−", "-")
-    text = rf"\mathbf{{{value}}}" if cell.best else value
-    if cell.low is not None and cell.high is not None:
-        low, high = (style.text(v).replace("−", "-") for v in (cell.low, cell.high))
-        text += rf"\;{{\scriptstyle[{low},\,{high}]}}"
-    return f"${text}$"
-
-
-def _latex(text: str) -> str:
-    codes = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    codes |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
-    return "".join(codes.get(c, c) for c in text)

@@ -265,6 +265,33 @@ def report(
     typer.echo(str(build(runs, out or runs / "report").resolve()))
 
 
+@app.command(
+    epilog="Examples:  fesbench table runs --metrics ECS,FSS,FID --no-intervals > main.tex   "
+    "fesbench table runs --layout ood --metrics ECS --format markdown"
+)
+def table(
+    runs: Annotated[Path, typer.Argument(help="Folder of records, as 'fesbench run --out' wrote it.")] = Path(
+        "runs"
+    ),
+    layout: Annotated[
+        str, typer.Option(help="main, per-expression, ood, cost or ablation (presets).")
+    ] = "main",
+    metrics: Annotated[str, typer.Option(help="Columns in this order, e.g. ECS,FSS; default: all.")] = "",
+    format_: Annotated[str, typer.Option("--format", help="latex, markdown, csv or html.")] = "latex",
+    intervals: Annotated[bool, typer.Option(help="With 95 % intervals.")] = True,
+    board: Annotated[str, typer.Option(help="Part of a leaderboard's name, where RUNS holds several.")] = "",
+) -> None:
+    """Print a paper's table; the best rank group is bold, signatures stand in comments."""
+    from fesbench.errors import UsageError
+    from fesbench.reports.grid_writers import WRITERS
+    from fesbench.reports.paper_tables import paper_table
+
+    if format_ not in WRITERS:
+        raise UsageError(f"--format '{format_}' is none of {', '.join(WRITERS)}")
+    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    typer.echo(WRITERS[format_](paper_table(runs, layout, names, board), intervals=intervals), nl=False)
+
+
 @app.command()
 def doctor(
     json_: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,

@@ -14,15 +14,17 @@ import pytest
 from fesbench.records.record import load_record
 from fesbench.reports.boards import Board, make_boards, read_runs
 from fesbench.reports.data_block import data_block, folds_note
+from fesbench.reports.grid_writers import to_latex
 from fesbench.reports.image_grid import build_gallery
 from fesbench.reports.metric_display import ordered, style_of
+from fesbench.reports.paper_tables import main_grid
 from fesbench.reports.ranking import drop
 from fesbench.reports.sections import drops, heat_maps, marks
 from fesbench.reports.site import build
 from fesbench.reports.table_model import Table
 from fesbench.reports.tables import build_table, domains_of
 from fesbench.reports.task_captions import caption
-from fesbench.reports.writers import to_csv, to_latex, to_markdown
+from fesbench.reports.writers import to_csv, to_markdown
 from tests.reports.synthetic_records import ROWS, requests_table, write_cell
 from tests.reports.synthetic_tasks import (
     DATA,
@@ -153,7 +155,7 @@ def test_every_table_of_a_split_by_image_says_so(by_image: Board, tmp_path: Path
     table = build_table(by_image, "expression", "in")
     assert table.split_note == NOTE
     assert NOTE in to_markdown([table])
-    assert NOTE in to_latex(table)
+    assert NOTE in to_latex(main_grid(table))
     assert {line["split"] for line in csv.DictReader(io.StringIO(to_csv([table])))} == {"by image"}
     assert all("over images" in c.rank_rule for c in table.columns if "paired tests" in c.rank_rule)
 
@@ -171,7 +173,7 @@ def test_the_page_of_a_split_by_image_speaks_of_images(tmp_path: Path) -> None:
 def test_by_identity_nothing_is_said_of_images(tasks: Board) -> None:
     table = build_table(tasks, "expression", "in")
     assert table.split_note == ""
-    assert NOTE not in to_markdown([table]) + to_latex(table)
+    assert NOTE not in to_markdown([table]) + to_latex(main_grid(table))
     assert {line["split"] for line in csv.DictReader(io.StringIO(to_csv([table])))} == {"by identity"}
 
 

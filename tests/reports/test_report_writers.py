@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from fesbench.reports.boards import make_boards, read_runs
+from fesbench.reports.grid_writers import to_latex
+from fesbench.reports.paper_tables import main_grid
 from fesbench.reports.table_model import Table
 from fesbench.reports.tables import build_table
-from fesbench.reports.writers import to_csv, to_latex, to_markdown
+from fesbench.reports.writers import to_csv, to_markdown
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def test_markdown_escapes_and_has_equal_columns(table: Table) -> None:
 
 
 def test_latex_escapes_and_closes(table: Table) -> None:
-    text = to_latex(table)
+    text = to_latex(main_grid(table))
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert all(line.replace(r"\&", "").count("&") == len(table.columns) for line in body)
     assert r"TAR@FAR=1\%" in text
