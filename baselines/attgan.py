@@ -72,7 +72,7 @@ class AttGenerator(nn.Module):
         momentum: share by which a batch moves the running averages of the norms.
 
     Attributes:
-        slope: of the encoder's leaky ReLUs, () float32; a buffer, as weights of the PyTorch port bring theirs.
+        slope: of the encoder's leaky ReLUs, () float32; a buffer, as weights of the port bring their own.
     """
 
     slope: Tensor
