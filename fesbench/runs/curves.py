@@ -31,7 +31,7 @@ def curves_of(folder: Path, reporter: Reporter) -> list[LearningCurve]:
     for message in unreadable:
         reporter.note(message, warning=True)
     shown = [run for run in runs if not run.reference]
-    found = [_curve(run, _title(run, shown), folder, reporter) for run in shown]
+    found = [curve_of(run, _title(run, shown), folder, reporter) for run in shown]
     curves = [curve for curve in found if curve is not None]
     if not curves:
         raise RecordError(f"nothing below {folder} was trained with validation subjects; nothing is drawn")
@@ -50,7 +50,15 @@ def _title(run: Run, runs: list[Run]) -> str:
     return ", ".join([run.title, *parts])
 
 
-def _curve(run: Run, title: str, folder: Path, reporter: Reporter) -> LearningCurve | None:
+def curve_of(run: Run, title: str, folder: Path, reporter: Reporter) -> LearningCurve | None:
+    """The curve of one run, see `curves_of`; None where nothing was trained or nobody validates.
+
+    Args:
+        run: with its record.
+        title: of the curve.
+        folder: of the judge, where a checkpoint is scored and one has to be trained.
+        reporter: told why a checkpoint cannot be scored.
+    """
     logged = logged_curve(run, title)
     if logged is not None:
         return logged
