@@ -35,26 +35,33 @@ def check(
     method: MethodOption = None,
     json_: Annotated[Path | None, typer.Option("--json", help="Write the verdicts as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a short summary.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML, one test case a score.")] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write JUnit XML: one suite a method, one test case a score.")
+    ] = None,
 ) -> None:
-    """Hold a run against its baseline: 0 same or improved, 3 something worse, 5 not comparable."""
+    """Hold a run against its baseline: 0 same or improved, 3 something worse, 5 not comparable.
+
+    Of several methods each is held against its own row of the baseline.
+    """
     from fesbench.files import atomic_write_bytes
     from fesbench.gate import writers
-    from fesbench.gate.check import check as check_run
+    from fesbench.gate.rows import check_rows, exit_code
 
-    report = check_run(run, against, tolerance=tolerance, method=method)
+    reports = check_rows(run, against, tolerance=tolerance, method=method)
     if json_ is not None:
-        text = json.dumps(writers.verdicts_json(report), indent=1, allow_nan=False)
+        text = json.dumps(writers.verdicts_json(reports), indent=1, allow_nan=False)
         atomic_write_bytes(json_, text.encode())
     if markdown is not None:
-        atomic_write_bytes(markdown, writers.verdicts_markdown(report).encode())
+        texts = [writers.verdicts_markdown(report) for report in reports]
+        atomic_write_bytes(markdown, "\n".join(texts).encode())
     if junit is not None:
-        atomic_write_bytes(junit, writers.junit(report))
-    show_table(writers.VERDICT_COLUMNS, (writers.verdict_row(verdict) for verdict in report.verdicts))
-    for line in dict.fromkeys([v.reason for v in report.verdicts if v.reason] + report.notes):
-        typer.echo(line)
-    typer.echo(writers.headline(report))
-    raise typer.Exit(report.exit_code)
+        atomic_write_bytes(junit, writers.junit(reports))
+    for report in reports:
+        show_table(writers.VERDICT_COLUMNS, (writers.verdict_row(verdict) for verdict in report.verdicts))
+        for line in dict.fromkeys([v.reason for v in report.verdicts if v.reason] + report.notes):
+            typer.echo(line)
+        typer.echo(writers.headline(report))
+    raise typer.Exit(exit_code(reports))
 
 
 def compare(
@@ -208,11 +215,11 @@ def baseline_save(
     out: Annotated[Path, typer.Option(help="The baseline file.")],
     method: MethodOption = None,
 ) -> None:
-    """Write what 'fesbench check' needs of a run into one JSON file; it holds no images."""
-    from fesbench.gate.collect import open_row
-    from fesbench.gate.snapshot import save_snapshot
+    """Write what 'fesbench check' needs of a run's methods into one JSON file; it holds no images."""
+    from fesbench.gate.rows import rows_of, save_rows
 
-    found = open_row(run, method)
-    save_snapshot(found, out)
-    scores = sum(bool(score.values) for score in found.figures)
-    typer.echo(f"{out}: {found.name}, {scores} scores, {len(found.people)} subjects, seeds {found.seeds}")
+    rows = rows_of(run, method)
+    save_rows(rows, out)
+    for row in rows:
+        scores = sum(bool(score.values) for score in row.figures)
+        typer.echo(f"{out}: {row.name}, {scores} scores, {len(row.people)} subjects, seeds {row.seeds}")

@@ -18,6 +18,7 @@ from fesbench.records.record import Cell
 from fesbench.records.replicates import ScoreKey
 
 SCHEMA_VERSION = 1
+_AGAIN = "write it anew with 'fesbench baseline save RUN --out FILE'"
 
 
 class _Model(BaseModel):
@@ -126,6 +127,11 @@ def save_snapshot(snapshot: Snapshot, path: Path) -> None:
     Raises:
         DataError: the file cannot be written.
     """
+    atomic_write_bytes(path, (snapshot_text(snapshot) + "\n").encode())
+
+
+def snapshot_text(snapshot: Snapshot) -> str:
+    """A baseline as text, one score a line."""
     fields = json.loads(snapshot.model_dump_json())
     parts = []
     for name, value in fields.items():
@@ -134,7 +140,7 @@ def save_snapshot(snapshot: Snapshot, path: Path) -> None:
             parts.append(f'"figures": [\n{lines}\n]')
         else:
             parts.append(f"{json.dumps(name)}: {json.dumps(value, allow_nan=False)}")
-    atomic_write_bytes(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
+    return "{\n" + ",\n".join(parts) + "\n}"
 
 
 def load_snapshot(path: Path) -> Snapshot:
@@ -143,34 +149,46 @@ def load_snapshot(path: Path) -> Snapshot:
     Raises:
         RecordError: absent, damaged, no baseline, or of another schema version.
     """
-    again = "write it anew with 'fesbench baseline save RUN --out FILE'"
     try:
         raw = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise RecordError(f"{path} does not exist; {again}") from None
+        raise RecordError(f"{path} does not exist; {_AGAIN}") from None
     except (OSError, ValueError) as error:
-        raise RecordError(f"{path} cannot be read ({error}); {again}") from None
+        raise RecordError(f"{path} cannot be read ({error}); {_AGAIN}") from None
+    return parse_snapshot(raw, path)
+
+
+def parse_snapshot(raw: Any, path: Path) -> Snapshot:
+    """A baseline from its JSON.
+
+    Args:
+        raw: as `json.loads` gives it.
+        path: named in errors.
+
+    Raises:
+        RecordError: see `load_snapshot`.
+    """
     if not isinstance(raw, dict) or raw.get("kind") != "fesbench-baseline":
-        raise RecordError(f"{path} is not a baseline of fesbench; {again}")
+        raise RecordError(f"{path} is not a baseline of fesbench; {_AGAIN}")
     if raw.get("schema_version") != SCHEMA_VERSION:
         raise RecordError(
             f"{path} has baseline schema {raw.get('schema_version')!r}, this fesbench reads "
-            f"{SCHEMA_VERSION}; {again}"
+            f"{SCHEMA_VERSION}; {_AGAIN}"
         )
     try:
         found = Snapshot.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise RecordError(f"{path}: field '{where}': {first['msg']}; {again}") from None
-    _check(found, path, again)
+        raise RecordError(f"{path}: field '{where}': {first['msg']}; {_AGAIN}") from None
+    _check(found, path)
     return found
 
 
-def _check(found: Snapshot, path: Path, again: str) -> None:
+def _check(found: Snapshot, path: Path) -> None:
     keys = [score.key for score in found.figures]
     if len(set(keys)) != len(keys):
-        raise RecordError(f"{path} holds a score twice; {again}")
+        raise RecordError(f"{path} holds a score twice; {_AGAIN}")
     for score in found.figures:
         for name in ("sums", "counts"):
             column = getattr(score, name)
@@ -178,5 +196,5 @@ def _check(found: Snapshot, path: Path, again: str) -> None:
                 where = " ".join(score.key)
                 raise RecordError(
                     f"{path}: '{name}' of {where} has {len(column)} entries for {len(found.people)} "
-                    f"subjects; {again}"
+                    f"subjects; {_AGAIN}"
                 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree
 
 from fesbench.gate.check import GateReport
 from fesbench.gate.comparison import Compared, Comparison
+from fesbench.gate.rows import exit_code
 from fesbench.gate.verdict import COST, Verdict
 from fesbench.records.markdown import markdown_table
 
@@ -30,10 +32,23 @@ COMPARISON_COLUMNS = (
 _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def verdicts_json(report: GateReport) -> dict[str, Any]:
-    """Every verdict, under a schema version."""
+def verdicts_json(reports: Sequence[GateReport]) -> dict[str, Any]:
+    """Every verdict, under a schema version; of several methods one entry each under ``methods``."""
+    told = [_report_json(report) for report in reports]
+    if len(told) == 1:
+        return {"schema_version": 1, **told[0]}
+    worst = next(r for r in told if r["exit_code"] == exit_code(reports))
     return {
         "schema_version": 1,
+        "result": worst["result"],
+        "exit_code": worst["exit_code"],
+        "counts": {status: sum(r["counts"][status] for r in told) for status in worst["counts"]},
+        "methods": told,
+    }
+
+
+def _report_json(report: GateReport) -> dict[str, Any]:
+    return {
         "result": report.result,
         "exit_code": report.exit_code,
         "counts": report.counts,
@@ -76,12 +91,21 @@ def verdict_row(verdict: Verdict) -> list[str]:
     return [verdict.status, verdict.group.replace(".", " "), verdict.name, *scores, change, allowed]
 
 
-def junit(report: GateReport) -> bytes:
-    """One test case a score: worse fails, what could not be judged is an error."""
+def junit(reports: Sequence[GateReport]) -> bytes:
+    """One suite a method, one test case a score: worse fails, what could not be judged is an error."""
+    suites = ElementTree.Element("testsuites")
+    for report in reports:
+        name = "fesbench check" if len(reports) == 1 else f"fesbench check {report.run.cell.method}"
+        _suite(suites, report, name)
+    return bytes(ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
+
+
+def _suite(suites: ElementTree.Element, report: GateReport, name: str) -> None:
     counts = report.counts
-    suite = ElementTree.Element(
+    suite = ElementTree.SubElement(
+        suites,
         "testsuite",
-        name="fesbench check",
+        name=_text(name),
         tests=str(len(report.verdicts)),
         failures=str(counts["worse"]),
         errors=str(counts["not comparable"] + counts["missing"]),
@@ -100,9 +124,6 @@ def junit(report: GateReport) -> bytes:
             ElementTree.SubElement(case, "error", message=message, type=verdict.status)
         else:
             ElementTree.SubElement(case, "system-out").text = f"{verdict.status}: {told}"
-    suites = ElementTree.Element("testsuites")
-    suites.append(suite)
-    return bytes(ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
 
 
 def _text(text: str) -> str:

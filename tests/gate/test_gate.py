@@ -237,7 +237,7 @@ def mixed(row: Snapshot) -> GateReport:
 
 
 def test_junit_reads_back(mixed: GateReport) -> None:
-    suite = ElementTree.fromstring(junit(mixed)).find("testsuite")
+    suite = ElementTree.fromstring(junit([mixed])).find("testsuite")
     assert suite is not None
     cases = {(c.get("classname"), c.get("name")): c for c in suite.iter("testcase")}
     assert len(cases) == len(mixed.verdicts) == int(suite.get("tests", 0))
@@ -252,7 +252,7 @@ def test_junit_reads_back(mixed: GateReport) -> None:
 
 def test_control_characters_do_not_break_the_xml(mixed: GateReport) -> None:
     strange = replace(mixed.verdicts[0], metric="A\x00B<&>", reason="\x1b[31m")
-    found = ElementTree.fromstring(junit(replace(mixed, verdicts=[strange])))
+    found = ElementTree.fromstring(junit([replace(mixed, verdicts=[strange])]))
     assert [case.get("name") for case in found.iter("testcase")] == ["A?B<&>"]
 
 
@@ -267,7 +267,7 @@ def test_markdown_is_short_and_worst_first(mixed: GateReport) -> None:
 
 
 def test_json_holds_every_verdict(mixed: GateReport) -> None:
-    found = json.loads(json.dumps(verdicts_json(mixed), allow_nan=False))
+    found = json.loads(json.dumps(verdicts_json([mixed]), allow_nan=False))
     assert (found["result"], found["exit_code"]) == ("worse", 3)
     assert len(found["verdicts"]) == len(mixed.verdicts)
     assert sum(found["counts"].values()) == len(mixed.verdicts)
