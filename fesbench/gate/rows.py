@@ -1,4 +1,4 @@
-"""The gate for several methods at once: every row of a folder against the row of its method in the baseline."""
+"""The gate for several methods at once: each row of a folder against its method's in the baseline."""
 
 from __future__ import annotations
 

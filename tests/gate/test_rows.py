@@ -89,7 +89,7 @@ def test_what_lacks_on_either_side_is_said(runs: Path, tmp_path: Path) -> None:
     save_rows(rows, tmp_path / "b.json")
     part = tmp_path / "part"
     shutil.copytree(runs, part)
-    for found in part.rglob("record.json"):
+    for found in list(part.rglob("record.json")):
         if json.loads(found.read_text())["cell"]["method"] == "reggan":
             shutil.rmtree(found.parent)
     reports = check_rows(part, tmp_path / "b.json")
