@@ -68,6 +68,9 @@ class CGAN(Method):
         "tiny": CGANHyper(width=16, patch_depth=1, batch_size=8, learning_rate=5e-4, critic_rate=2e-4),
     }
     preset_notes: ClassVar[dict[str, str]] = {"unet": "with skip connections"}
+    budget_notes: ClassVar[dict[str, str]] = {
+        "smoke": "known not to learn faces in it: without a distance to the target it makes colored noise"
+    }
     synthesis_state: ClassVar[tuple[str, ...]] = ("generator.",)
     hyper: CGANHyper
 

@@ -130,6 +130,9 @@ class GANmut(StarGAN):
             native="32-color-bilinear-aa",
         ),
     }
+    budget_notes: ClassVar[dict[str, str]] = {
+        "smoke": "known not to learn faces in it: they are smears in which a detector finds none"
+    }
     synthesis_state: ClassVar[tuple[str, ...]] = ("generator.", "axes.")
     hyper: Any
     critic: Any

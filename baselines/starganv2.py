@@ -264,6 +264,9 @@ class StarGANv2(Method):
             native="32-color-bilinear-aa",
         ),
     }
+    budget_notes: ClassVar[dict[str, str]] = {
+        "smoke": "known not to learn faces in it: a hundred steps make smears in the color of a style"
+    }
     synthesis_state: ClassVar[tuple[str, ...]] = ("average_generator.", "average_mapping.")
     hyper: StarGANv2Hyper
 
