@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from fesbench.errors import DataError
-from fesbench.files import fesbench_home
+from fesbench.files import fesbench_home, lock
 
 
 def test_the_variable_wins_and_the_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +27,25 @@ def test_a_folder_that_cannot_be_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("FESBENCH_HOME", str(tmp_path / "file" / "x"))
     with pytest.raises(DataError, match="FESBENCH_HOME"):
         fesbench_home()
+
+
+def test_a_lock_is_told_or_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "a" / ".lock"
+    with lock(path, wait=False) as held:
+        assert held
+        with lock(path, wait=False) as again:
+            assert not again
+    with lock(path, wait=True) as held:
+        assert held
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
+def test_a_file_system_without_locks_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with lock(tmp_path / ".lock", wait=False) as held:
+        assert held
