@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fesbench.errors import MethodError
-from fesbench.extractors.lightcnn import EYE_ROW, EYES_TO_MOUTH, LUMA, SIZE, light_cnn_29_v2
+from fesbench.extractors.lightcnn import LightCNNSettings, light_cnn_29_v2
 from fesbench.methods.base import Method
 from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
@@ -32,6 +32,7 @@ from ._unet import PatchCritic, UNet, batch_norm
 from .pix2pix import jitter
 
 _RECOGNIZER = "lightcnn-29-v2"
+_CROP = LightCNNSettings()
 
 
 @dataclass(frozen=True)
@@ -238,13 +239,13 @@ def gray_crops(images: Tensor, landmarks: Tensor) -> Tensor:
     apart = (right - left).norm(dim=1, keepdim=True)
     across = (right - left) / apart
     down = torch.stack([-across[:, 1], across[:, 0]], dim=1)
-    below = torch.maximum(((mouth - eyes) * down).sum(1, keepdim=True), 0.25 * apart)
-    axis = torch.arange(SIZE, device=images.device, dtype=landmarks.dtype)
+    below = torch.maximum(((mouth - eyes) * down).sum(1, keepdim=True), _CROP.flattest * apart)
+    axis = torch.arange(_CROP.size, device=images.device, dtype=landmarks.dtype)
     # Of a crop's pixel: how far it lies right of and below the eyes' midpoint, in pixels of the image.
-    x = (axis - (SIZE - 1) / 2)[None, None, :, None] * (across * below / EYES_TO_MOUTH)[:, None, None]
-    y = (axis - EYE_ROW)[None, :, None, None] * (down * below / EYES_TO_MOUTH)[:, None, None]
+    x = (axis - (_CROP.size - 1) / 2)[None, None, :, None] * (across * below / _CROP.mouth)[:, None, None]
+    y = (axis - _CROP.eye_row)[None, :, None, None] * (down * below / _CROP.mouth)[:, None, None]
     places = (eyes[:, None, None] + x + y + 0.5) / size * 2 - 1
-    luma = (images * images.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True) / 2 + 0.5
+    luma = (images * images.new_tensor(_CROP.luma)[:, None, None]).sum(1, keepdim=True) / 2 + 0.5
     return F.grid_sample(luma, places.to(luma), mode="bilinear", padding_mode="zeros", align_corners=False)
 
 

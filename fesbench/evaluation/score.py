@@ -68,7 +68,7 @@ def scoring_inputs(context: RunContext) -> str:
         needed = metric.card.extractor
         parts += [name, metric.settings()]
         if needed and needed not in BOUND:
-            parts.append(network(needed).signature)
+            parts.append(network(needed).cache_key)
     return hash_parts(*parts)
 
 

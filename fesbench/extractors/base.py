@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from fesbench.errors import DataError
+from fesbench.extractors.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Network(ABC):
         summary: what it is, in a line.
         weights: names of its weights in the table of weights.
         pairs: whether it compares two images; stated where the name is.
+        settings: every number that moves its values.
         smallest: shorter side in pixels below which it cannot read an image.
     """
 
@@ -48,16 +50,17 @@ class Network(ABC):
     summary: ClassVar[str] = ""
     weights: ClassVar[tuple[str, ...]] = ()
     pairs: ClassVar[bool] = False
+    settings: Settings = Settings()
     smallest: int = 1
 
     @property
     @abstractmethod
     def signature(self) -> str:
-        """``name:sha256[:8] of the weights:input and crop:filter:range``; equal ones are comparable."""
+        """``name:sha256[:8] of each weights file:settings``; equal ones are comparable."""
 
     @property
     def cache_key(self) -> str:
-        """What the feature cache files values under; finer than a signature that names a recipe only."""
+        """What the feature cache files values under: the signature, and what it does not spell out."""
         return self.signature
 
     def available(self) -> str | None:
@@ -109,7 +112,7 @@ class DerivedExtractor(Extractor):
     """A function of another extractor's features: the cache asks that one, and no network runs twice."""
 
     def __init__(self, base: Extractor) -> None:
-        self.base = base
+        self.base, self.settings = base, base.settings
         self.needs_landmarks = base.needs_landmarks
 
     @abstractmethod

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import Any
 
 from fesbench.extractors.full_image import WholeImage
+from fesbench.extractors.settings import Settings
+
+
+@dataclass(frozen=True)
+class ClipSettings(Settings):
+    """torch-fidelity's input: 224 px by TensorFlow 1's bilinear filter, then CLIP's mean and deviation."""
+
+    recipe = "clip-1"
 
 
 class ClipFeatures(WholeImage):
@@ -21,7 +30,7 @@ class ClipFeatures(WholeImage):
     summary = "CLIP ViT-B/32's 512-d image embedding, through torch-fidelity"
     weights = ("clip-vit-b-32",)
     dimension = 512
-    recipe = "224:bilinear-tf1:clip-mean-std"
+    settings = ClipSettings()
     holds = "OpenAI's CLIP ViT-B/32"
 
     def _parse(self, content: bytes) -> Any:

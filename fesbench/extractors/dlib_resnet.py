@@ -19,10 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fesbench.errors import WeightsError
+from fesbench.extractors.crops import ChipSettings
 
-CHIP = 150
 DIMENSION = 128
-_MEAN = (122.782, 117.001, 104.298)
+_FILE = ChipSettings()
+"""What the file says of its input."""
+
+CHIP = _FILE.side
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,8 @@ def _layers(reader: _Reader) -> list[_Layer]:
     reader.versions_until(b"input_rgb_image_sized")
     reader.text()
     mean = tuple(reader.number() for _ in range(3))
-    if not np.allclose(mean, _MEAN, atol=1e-4) or reader.integers(2) != (CHIP, CHIP):
-        raise ValueError(f"its input is not {CHIP} pixels with the mean {_MEAN}")
+    if not np.allclose(mean, _FILE.mean, atol=1e-4) or reader.integers(2) != (_FILE.side, _FILE.side):
+        raise ValueError(f"its input is not {_FILE.side} pixels with the mean {_FILE.mean}")
     layers: list[_Layer] = []
     while not layers or layers[-1].kind != "fc":
         layers.append(_layer(reader))
@@ -164,7 +167,7 @@ class DlibResNet(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, settings: ChipSettings = _FILE) -> None:
         super().__init__()
         layers = read_layers(content)
         convolutions, self._halves = [], []
@@ -178,12 +181,13 @@ class DlibResNet(nn.Module):
         self.convolutions = nn.ModuleList(convolutions)
         last = layers[-1]
         self.embedding = nn.Parameter(torch.from_numpy(last.params.reshape(last.numbers[:2])))
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(settings.mean).view(1, 3, 1, 1), persistent=False)
+        self._scale = settings.scale
         self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
     def forward(self, chips: Tensor) -> Tensor:
         """Descriptors of chips (N, 3, 150, 150) in [0, 255]: (N, 128)."""
-        x = ((chips.float() - self.mean) / 256).contiguous(memory_format=torch.channels_last)
+        x = ((chips.float() - self.mean) / self._scale).contiguous(memory_format=torch.channels_last)
         first, *rest = self.convolutions
         x = F.max_pool2d(F.relu(first(x)), 3, 2)
         for halves, one, two in zip(self._halves, rest[::2], rest[1::2], strict=True):

@@ -8,6 +8,7 @@ npm package's own manifest, which says how each tensor was rounded to bytes. Pro
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -18,16 +19,25 @@ from torch import Tensor, nn
 
 from fesbench.extractors import crops
 from fesbench.extractors.face_network import FaceNetwork
+from fesbench.extractors.settings import setting
 from fesbench.weights.state_dict import checked_bytes, fill, unfit
 
-INPUT = 112
-_MEAN = (122.782, 117.001, 104.298)
 _WIDTHS = (3, 32, 64, 128, 256)
-_PADDING = 0.2
-"""face-api widens the box around its 68 points by this share of its width and of its height, in all."""
-
 _MANIFEST = "face-api-manifest"
 _HOLDS = "face-api's expression net"
+
+
+@dataclass(frozen=True)
+class FaceApiSettings(crops.FaceSettings):
+    """face-api's crop: the box around the landmarks, widened, within the image, in a black square, RGB;
+    bilinear, averaged where it shrinks. The box is not rounded to whole pixels.
+    """
+
+    recipe = "face-api-1"
+    side: int = setting(112, "pixels of a side")
+    padding: float = setting(0.2, "share of the box's width and height that is added, in all")
+    mean: tuple[float, ...] = setting((122.782, 117.001, 104.298), "taken off the pixels (R, G, B)")
+    full: float = setting(255.0, "what the pixels are then divided by")
 
 
 class ExpressionNet(nn.Module):
@@ -36,15 +46,17 @@ class ExpressionNet(nn.Module):
     Source: ``src/faceFeatureExtractor`` and ``src/faceExpressionNet`` of npm's @vladmandic/face-api 1.7.15.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: FaceApiSettings = FaceApiSettings()) -> None:
         super().__init__()
+        self._settings = settings
         for number, (inputs, outputs) in enumerate(pairwise(_WIDTHS)):
             self.add_module(f"dense{number}", _Block(inputs, outputs, first=number == 0))
         self.fc = nn.Linear(_WIDTHS[-1], len(FaceApi.classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities (N, 7) of RGB images (N, 3, 112, 112) in [0, 255]."""
-        maps = (images - images.new_tensor(_MEAN)[:, None, None]) / 255
+        own = self._settings
+        maps = (images - images.new_tensor(own.mean)[:, None, None]) / own.full
         for number in range(4):
             maps = self.get_submodule(f"dense{number}")(maps)
         return torch.softmax(self.fc(maps.mean(dim=(2, 3))), dim=1)
@@ -85,16 +97,11 @@ class FaceApi(FaceNetwork):
     weights = ("face-api", "face-api-manifest")
     classes = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
     dimension = len(classes)
-
-    @property
-    def signature(self) -> str:
-        """Names the weights, the crop, the filter and the range."""
-        mark = self._manager.mark(self.name)
-        return f"{self.name}:{mark}:box68p{_PADDING:g}-square-{INPUT}:bilinear-area:rgb-mean"
+    settings: FaceApiSettings = FaceApiSettings()
 
     def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """See :func:`square_crop`."""
-        return square_crop(image, landmarks)
+        return square_crop(image, landmarks, self.settings)
 
     def _build(self) -> ExpressionNet:
         manifest, raw = (checked_bytes(self._manager, name) for name in (_MANIFEST, self.name))
@@ -102,7 +109,7 @@ class FaceApi(FaceNetwork):
             state = network_state(read_shards(manifest, raw))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise unfit(self._manager, self.name, _HOLDS, error) from error
-        made: ExpressionNet = fill(ExpressionNet(), state, self._manager, self.name, _HOLDS)
+        made: ExpressionNet = fill(ExpressionNet(self.settings), state, self._manager, self.name, _HOLDS)
         return made
 
     def _answer(self, network: ExpressionNet, crops: np.ndarray) -> np.ndarray:
@@ -111,7 +118,9 @@ class FaceApi(FaceNetwork):
         return found
 
 
-def square_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+def square_crop(
+    image: np.ndarray, landmarks: np.ndarray, settings: FaceApiSettings = FaceApiSettings()
+) -> np.ndarray:
     """What face-api cuts out by landmarks: their box, wider by 20 %, within the image, in a black square.
 
     face-api rounds the box down to whole pixels; here it is not rounded, so that it moves with the landmarks.
@@ -119,20 +128,22 @@ def square_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     Args:
         image: uint8 (H, W, 3) RGB.
         landmarks: finite float (68, 2) pixels.
+        settings: padding and pixels of a side.
 
     Returns:
-        float32 (112, 112, 3) in [0, 255], black beside the box.
+        float32 (side, side, 3) in [0, 255], black beside the box.
     """
+    pixels = settings.side
     height, width = image.shape[:2]
     low, high = landmarks.min(axis=0).astype(np.float64), landmarks.max(axis=0).astype(np.float64)
-    margin = _PADDING / 2 * (high - low)
+    margin = settings.padding / 2 * (high - low)
     # From pixel centers to edges and back: pixel i covers [i - 0.5, i + 0.5].
     low = np.maximum(low - margin, -0.5)
     high = np.minimum(high + margin, (width - 0.5, height - 0.5))
-    scale = INPUT / float((high - low).max())
-    shift = (INPUT - 1) / 2 - scale * (low + high) / 2
-    crop = crops.warp(image, np.array([[scale, 0, shift[0]], [0, scale, shift[1]]]), INPUT)
-    across, down = (np.abs(np.arange(INPUT) - (INPUT - 1) / 2) <= scale * side / 2 for side in high - low)
+    scale = pixels / float((high - low).max())
+    shift = (pixels - 1) / 2 - scale * (low + high) / 2
+    crop = crops.warp(image, np.array([[scale, 0, shift[0]], [0, scale, shift[1]]]), pixels)
+    across, down = (np.abs(np.arange(pixels) - (pixels - 1) / 2) <= scale * side / 2 for side in high - low)
     return np.ascontiguousarray(crop * (down[:, None] & across)[..., None])
 
 

@@ -23,6 +23,7 @@ class FaceNetwork(LoadedNetwork, Extractor):
 
     needs_landmarks = True
     dimension: int
+    settings: crops.FaceSettings = crops.FaceSettings()
 
     @abstractmethod
     def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -38,7 +39,8 @@ class FaceNetwork(LoadedNetwork, Extractor):
         """Features float32 (N, dimension), not normalized; see :meth:`Extractor.extract`."""
         check_inputs(self.name, images, landmarks, needs_landmarks=True)
         assert landmarks is not None
-        valid = crops.usable(landmarks, *images.shape[1:3])
+        height, width = images.shape[1:3]
+        valid = crops.usable(landmarks, height, width, self.settings)
         values = np.zeros((len(images), self.dimension), dtype=np.float32)
         rows = np.flatnonzero(valid)
         # Crops are cut batch by batch: memory does not grow with the number of images.

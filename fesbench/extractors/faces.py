@@ -10,6 +10,7 @@ from fesbench.extractors import crops
 from fesbench.extractors.base import Extractor, check_inputs
 from fesbench.extractors.deepface_adapter import DLIB, PACKAGES, load_client
 from fesbench.extractors.face_network import FaceNetwork
+from fesbench.extractors.hog import HogSettings, boxes
 from fesbench.extractors.loading import LoadedNetwork
 from fesbench.weights.state_dict import checked_bytes
 
@@ -27,15 +28,11 @@ class DlibFaces(FaceNetwork):
     weights = ("dlib",)
     dimension = 128
     packages = DLIB
-
-    @property
-    def signature(self) -> str:
-        """Names the weights, the chip and the range."""
-        return f"dlib:{self._manager.mark('dlib')}:chip150-68pt:bilinear:rgb-0-255"
+    settings: crops.ChipSettings = crops.ChipSettings()
 
     def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """dlib's own chip; see :func:`fesbench.extractors.crops.dlib_chip`."""
-        return crops.dlib_chip(image, landmarks)
+        return crops.dlib_chip(image, landmarks, self.settings)
 
     def _answer(self, network: Any, crops: np.ndarray) -> np.ndarray:
         import torch
@@ -46,7 +43,7 @@ class DlibFaces(FaceNetwork):
     def _build(self) -> Any:
         from fesbench.extractors.dlib_resnet import DlibResNet
 
-        return self._placed(DlibResNet(checked_bytes(self._manager, "dlib")))
+        return self._placed(DlibResNet(checked_bytes(self._manager, "dlib"), self.settings))
 
 
 class TorchFaces(FaceNetwork):
@@ -57,30 +54,23 @@ class TorchFaces(FaceNetwork):
 
     Attributes:
         model: deepface's name.
-        size: of the square input, pixels.
-        zoom: of the crop around ArcFace's template; 1 is its tight framing.
     """
 
     packages = PACKAGES
     model: str
-    size: int
-    zoom: float
-
-    @property
-    def signature(self) -> str:
-        """Names the weights, the crop, the filter and the range."""
-        crop = f"similarity{self.size}z{self.zoom:g}"
-        return f"{self.name}:{self._manager.mark(self.name)}:{crop}:bilinear-area:bgr-0-1"
+    settings: crops.AlignedSettings = crops.AlignedSettings()
 
     def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """A square of :attr:`size` px; see :func:`fesbench.extractors.crops.aligned_crop`."""
-        return crops.aligned_crop(image, landmarks, self.size, self.zoom)
+        """See :func:`fesbench.extractors.crops.aligned_crop`."""
+        return crops.aligned_crop(image, landmarks, self.settings)
 
     def _build(self) -> Any:
         return load_client(self.model, self._manager.path(self.name), self._manager.home / "deepface")
 
     def _answer(self, network: Any, crops: np.ndarray) -> np.ndarray:
-        return np.asarray(network.forward(np.ascontiguousarray(crops[..., ::-1]) / np.float32(255)))
+        return np.asarray(
+            network.forward(np.ascontiguousarray(crops[..., ::-1]) / np.float32(self.settings.full))
+        )
 
 
 class ArcFace(TorchFaces):
@@ -89,7 +79,7 @@ class ArcFace(TorchFaces):
     name = "arcface"
     summary = "ArcFace's 512-d face embedding, through deepface"
     weights = ("arcface",)
-    model, size, zoom, dimension = "ArcFace", 112, 1.0, 512
+    model, dimension = "ArcFace", 512
 
 
 class FaceNet512(TorchFaces):
@@ -98,7 +88,8 @@ class FaceNet512(TorchFaces):
     name = "facenet512"
     summary = "FaceNet's 512-d face embedding, through deepface"
     weights = ("facenet512",)
-    model, size, zoom, dimension = "Facenet512", 160, 0.85, 512
+    model, dimension = "Facenet512", 512
+    settings = crops.AlignedSettings(size=160, zoom=0.85)
 
 
 class VGGFace(TorchFaces):
@@ -107,7 +98,8 @@ class VGGFace(TorchFaces):
     name = "vgg-face"
     summary = "VGG-Face's 4096-d face descriptor, through deepface"
     weights = ("vgg-face",)
-    model, size, zoom, dimension = "VGG-Face", 224, 0.75, 4096
+    model, dimension = "VGG-Face", 4096
+    settings = crops.AlignedSettings(size=224, zoom=0.75)
 
 
 FACE_MODELS: tuple[type[TorchFaces], ...] = (ArcFace, FaceNet512, VGGFace)
@@ -124,11 +116,7 @@ class DlibDetector(LoadedNetwork, Extractor):
     summary = "dlib's frontal face detector: is a face found at all"
     dimension = 1
     packages = DLIB
-
-    @property
-    def signature(self) -> str:
-        """Names the detector and its upsampling rule."""
-        return "dlib-hog:19.24:upsample1-below-128::rgb-0-255"
+    settings: HogSettings = HogSettings()
 
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
@@ -138,15 +126,10 @@ class DlibDetector(LoadedNetwork, Extractor):
         return found[:, None].astype(np.float32), found
 
     def detected(self, images: np.ndarray) -> np.ndarray:
-        """Whether at least one frontal face is found: uint8 (N, H, W, 3) RGB -> bool (N,).
-
-        The image is upsampled once below 128 px, since the detector's window is 80 px.
-        """
+        """Whether at least one frontal face is found: uint8 (N, H, W, 3) RGB -> bool (N,)."""
         check_inputs(self.name, images, None, needs_landmarks=False)
         detector = self._load()
-        upsample = 1 if min(images.shape[1:3]) < 128 else 0
-        found = [len(detector(np.ascontiguousarray(image), upsample)) > 0 for image in images]
-        return np.array(found, dtype=bool)
+        return np.array([len(boxes(detector, image, self.settings)) > 0 for image in images], dtype=bool)
 
     def _build(self) -> Any:
         import dlib

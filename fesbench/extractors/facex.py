@@ -9,6 +9,7 @@ as they to one another. Every stage equals the interpreter's within that roundin
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fesbench.extractors.cascade_crop import RISE, SIDE, cascade_crop
+from fesbench.extractors.cascade_crop import CascadeSettings, cascade_crop
 from fesbench.extractors.face_network import FaceNetwork
+from fesbench.extractors.settings import setting
 from fesbench.extractors.tflite_file import Stored, read_tensors
 from fesbench.weights.state_dict import checked_bytes, fill, unfit
 
-INPUT = 200
 _HOLDS = "facex's MobileNetV2"
 
 _BLOCKS = (
@@ -33,6 +34,19 @@ _BLOCKS = (
     (160, 320, 1),
 )
 """Inputs, outputs and stride of each block behind the first; all widen their inputs six times."""
+
+
+@dataclass(frozen=True)
+class FacexSettings(CascadeSettings):
+    """facex's crop: the box of OpenCV's frontal cascade as it is, upright; gray in all three channels,
+    bilinear, averaged where it shrinks, beyond the image the mean of its bottom rows. What TensorFlow Lite
+    rounds while it runs is kept in float32.
+    """
+
+    recipe = "facex-1"
+    side: int = setting(200, "pixels of a side")
+    averaged: bool = setting(True, "whether a box of more pixels than the crop is averaged, not sampled")
+    full: float = setting(255.0, "pixel value that becomes 1")
 
 
 class ExpressionMobileNet(nn.Module):
@@ -94,16 +108,11 @@ class Facex(FaceNetwork):
     weights = ("facex",)
     classes = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
     dimension = len(classes)
-
-    @property
-    def signature(self) -> str:
-        """Names the weights, the crop, the filter, the range and what is kept in float."""
-        crop = f"box68s{SIDE:g}r{RISE:g}-{INPUT}"
-        return f"{self.name}:{self._manager.mark(self.name)}:{crop}:bilinear-area:gray-0-1:float-maps"
+    settings: FacexSettings = FacexSettings()
 
     def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """float32 (200, 200) in [0, 255]; see :func:`cascade_crop`."""
-        return cascade_crop(image, landmarks, INPUT, antialias=True)
+        return cascade_crop(image, landmarks, self.settings)
 
     def _build(self) -> ExpressionMobileNet:
         try:
@@ -115,7 +124,7 @@ class Facex(FaceNetwork):
 
     def _answer(self, network: ExpressionMobileNet, crops: np.ndarray) -> np.ndarray:
         """Probabilities float32 (B, 7) in the order of :attr:`classes`."""
-        gray = torch.from_numpy(crops)[:, None] / 255
+        gray = torch.from_numpy(crops)[:, None] / self.settings.full
         found: np.ndarray = network(gray.expand(-1, 3, -1, -1)).numpy()
         return found
 

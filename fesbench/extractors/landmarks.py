@@ -11,6 +11,7 @@ import numpy as np
 
 from fesbench.extractors.base import Extractor, check_inputs
 from fesbench.extractors.deepface_adapter import DLIB
+from fesbench.extractors.hog import HogSettings, boxes
 from fesbench.extractors.loading import LoadedNetwork
 from fesbench.vocabulary import N_LANDMARKS
 
@@ -27,11 +28,7 @@ class DlibLandmarks(LoadedNetwork, Extractor):
     needs_landmarks = False
     dimension = 2 * N_LANDMARKS
     packages = DLIB
-
-    @property
-    def signature(self) -> str:
-        """Names the detector, the predictor's file and the upsampling rule."""
-        return f"{self.name}:{self._manager.mark(self.name)}:hog-upsample1-below-128:largest:rgb-0-255"
+    settings: HogSettings = HogSettings()
 
     def extract(
         self, images: np.ndarray, landmarks: np.ndarray | None = None
@@ -41,13 +38,10 @@ class DlibLandmarks(LoadedNetwork, Extractor):
         values = np.zeros((len(images), self.dimension), dtype=np.float32)
         valid = np.zeros(len(images), dtype=bool)
         detector, predictor = self._load()
-        # The detector's window is 80 px.
-        upsample = 1 if min(images.shape[1:3]) < 128 else 0
         for row, image in enumerate(images):
             pixels = np.ascontiguousarray(image)
-            boxes = list(detector(pixels, upsample))
-            if boxes:
-                shape = predictor(pixels, max(boxes, key=lambda box: box.area()))
+            if found := boxes(detector, pixels, self.settings):
+                shape = predictor(pixels, max(found, key=lambda box: box.area()))
                 values[row] = [value for point in shape.parts() for value in (point.x, point.y)]
                 valid[row] = True
         return values, valid

@@ -7,20 +7,37 @@ released network AlfredXiangWu/LightCNN: every convolution gives two halves, of 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fesbench.extractors import crops
 from fesbench.extractors.face_network import FaceNetwork
+from fesbench.extractors.settings import setting
 from fesbench.weights.state_dict import fill, read_state
 
 if TYPE_CHECKING:
     import torch
 
-SIZE, EYE_ROW, EYES_TO_MOUTH = 128, 40.0, 48.0
-LUMA = (0.299, 0.587, 0.114)
 _HOLDS = "Light CNN 29 v2"
+
+
+@dataclass(frozen=True)
+class LightCNNSettings(crops.FaceSettings):
+    """The published crop: gray, eyes level, their midpoint in mid-column; bilinear, averaged where it
+    shrinks, black beyond the image.
+    """
+
+    recipe = "level-1"
+    size: int = setting(128, "pixels of a side")
+    eye_row: float = setting(40.0, "row of the eyes")
+    mouth: float = setting(48.0, "pixels from the eyes down to the mouth")
+    flattest: float = setting(0.25, "least height of the mouth below the eyes, in distances of the eyes")
+    luma: tuple[float, ...] = setting(
+        (0.299, 0.587, 0.114), "weights of R, G, B in gray (Rec. 601, OpenCV's)"
+    )
+    full: float = setting(255.0, "pixel value that becomes 1")
 
 
 class LightCNN(FaceNetwork):
@@ -31,15 +48,11 @@ class LightCNN(FaceNetwork):
     weights = ("lightcnn-29-v2",)
     dimension = 256
 
-    @property
-    def signature(self) -> str:
-        """Names the weights, the crop, the filter and the range."""
-        own = self._manager.mark(self.name)
-        return f"{self.name}:{own}:eyes-level{SIZE}y{EYE_ROW:g}m{EYES_TO_MOUTH:g}:bilinear-area:gray-0-1"
+    settings: LightCNNSettings = LightCNNSettings()
 
     def crop(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """See :func:`gray_crop`."""
-        return gray_crop(image, landmarks)
+        return gray_crop(image, landmarks, self.settings)
 
     def _answer(self, network: Any, crops: np.ndarray) -> np.ndarray:
         import torch
@@ -53,27 +66,30 @@ class LightCNN(FaceNetwork):
         return self._placed(fill(light_cnn_29_v2(), saved, self._manager, self.name, _HOLDS))
 
 
-def gray_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """The published crop: eyes level, the mouth 48 px below them, their midpoint in row 40 and mid-column.
+def gray_crop(
+    image: np.ndarray, landmarks: np.ndarray, settings: LightCNNSettings = LightCNNSettings()
+) -> np.ndarray:
+    """The published crop: eyes level, the mouth at a fixed distance below them, their midpoint in mid-column.
 
     Args:
         image: uint8 (H, W, 3) RGB.
         landmarks: finite float (68, 2) pixels.
+        settings: size and places.
 
     Returns:
-        float32 (128, 128) in [0, 1]; luma as OpenCV weighs it, black beyond the image.
+        float32 (size, size) in [0, 1], black beyond the image.
     """
     left, right, _, mouth_left, mouth_right = crops.five_points(landmarks.astype(np.float64))
     eyes, mouth = (left + right) / 2, (mouth_left + mouth_right) / 2
     across = (right - left) / np.linalg.norm(right - left)
     turn = np.array([[across[0], across[1]], [-across[1], across[0]]])
     # A mouth that lies beside the eyes rather than below gives no scale; the eyes' distance bounds it.
-    below = max(float((turn @ (mouth - eyes))[1]), 0.25 * float(np.linalg.norm(right - left)))
-    linear = turn * (EYES_TO_MOUTH / below)
-    center = np.array([(SIZE - 1) / 2, EYE_ROW])
+    below = max(float((turn @ (mouth - eyes))[1]), settings.flattest * float(np.linalg.norm(right - left)))
+    linear = turn * (settings.mouth / below)
+    center = np.array([(settings.size - 1) / 2, settings.eye_row])
     to_crop = np.concatenate([linear, (center - linear @ eyes)[:, None]], axis=1)
-    crop = crops.warp(image, to_crop, SIZE)
-    return np.ascontiguousarray(crop @ np.array(LUMA, dtype=np.float32) / np.float32(255))
+    crop = crops.warp(image, to_crop, settings.size)
+    return np.ascontiguousarray(crop @ np.array(settings.luma, dtype=np.float32) / np.float32(settings.full))
 
 
 def light_cnn_29_v2() -> Any:

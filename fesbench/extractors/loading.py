@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
+from functools import cache
+from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from fesbench.extractors.base import Network
+from fesbench.extractors.settings import Settings
 from fesbench.weights.manager import WeightsManager
 
 
@@ -20,11 +23,27 @@ class LoadedNetwork(Network):
 
     packages: ClassVar[tuple[tuple[str, str], ...]] = ()
 
-    def __init__(self, manager: WeightsManager, device: str | None = None) -> None:
+    def __init__(
+        self, manager: WeightsManager, device: str | None = None, settings: Settings | None = None
+    ) -> None:
         self._manager = manager
+        self.settings = settings or self.settings
         self._device = device
         self._network: Any = None
         self._lock = threading.Lock()
+
+    @property
+    def signature(self) -> str:
+        """Its name, each weights file and the settings."""
+        marks = (self._manager.mark(name) for name in self.weights)
+        return ":".join([self.name, *marks, str(self.settings)])
+
+    @property
+    def cache_key(self) -> str:
+        """Every setting by its value, and the major versions of the libraries that compute."""
+        computing = {"torch", *(module for module, _ in self.packages)}
+        versions = (f"{module}-{major_version(module)}" for module in sorted(computing))
+        return f"{self.signature}#{self.settings.digest}@{','.join(versions)}"
 
     def available(self) -> str | None:
         """None, or the first missing package or weights."""
@@ -53,3 +72,10 @@ class LoadedNetwork(Network):
     def close(self) -> None:
         """Forget the network."""
         self._network = None
+
+
+@cache
+def major_version(module: str) -> str:
+    """The first number of the version of the distribution that holds a module; "" where there is none."""
+    holders = packages_distributions().get(module, ())
+    return version(holders[0]).partition(".")[0] if holders else ""

@@ -11,23 +11,51 @@ and scaled, and not resized: values belong to one size. DISTS (Ding et al., TPAM
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fesbench.extractors.base import PairExtractor, check_pairs, fixed_chunks
 from fesbench.extractors.loading import LoadedNetwork
+from fesbench.extractors.settings import Settings, setting
 from fesbench.weights.state_dict import fill, read_state, unfit
 
 if TYPE_CHECKING:
     import torch
 
 _BATCH = 8
-_SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-_EPSILON = 1e-10
-
 _CHANNELS = (3, 64, 128, 256, 512, 512)
 """Of DISTS: the image itself, then VGG's five stages."""
+
+
+@dataclass(frozen=True)
+class PairSettings(Settings):
+    """Two images, RGB in [0, 1]."""
+
+    recipe = "pair-1"
+    full: float = setting(255.0, "pixel value that becomes 1")
+
+
+@dataclass(frozen=True)
+class LPIPSSettings(PairSettings):
+    """LPIPS version 0.1: images as they are, RGB in [-1, 1]."""
+
+    recipe = "v0.1-1"
+    taps: tuple[int, ...] = setting((1, 4, 7, 9, 11), "layers of the trunk after which images are compared")
+    shift: tuple[float, ...] = setting((-0.030, -0.088, -0.188), "taken off the pixels (R, G, B)")
+    scale: tuple[float, ...] = setting((0.458, 0.448, 0.450), "what they are then divided by")
+    epsilon: float = setting(1e-10, "added to the length of a feature vector")
+
+
+@dataclass(frozen=True)
+class DISTSSettings(PairSettings):
+    """piq's DISTS: RGB in [0, 1], the shorter side at most 256 px, bilinear."""
+
+    recipe = "piq-1"
+    stages: tuple[str, ...] = setting(
+        ("1_2", "2_2", "3_3", "4_3", "5_3"), "activations of the trunk that are compared, beside the image"
+    )
 
 
 class _TorchPairs(LoadedNetwork, PairExtractor):
@@ -37,6 +65,7 @@ class _TorchPairs(LoadedNetwork, PairExtractor):
     """
 
     smallest = 32
+    settings: PairSettings = PairSettings()
     packages = (("torchvision", "torchvision (pip install torchvision)"),)
 
     @abstractmethod
@@ -55,12 +84,18 @@ class _TorchPairs(LoadedNetwork, PairExtractor):
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             pairs = zip(fixed_chunks(first, _BATCH), fixed_chunks(second, _BATCH), strict=True)
             for (rows, left), (_, right) in pairs:
-                found = network(_unit(left).to(device), _unit(right).to(device))
+                found = network(*(self._unit(side).to(device) for side in (left, right)))
                 values[rows] = found.flatten().float().cpu().numpy()[: rows.stop - rows.start]
         return values
 
     def _build(self) -> Any:
         return self._placed(self._compare())
+
+    def _unit(self, images: np.ndarray) -> torch.Tensor:
+        """Uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [0, 1]."""
+        import torch
+
+        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float() / self.settings.full
 
     def _trunk(self, name: str) -> Any:
         """The convolutions of a torchvision classifier, from its published file."""
@@ -86,13 +121,7 @@ class LPIPSDistance(_TorchPairs):
     weights = ("lpips-alex", "alexnet")
     pairs = True
     net = "alex"
-    taps: tuple[int, ...] = (1, 4, 7, 9, 11)
-
-    @property
-    def signature(self) -> str:
-        """Names version, linear layers, trunk, size and range."""
-        own, trunk = (self._manager.mark(name) for name in self.weights)
-        return f"{self.name}:v0.1-{own}-{trunk}:native:none:rgb-minus1-1"
+    settings: LPIPSSettings = LPIPSSettings()
 
     def _compare(self) -> Any:
         import torch
@@ -103,7 +132,7 @@ class LPIPSDistance(_TorchPairs):
         if not isinstance(state, dict) or sorted(state) != keys:
             raise unfit(self._manager, self.name, holds, f"its keys are not {keys[0]} to {keys[-1]}")
         # Layers of torchvision's ``features`` after whose ReLU the images are compared.
-        trunk, taps = self._trunk(self.weights[1]), self.taps
+        trunk, own = self._trunk(self.weights[1]), self.settings
 
         class Network(torch.nn.Module):
             """LPIPS by its definition."""
@@ -113,18 +142,18 @@ class LPIPSDistance(_TorchPairs):
 
             def __init__(self) -> None:
                 super().__init__()
-                self.trunk = trunk[: taps[-1] + 1]
+                self.trunk = trunk[: own.taps[-1] + 1]
                 self.linear = torch.nn.ParameterList([state[key] for key in keys]).requires_grad_(False)
-                self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1))
-                self.register_buffer("scale", torch.tensor(_SCALE).view(1, 3, 1, 1))
+                self.register_buffer("shift", torch.tensor(own.shift).view(1, 3, 1, 1))
+                self.register_buffer("scale", torch.tensor(own.scale).view(1, 3, 1, 1))
 
             def features(self, unit: torch.Tensor) -> list[torch.Tensor]:
                 x, found = (2 * unit - 1 - self.shift) / self.scale, []
                 for number, layer in enumerate(self.trunk):
                     x = layer(x)
-                    if number in taps:
+                    if number in own.taps:
                         # The next layer may work in place; the division makes a tensor of its own.
-                        found.append(x / (x.square().sum(1, keepdim=True).sqrt() + _EPSILON))
+                        found.append(x / (x.square().sum(1, keepdim=True).sqrt() + own.epsilon))
                 return found
 
             def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -142,7 +171,7 @@ class LPIPSVGGDistance(LPIPSDistance):
     weights = ("lpips-vgg", "vgg16")
     pairs = True
     net = "vgg"
-    taps = (3, 8, 15, 22, 29)
+    settings = LPIPSSettings(taps=(3, 8, 15, 22, 29))
 
 
 class DISTSDistance(_TorchPairs):
@@ -155,12 +184,7 @@ class DISTSDistance(_TorchPairs):
     summary = "DISTS on VGG-16, by piq"
     weights = ("piq-dists", "vgg16")
     pairs = True
-
-    @property
-    def signature(self) -> str:
-        """Names weights, trunk, size, filter and range."""
-        own, trunk = (self._manager.mark(name) for name in self.weights)
-        return f"dists:piq-{own}-{trunk}:at-most-256:bilinear:rgb-0-1"
+    settings: DISTSSettings = DISTSSettings()
 
     def _compare(self) -> Any:
         import torch
@@ -184,7 +208,7 @@ class DISTSDistance(_TorchPairs):
         ContentLoss.__init__(
             network,
             self._trunk("vgg16"),
-            layers=[VGG16_LAYERS[f"relu{stage}"] for stage in ("1_2", "2_2", "3_3", "4_3", "5_3")],
+            layers=[VGG16_LAYERS[f"relu{stage}"] for stage in self.settings.stages],
             weights=weights,
             replace_pooling=True,
             reduction="none",
@@ -192,10 +216,3 @@ class DISTSDistance(_TorchPairs):
             allow_layers_weights_mismatch=True,
         )
         return network.eval()
-
-
-def _unit(images: np.ndarray) -> torch.Tensor:
-    """Uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [0, 1]."""
-    import torch
-
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float() / 255

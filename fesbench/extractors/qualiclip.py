@@ -7,12 +7,14 @@ The prompts are never encoded again: a missing comma in the published list fuses
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fesbench.extractors.base import check_inputs, check_size
 from fesbench.extractors.full_image import WholeImage
+from fesbench.extractors.settings import Settings, setting
 from fesbench.weights.state_dict import tensors_of
 
 if TYPE_CHECKING:
@@ -22,9 +24,19 @@ PROMPTS = 14
 """Seven antonym pairs, the positive prompt first."""
 
 _WIDTH = 1024
-_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_STD = (0.26862954, 0.26130258, 0.27577711)
 _PREFIX = "clip_model.visual."
+
+
+@dataclass(frozen=True)
+class QualitySettings(Settings):
+    """The image as it is, RGB, CLIP's mean and deviation, no position embedding in the pooling, float32."""
+
+    recipe = "native-1"
+    mean: tuple[float, ...] = setting((0.48145466, 0.4578275, 0.40821073), "taken off the pixels in [0, 1]")
+    deviation: tuple[float, ...] = setting(
+        (0.26862954, 0.26130258, 0.27577711), "what they are then divided by"
+    )
+    full: float = setting(255.0, "pixel value that counts as 1")
 
 
 class QualiCLIP(WholeImage):
@@ -38,7 +50,7 @@ class QualiCLIP(WholeImage):
     weights = ("qualiclip",)
     dimension = PROMPTS + 1
     smallest = 32
-    recipe = "native-no-position:none:rgb-clip-float32"
+    settings: QualitySettings = QualitySettings()
     holds = "QualiCLIP"
     packages = (("open_clip", "open-clip-torch (pip install 'fesbench[clip]')"),)
 
@@ -58,8 +70,9 @@ class QualiCLIP(WholeImage):
         """CLIP's normalization, float32 (N, 3, H, W)."""
         import torch
 
-        mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in (_MEAN, _STD))
-        return (super()._input(images).float() / 255 - mean) / std
+        own = self.settings
+        mean, deviation = (torch.tensor(x).view(1, 3, 1, 1) for x in (own.mean, own.deviation))
+        return (super()._input(images).float() / own.full - mean) / deviation
 
     def _parse(self, content: bytes) -> Any:
         import torch

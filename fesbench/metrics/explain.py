@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from fesbench.metrics.base import MetricCard
 
 UNKNOWN = "a field that this fesbench does not know"
+OTHER_RECIPE = "a recipe that this fesbench does not have"
+WITH_RECIPES = ("x", "face")
+"""Fields that hold an extractor's signature, whose last part is a recipe of settings."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,35 @@ def explain(signature: str) -> list[Explained]:
     for name, value in parsed.fields:
         compared = name not in (*METHOD_FIELDS, "v")
         lines.append(Explained(name, value, known.get(name, UNKNOWN), name in known, compared))
+        if name in WITH_RECIPES:
+            lines += recipe_lines(name, value)
+    return lines
+
+
+def recipe_lines(field: str, extractor: str) -> list[Explained]:
+    """What the recipe in an extractor's signature is, and one line for each of its settings.
+
+    Nothing for an extractor without settings: a judge, or one of another package that is not here.
+
+    >>> [line.value for line in recipe_lines("face", "dlib-hog:hog-1+small=64")]
+    ['hog-1', '64', '1', '0.0']
+    """
+    from fesbench.extractors.registry import EXTRACTORS
+    from fesbench.extractors.settings import Settings
+
+    name, *parts = extractor.split(":")
+    own = getattr(EXTRACTORS.get(name), "settings", Settings()) if name in EXTRACTORS else Settings()
+    if not own.recipe or not parts:
+        return []
+    kind = own.recipe.rpartition("-")[0]
+    used = next((part for part in parts if part.startswith(f"{kind}-")), parts[-1])
+    recipe, *changes = used.split("+")
+    if recipe != own.recipe:
+        return [Explained(f"{field}: recipe", recipe, OTHER_RECIPE, False, True)]
+    told = dict(change.split("=", 1) for change in changes)
+    lines = [Explained(f"{field}: recipe", recipe, own.words, True, True)]
+    for setting, value, words in type(own)().described():
+        lines.append(Explained(f"{field}: {setting}", told.get(setting, value), words, True, True))
     return lines
 
 
@@ -51,7 +83,7 @@ def explain_difference(a: str, b: str) -> list[str]:
     known = meanings(left["metric"]) | meanings(right["metric"]) | {"metric": "metric"}
     sentences = []
     for name in Signature.difference(a, b):
-        words = "images asked for" if name == "n" else known.get(name, UNKNOWN)
+        words = "images asked for" if name == "n" and "target" not in left else known.get(name, UNKNOWN)
         shown = [f"'{side[name]}'" if name in side else "nothing" for side in (left, right)]
         sentences.append(f"{words} ({name}): {shown[0]} against {shown[1]}")
     return sentences

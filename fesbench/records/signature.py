@@ -2,15 +2,15 @@
 
 Example::
 
-    FID|x:inception-tf-2015:6726825d|ref:test-real|n:1964/1964|p:ckplus@1:8c1f|a:dlib68-128-gray|v:0.3.0
+    FID|x:inception-tf-2015:6726825d:tf1-1|ref:test-real|n:1964/1964|p:ckplus@1:8c1f|a:dlib68-128-gray|v:0.3.0
 
 After the metric's name come ``key:value`` fields in one fixed order: ``x`` extractor, ``r`` resize, ``ref``
 reference set, then the metric's own settings (``far``, ``gallery``, ``window`` ...), ``n`` valid/requested,
 ``p`` protocol, ``a`` alignment, ``native`` the method's own image form, ``trained`` what is known of a
 training that fesbench did not do (``declared``, ``unknown``), ``zoo`` the budget of a training whose
 weights were loaded, ``v`` code version. Two scores may stand in one column only if their keys are equal;
-the key says how was measured, so it leaves out ``native``, ``trained``, ``zoo``, the code version and the
-valid n.
+the key says how was measured, so it leaves out ``native``, ``trained``, ``zoo``, the code version and, but
+for scores that depend on it (``target``), the valid n.
 """
 
 from __future__ import annotations
@@ -126,17 +126,20 @@ class Signature:
         return cls(_unescape(name), tuple((key, _unescape(value)) for key, value in pairs))
 
     def comparable(self) -> dict[str, str]:
-        """The fields that must agree before two scores are compared; ``n`` is the requested number alone."""
+        """The fields that must agree before two scores are compared.
+
+        ``n`` is the requested number alone; beside a ``target``, an expectation that depends on n, all of it.
+        """
         kept = {"metric": self.name, **dict(self.fields)}
         kept.pop("v", None)
         for name in METHOD_FIELDS:
             kept.pop(name, None)
-        if "n" in kept:
+        if "n" in kept and "target" not in kept:
             kept["n"] = kept["n"].rpartition("/")[2]
         return kept
 
     def key(self) -> str:
-        """Comparison key: the signature without training, code version and valid n."""
+        """Comparison key: the signature without training, code version and, mostly, valid n."""
         fields = self.comparable()
         name = fields.pop("metric")
         return "|".join([_escape(name), *(f"{key}:{_escape(value)}" for key, value in fields.items())])

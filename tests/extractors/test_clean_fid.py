@@ -110,4 +110,4 @@ def test_a_pinned_file_of_another_kind_is_named(tmp_path: Path, fault: str) -> N
 def test_absent_weights_name_the_one_command(tmp_path: Path) -> None:
     extractor = CleanFidInception(WeightsManager(tmp_path))
     assert extractor.available() == f"weights: {NAME} (fesbench weights pull {NAME})"
-    assert extractor.signature == f"{NAME}:f58cb9b6:299:bicubic-pil-float:rgb-128-128"
+    assert extractor.signature == f"{NAME}:f58cb9b6:clean-1"

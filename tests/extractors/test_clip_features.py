@@ -178,4 +178,4 @@ def test_a_pinned_file_of_another_kind_is_named(tmp_path: Path, fault: str) -> N
 def test_absent_weights_name_the_one_command(tmp_path: Path) -> None:
     extractor = ClipFeatures(WeightsManager(tmp_path))
     assert extractor.available() == f"weights: {NAME} (fesbench weights pull {NAME})"
-    assert extractor.signature == f"{NAME}:40d36571:224:bilinear-tf1:clip-mean-std"
+    assert extractor.signature == f"{NAME}:40d36571:clip-1"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fesbench.extractors.crops import (
-    DLIB_CHIP,
+    AlignedSettings,
     aligned_crop,
     dlib_chip,
     fit_similarity,
@@ -22,7 +22,7 @@ def test_chip_equals_dlibs_own_where_landmarks_are_whole_pixels() -> None:
     landmarks = np.rint(face_landmarks(128, angle=0.15, shift=(2, -3)))
     points = [dlib.point(int(x), int(y)) for x, y in landmarks]
     face = dlib.full_object_detection(dlib.rectangle(0, 0, 9, 9), points)
-    assert np.array_equal(dlib_chip(image, landmarks), dlib.get_face_chip(image, face, DLIB_CHIP, 0.25))
+    assert np.array_equal(dlib_chip(image, landmarks), dlib.get_face_chip(image, face, 150, 0.25))
 
 
 def test_chip_follows_landmarks_by_less_than_a_pixel() -> None:
@@ -73,8 +73,8 @@ def test_crop_puts_the_five_points_on_the_template() -> None:
     landmarks = face_landmarks(128, angle=0.1)
     rows, columns = np.mgrid[:128, :128]
     position = np.stack([columns, rows, np.zeros_like(rows)], axis=-1).astype(np.uint8)
-    crop = aligned_crop(position, landmarks, 112, 1.0)
-    matrix = fit_similarity(five_points(landmarks), template(112, 1.0))
+    crop = aligned_crop(position, landmarks, AlignedSettings())
+    matrix = fit_similarity(five_points(landmarks), template(AlignedSettings()))
     for point in five_points(landmarks):
         x, y = np.rint(matrix[:, :2] @ point + matrix[:, 2]).astype(int)
         # The image stores its own coordinates, so the crop tells where each of its pixels came from.
@@ -82,25 +82,25 @@ def test_crop_puts_the_five_points_on_the_template() -> None:
 
 
 def test_template_keeps_arcface_at_its_own_size_and_shrinks_about_the_center() -> None:
-    assert template(112, 1.0)[0] == pytest.approx([38.2946, 51.6963])
+    assert template(AlignedSettings())[0] == pytest.approx([38.2946, 51.6963])
     center = 55.5
-    loose, tight = template(112, 0.5), template(112, 1.0)
+    loose, tight = template(AlignedSettings(zoom=0.5)), template(AlignedSettings())
     assert np.allclose(loose - center, (tight - center) * 0.5)
     # Twice the size: pixel p covers 2p and 2p + 1.
-    assert np.allclose(template(224, 1.0), template(112, 1.0) * 2 + 0.5)
+    assert np.allclose(template(AlignedSettings(size=224)), template(AlignedSettings()) * 2 + 0.5)
 
 
 def test_shrinking_crop_averages_instead_of_aliasing() -> None:
     size = 512
     rows, columns = np.mgrid[:size, :size]
     checkers = np.repeat((((rows + columns) % 2) * 255)[..., None], 3, axis=2).astype(np.uint8)
-    crop = aligned_crop(checkers, face_landmarks(size), 112, 1.0)
+    crop = aligned_crop(checkers, face_landmarks(size), AlignedSettings())
     assert np.abs(crop[30:80, 30:80] - 127.5).max() < 40
     assert crop[30:80, 30:80].std() < 12
 
 
 def test_crop_is_black_beyond_the_image() -> None:
     white = np.full((64, 64, 3), 255, dtype=np.uint8)
-    crop = aligned_crop(white, face_landmarks(64, shift=(-40, 0)), 112, 0.75)
+    crop = aligned_crop(white, face_landmarks(64, shift=(-40, 0)), AlignedSettings(zoom=0.75))
     assert crop[:, 0].max() == 0.0
     assert crop[56, 90].min() == 255.0

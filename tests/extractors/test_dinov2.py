@@ -170,4 +170,4 @@ def test_absent_weights_name_the_one_command(tmp_path: Path) -> None:
         extractor = made(WeightsManager(tmp_path))
         name = extractor.name
         assert extractor.available() == f"weights: {name} (fesbench weights pull {name})"
-        assert extractor.signature == f"{name}:unpinned:224:bilinear-tf1:imagenet-mean-std"
+        assert extractor.signature == f"{name}:unpinned:dino-1"

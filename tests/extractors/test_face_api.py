@@ -10,9 +10,9 @@ import torch
 
 from fesbench.errors import WeightsError
 from fesbench.extractors.face_api import (
-    INPUT,
     ExpressionNet,
     FaceApi,
+    FaceApiSettings,
     network_state,
     read_shards,
     square_crop,
@@ -22,6 +22,8 @@ from fesbench.weights.manager import WeightsManager
 from tests.extractors.drawn_faces import face_landmarks
 from tests.extractors.outside_judges import answers, inputs, pulled
 from tests.extractors.random_weights import manager_with
+
+INPUT = FaceApiSettings().side
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def test_classes_are_the_projects_names_in_face_apis_order() -> None:
 
 def test_signature_names_the_weights_and_the_crop(tmp_path: Path) -> None:
     made = extractor("face-api", manager=WeightsManager(tmp_path))
-    assert made.signature == "face-api:9a9840f2:box68p0.2-square-112:bilinear-area:rgb-mean"
+    assert made.signature == "face-api:9a9840f2:5b349c17:face-api-1"
     assert "fesbench weights pull face-api" in str(made.available())
 
 

@@ -172,13 +172,13 @@ def test_torch_model_is_the_same_in_any_batch_and_marks_invalid_rows(
 
 def test_signatures_name_weights_and_crop(manager: WeightsManager, tmp_path: Path) -> None:
     faces = FaceNet512(manager)
-    assert faces.signature == "facenet512:unpinned:similarity160z0.85:bilinear-area:bgr-0-1"
+    assert faces.signature == "facenet512:unpinned:aligned-1+size=160+zoom=0.85"
     file = tmp_path / "facenet512_weights.pth"
     file.write_bytes(b"PK weights")
     digest = manager.add(file).sha256
     assert digest is not None
-    assert faces.signature == f"facenet512:pinned-{digest[:8]}:similarity160z0.85:bilinear-area:bgr-0-1"
-    assert DlibFaces(manager).signature == "dlib:55533b28:chip150-68pt:bilinear:rgb-0-255"
+    assert faces.signature == f"facenet512:pinned-{digest[:8]}:aligned-1+size=160+zoom=0.85"
+    assert DlibFaces(manager).signature == "dlib:55533b28:chip-1"
 
 
 def test_a_file_that_the_model_cannot_read_is_a_clear_error(

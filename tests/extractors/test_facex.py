@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fesbench.errors import WeightsError
-from fesbench.extractors.facex import INPUT, ExpressionMobileNet, Facex, network_state
+from fesbench.extractors.facex import ExpressionMobileNet, Facex, FacexSettings, network_state
 from fesbench.extractors.registry import extractor
 from fesbench.extractors.tflite_file import Stored, read_tensors
 from fesbench.weights.manager import WeightsManager
@@ -18,6 +18,8 @@ from tests.extractors.outside_judges import answers, inputs, pulled
 from tests.extractors.random_weights import manager_with
 
 PREFIX = "mobilenetv2_1.00_224/"
+
+INPUT = FacexSettings().side
 
 
 def made_tensors(seed: int = 0) -> dict[str, Stored]:
@@ -167,7 +169,7 @@ def test_classes_are_the_projects_names_in_facexs_order() -> None:
 
 def test_signature_names_the_weights_and_the_crop(tmp_path: Path) -> None:
     made = extractor("facex", manager=WeightsManager(tmp_path))
-    assert made.signature == "facex:181e9dc6:box68s1.1r0.21-200:bilinear-area:gray-0-1:float-maps"
+    assert made.signature == "facex:181e9dc6:facex-1"
     assert "fesbench weights pull facex" in str(made.available())
 
 

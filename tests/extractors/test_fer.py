@@ -86,7 +86,7 @@ def test_classes_are_the_projects_names_in_fers_order() -> None:
 
 def test_signature_names_the_weights_and_the_crop(tmp_path: Path, raw: bytes) -> None:
     real = extractor("fer", manager=WeightsManager(tmp_path / "real"))
-    assert real.signature == "fer:59534287:box68s1.1r0.21m0.1-64:bilinear:gray-1-1"
+    assert real.signature == "fer:59534287:fer-1"
     assert Fer(manager_of(tmp_path, raw)).signature != real.signature
 
 

@@ -95,7 +95,7 @@ def test_a_pinned_file_of_another_kind_is_named(tmp_path: Path, fault: str) -> N
 def test_absent_weights_name_the_one_command(tmp_path: Path) -> None:
     extractor = Inception(WeightsManager(tmp_path))
     assert extractor.available() == f"weights: {NAME} (fesbench weights pull {NAME})"
-    assert extractor.signature == "inception-tf-2015:6726825d:299:bilinear-tf1:rgb-128-128"
+    assert extractor.signature == "inception-tf-2015:6726825d:tf1-1"
     with pytest.raises(WeightsError, match=f"fesbench weights pull {NAME}"):
         extractor.extract(face_images(1, 64))
 
@@ -127,7 +127,7 @@ def test_logits_run_no_network_where_the_features_are_known(tmp_path: Path, weig
     asked.assert_not_called()
     assert found.values.shape == (2, 1008)
     assert found.signature == extractor.signature
-    assert extractor.signature.endswith(":299:bilinear-tf1:rgb-128-128:1008-unbiased")
+    assert extractor.signature.endswith(":tf1-1:1008-unbiased")
 
 
 def test_the_clean_variant_is_the_same_network_on_another_resize(tmp_path: Path, weights: bytes) -> None:
@@ -140,4 +140,4 @@ def test_the_clean_variant_is_the_same_network_on_another_resize(tmp_path: Path,
     small = face_images(1, 64)
     plain, clean = (made(manager).extract(small)[0] for made in (Inception, InceptionClean))
     assert np.abs(clean - plain).max() > 1e-3 * np.abs(plain).max()
-    assert InceptionClean(manager).signature.endswith(":299:bicubic-pil-float:rgb-128-128")
+    assert InceptionClean(manager).signature.endswith(":clean-1")

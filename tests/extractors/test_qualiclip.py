@@ -166,4 +166,4 @@ def test_a_checkpoint_of_another_kind_is_named(tmp_path: Path, state: State, fau
 def test_absent_weights_name_the_one_command(manager: Any) -> None:
     extractor = QualiCLIP(manager)
     assert extractor.available() == "weights: qualiclip (fesbench weights pull qualiclip)"
-    assert extractor.signature == "qualiclip:5818e085:native-no-position:none:rgb-clip-float32"
+    assert extractor.signature == "qualiclip:5818e085:native-1"

@@ -1,23 +1,35 @@
 """Signatures in words."""
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from fesbench.errors import UsageError
+from fesbench.extractors.registry import EXTRACTORS
 from fesbench.gate.comparison import direction_of
 from fesbench.judges.recognizer import Recipe
 from fesbench.metrics import METRICS
 from fesbench.metrics.augmentation import CARDS
-from fesbench.metrics.explain import UNKNOWN, explain, explain_difference, meanings
+from fesbench.metrics.explain import (
+    OTHER_RECIPE,
+    UNKNOWN,
+    explain,
+    explain_difference,
+    meanings,
+    recipe_lines,
+)
 from fesbench.records.signature import FIELDS, Signature
+from fesbench.weights.manager import WeightsManager
 
-FID = "FID|x:inception-tf-2015:6726825d|ref:test-real:280|cov:n-1|n:98/100|p:ck+@1:8c1f|a:dlib68|v:0.3.0"
+FID = (
+    "FID|x:inception-tf-2015:6726825d:tf1-1|ref:test-real:280|cov:n-1|n:98/100|p:ck+@1:8c1f|a:dlib68|v:0.3.0"
+)
 
 
 def test_every_field_in_order() -> None:
     lines = explain(FID)
-    assert [line.field for line in lines] == ["metric", "x", "ref", "cov", "n", "p", "a", "v"]
+    assert [line.field for line in lines] == ["metric", "x", "x: recipe", "ref", "cov", "n", "p", "a", "v"]
     assert lines[0].words == "Fréchet Inception distance"
     assert [line.field for line in lines if not line.compared] == ["v"]
     assert all(line.known for line in lines)
@@ -39,6 +51,11 @@ def test_differences_name_field_and_both_values() -> None:
         "divisor of the covariance (cov): 'n-1' against nothing",
         "images asked for (n): '100' against '90'",
     ]
+    one, other = (
+        FID.replace("cov:n-1", f"target:E[FD_n]|n:{n}/100").replace("|n:98/100", "") for n in (97, 98)
+    )
+    (line,) = explain_difference(one, other)
+    assert line == "images that counted / that were asked for (n): '97/100' against '98/100'"
     assert explain_difference(FID, FID.replace("FID|", "KID|")) == ["metric (metric): 'FID' against 'KID'"]
 
 
@@ -82,3 +99,23 @@ def test_every_field_stands_in_the_documentation() -> None:
     cards = [*METRICS.all().values(), *CARDS.values()]
     fields = {*FIELDS, *(name for card in cards for name in card.meanings)}
     assert [name for name in sorted(fields) if f"| `{name}` |" not in text] == []
+
+
+@pytest.mark.parametrize("name", list(EXTRACTORS.declared))
+def test_every_setting_of_every_extractor_is_explained(name: str, manager: WeightsManager) -> None:
+    made = EXTRACTORS.get(name)(manager)
+    lines = explain(f"FSS|x:{made.signature}|n:1/1")[2:-1]
+    assert [line.field for line in lines] == [
+        "x: recipe",
+        *(f"x: {own.name}" for own in fields(made.settings)),
+    ]
+    assert all(line.known and line.compared and line.words for line in lines)
+
+
+def test_a_setting_off_its_default_is_explained_by_its_value(manager: WeightsManager) -> None:
+    kind = EXTRACTORS.get("dlib-hog")
+    other = kind(manager, settings=replace(kind.settings, threshold=0.5))
+    assert [line.value for line in recipe_lines("face", other.signature)] == ["hog-1", "128", "1", "0.5"]
+    (line,) = recipe_lines("x", "dlib-hog:hog-99")
+    assert (line.words, line.known) == (OTHER_RECIPE, False)
+    assert recipe_lines("x", "judge:cnn64-1:anger,fear") == []

@@ -41,6 +41,13 @@ def test_key_leaves_out_version_and_valid_n_alone():
     assert Signature.difference(make(), make(n_valid=1, version="9")) == ()
 
 
+def test_an_expectation_at_n_is_compared_at_one_n_alone():
+    target = {"cov": "n-1", "target": "E[FD_n]"}
+    assert Signature.difference(make(settings=target), make(settings=target, n_valid=97)) == ("n",)
+    assert make(settings=target).key() == make(settings=target, version="9.9").key()
+    assert "n:98/100" in make(settings=target).key()
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
