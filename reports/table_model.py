@@ -7,10 +7,11 @@ from typing import Any
 
 from fesbench.protocol.split import BY_IMAGE
 from fesbench.records.record import Score
+from fesbench.statistics.null import NullBand
 
 from .metric_display import Style
 
-_COPIED = ("value", "low", "high", "n_requested", "n_valid", "identities", "signature", "judge")
+_COPIED = ("value", "low", "high", "n_requested", "n_valid", "identities", "signature", "judge", "null")
 
 
 @dataclass
@@ -26,6 +27,7 @@ class ScoreCell:
     signature: str = ""
     reason: str = ""
     judge: str = ""
+    null: NullBand | None = None
     rank: int | None = None
     best: bool = False
     seeds: tuple[float, ...] = ()
@@ -38,6 +40,11 @@ class ScoreCell:
         told = {name: getattr(score, name) for name in _COPIED}
         reason = score.reason or (score.status if score.value is None else "")
         return cls(**{**told, "reason": reason, **more})
+
+    @property
+    def like_real(self) -> bool:
+        """Whether it cannot be told from a distance between halves of the real subjects."""
+        return self.value is not None and self.null is not None and self.null.inside
 
     @property
     def partly_valid(self) -> bool:
@@ -54,6 +61,8 @@ class Column:
     others: list[tuple[str, str]] = field(default_factory=list)
     """Rows whose full signature differs (valid n, code version) though their comparison key does not."""
     chance: float | None = None
+    null: NullBand | None = None
+    """Distances between halves of the real subjects; the same for every row."""
     rank_rule: str = ""
     anchors: list[tuple[str, float, int]] = field(default_factory=list)
     """What the metric is on images that no method made: (words, value, pairs)."""

@@ -48,6 +48,7 @@ def build_table(board: Board, task: str, domain: str) -> Table:
             column = _column(metric, cells, titles)
             column.anchors = _anchors(board, task, domain, metric)
             column.chance = chance_level(board) if metric == "ECS" else chance_of(column)
+            column.null = next((c.null for c in cells.values() if c.value is not None and c.null), None)
             table.columns.append(column)
         else:
             reasons = Counter(cell.reason for cell in cells.values() if cell.signature or cell.n_requested)
@@ -171,6 +172,8 @@ def _cell(board: Board, method: str, seeds: Sequence[Score | None], task: str, d
         return ScoreCell(reason=told, signature=first.signature, n_requested=first.n_requested)
     cell.seeds = tuple(float(s.value) for s in scores if s.value is not None)
     cell.value = float(np.mean(cell.seeds))
+    # Like real halves only where every seed is.
+    cell.null = max((s.null for s in scores if s.null is not None), key=lambda null: null.own, default=None)
     cell.low, cell.high = _interval_over_seeds(board, method, scores, task, domain)
     return cell
 

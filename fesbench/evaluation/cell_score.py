@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from fesbench.records.record import Record, Score
 from fesbench.records.signature import Signature
+from fesbench.statistics.null import NullBand
 
 
 def cell_score(
@@ -24,6 +25,7 @@ def cell_score(
     judge: str,
     signature: Signature | None = None,
     reason: str,
+    null: NullBand | None = None,
 ) -> Score:
     """A score with what all scores of its cell have in common.
 
@@ -38,6 +40,7 @@ def cell_score(
         judge: signature of the judge.
         signature: how the score was made; None: nothing was measured.
         reason: why there is no score, else "".
+        null: what the score says of real images in place of the generated ones.
     """
     cell = record.cell
     status: Literal["ok", "n/a", "collapsed"] = "collapsed" if record.collapsed else "ok"
@@ -69,4 +72,5 @@ def cell_score(
         status=status,
         signature="" if signature is None else str(signature),
         reason=reason,
+        null=null,
     )

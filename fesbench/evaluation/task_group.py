@@ -131,6 +131,7 @@ class Group:
             judge=self.context.judge_signature,
             signature=found.signature,
             reason=found.reason,
+            null=found.null,
         )
 
     def _empty(self, name: str, reason: str) -> Scored:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from abc import abstractmethod
 from functools import cache
+from importlib import import_module
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -76,6 +77,10 @@ class LoadedNetwork(Network):
 
 @cache
 def major_version(module: str) -> str:
-    """The first number of the version of the distribution that holds a module; "" where there is none."""
-    holders = packages_distributions().get(module, ())
-    return version(holders[0]).partition(".")[0] if holders else ""
+    """The first number of a module's version; "" where it is not installed."""
+    if find_spec(module) is None:
+        return ""
+    # Not every distribution says which modules it holds (dlib-bin).
+    holders = packages_distributions().get(module)
+    found = version(holders[0]) if holders else str(import_module(module).__version__)
+    return found.partition(".")[0]

@@ -20,6 +20,7 @@ from fesbench.errors import UsageError
 from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
 from fesbench.records.signature import Signature
 from fesbench.statistics.intervals import Interval, Replicates, cluster_mean
+from fesbench.statistics.null import NullBand
 
 
 @dataclass(eq=False)
@@ -74,6 +75,7 @@ class Measurement:
         signature: How the score was made.
         interval_method: How the interval was made.
         replicates: The score on changed sets of subjects, where it is no mean of ``per_sample``.
+        null: What the score says of real images in place of the generated ones, where that is not 0.
     """
 
     card: MetricCard
@@ -88,6 +90,7 @@ class Measurement:
     reason: str = ""
     interval_method: str = ""
     replicates: Replicates | None = None
+    null: NullBand | None = None
 
 
 @dataclass
@@ -102,6 +105,7 @@ class Found:
         extractor, resize, reference: For the signature.
         settings: What follows from the inputs, beside the metric's own settings.
         n_requested: Images asked for where they are not the rows.
+        null: See :class:`Measurement`.
     """
 
     n_valid: int
@@ -113,6 +117,7 @@ class Found:
     reference: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     n_requested: int | None = None
+    null: NullBand | None = None
 
 
 class Metric(MetricCard, ABC):
@@ -207,6 +212,7 @@ class Metric(MetricCard, ABC):
             signature=signature,
             interval_method=interval.method,
             replicates=interval.replicates,
+            null=found.null,
         )
 
     @property

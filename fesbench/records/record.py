@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fesbench.errors import RecordError, UsageError
 from fesbench.files import atomic_write_bytes
+from fesbench.statistics.null import NullBand
 
 if TYPE_CHECKING:
     from fesbench.progress import Reporter
@@ -107,6 +108,8 @@ class Score(_Model):
     signature: str
     reason: str = ""
     """Why there is no value, for example ``weights: inception-tf-2015``."""
+    null: NullBand | None = None
+    """Of a Fréchet distance: the distance between halves of the real subjects."""
 
 
 class Anchor(_Model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import fesbench.extractors
+from fesbench.extractors.loading import major_version
 from fesbench.extractors.registry import EXTRACTORS
 from fesbench.extractors.settings import Settings
 from fesbench.weights.manager import WeightsManager
@@ -109,6 +111,10 @@ def test_a_default_does_not_change_under_its_recipes_name() -> None:
 def test_the_cache_key_holds_defaults_and_libraries(manager: WeightsManager, monkeypatch: Any) -> None:
     detector = CLASSES["dlib-hog"](manager)
     before = detector.cache_key
+    assert major_version("torch").isdigit()
+    assert major_version("no_such_module") == ""
+    if detector.available() is None:
+        assert re.fullmatch(r"dlib-hog:hog-1#[0-9a-f]{8}@dlib-\d+,torch-\d+", before)
     monkeypatch.setattr("fesbench.extractors.loading.major_version", lambda module: "99")
     assert detector.cache_key == before.partition("@")[0] + "@dlib-99,torch-99"
     monkeypatch.undo()

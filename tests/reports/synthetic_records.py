@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from fesbench.protocol.protocol import load_protocol
 from fesbench.records.record import Cell, Health, NotRun, Record, Score
+from fesbench.statistics.null import NullBand
 
 LABELS = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 STYLES = ("statue", "portrait", "cartoon", "wild")
@@ -271,6 +272,7 @@ def scores_of(row: Row, cell: Cell, samples: pd.DataFrame) -> list[Score]:
                 status=status,
                 signature=f"{metric}|{extra}|n:{valid}/{len(part)}|p:{name}:{HASH[:8]}|b:{cell.budget}|v:0.1.0",
                 reason=reason,
+                null=NullBand(140, 20, 31.0, 28.5, 34.5, value) if metric == "FID" and value else None,
             )
         )  # fmt: skip
 

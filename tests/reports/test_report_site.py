@@ -141,6 +141,8 @@ def test_what_must_be_said_is_said(page: Page) -> None:
         "96.8 % right",
         "chance 12.5",
         "Score, 95 % interval",
+        "real halves 31.0 at n 140",
+        "FID 31.0 (28.5 to 34.5, n 140, 20 splits).",
     ):
         assert words in text, words
 

@@ -95,6 +95,16 @@ def test_seeds_are_meaned_and_their_span_is_kept(table: Table, runs: Path) -> No
     assert (fid.low, fid.high) == (pytest.approx(33.9 * 0.96), pytest.approx(33.9 * 1.05))
 
 
+def test_cells_within_the_band_of_real_halves_are_marked(table: Table) -> None:
+    band = column(table, "FID").null
+    assert band is not None
+    assert (band.median, band.low, band.high) == (31.0, 28.5, 34.5)
+    marked = {r.id for r in table.rows if r.cells["FID"].like_real}
+    # One is not comparable and shows no figure.
+    assert marked == {"reggan"}
+    assert column(table, "SSIM").null is None
+
+
 def test_partly_valid_cells_say_so(table: Table) -> None:
     cell = row(table, "ganimation").cells["FSS"]
     assert cell.partly_valid

@@ -3,8 +3,11 @@
 Only the 2015 Inception's distance is called FID, under a name of its own for each file and resize; on any
 other extractor it is ``FD-<extractor>``, or by the name that the literature gives it. The reference is the
 pooled real images of the test requests, cut down to the requested expressions where some rows are measured
-alone. FID falls with n for the same pair of distributions (bias), so scores compare at equal n, which the
-signature holds.
+alone.
+
+FID falls with n for the same pair of distributions (bias). So the interval covers the expectation at this n
+(``target:E[FD_n]``), not the distance of the two populations, and scores compare at equal n alone: the number
+of images that counted, which their keys hold. Beside the score stands the band of `real_halves`.
 """
 
 from __future__ import annotations
@@ -20,13 +23,17 @@ import numpy.typing as npt
 from fesbench.errors import DataError
 from fesbench.metrics.base import Found, Metric, cut_to
 from fesbench.metrics.distribution.frechet_math import frechet_jackknife
+from fesbench.metrics.distribution.real_halves import band_of, real_halves
 from fesbench.metrics.inputs import MetricInputs, Rows
 from fesbench.statistics.intervals import Interval
+from fesbench.statistics.null import NullBand
 from fesbench.vocabulary import EXPRESSIONS
 
 INCEPTION = "inception-tf-2015"
 SMALLEST = 10
 """Images a side below which a distance between distributions says nothing."""
+
+TARGET_MEANS = "what the interval covers: an expectation at this n, so that n must be equal"
 
 _KYNKAANNIEMI = "Kynkäänniemi et al., The role of ImageNet classes in Fréchet inception distance (2023)"
 
@@ -73,6 +80,10 @@ class Distribution(Metric):
     def _interval(self, sides: Sides) -> Interval:
         """The score with its interval."""
 
+    def _null(self, sides: Sides) -> NullBand | None:
+        """The band of real halves; None for a score that is 0 where there is no difference."""
+        return None
+
     def _refusal(self, sides: Sides) -> str:
         """Why there is no score; "" where there is one."""
         n, m = len(sides.generated), len(sides.reference)
@@ -91,6 +102,8 @@ class Distribution(Metric):
         )
         if not found.reason:
             found.interval = cut_to(self._interval(sides), self.low, self.high)
+            # Of the pooled score alone: a column has one band.
+            found.null = self._null(sides) if len(rows) == len(inputs) else None
         return found
 
 
@@ -128,12 +141,12 @@ class FrechetDistance(Distribution):
     }
     source = "Heusel et al., GANs trained by a two time-scale update rule (2017)"
     portable = True
-    meanings = {"cov": "divisor of the covariance"}
+    meanings = {"cov": "divisor of the covariance", "target": TARGET_MEANS}
 
     def settings(self) -> dict[str, str]:
         """Covariance, precision, root, and what happens to an image without features."""
         missing = "left-out" if self.name.startswith("FD-") else "none"
-        return {"cov": "n-1", "dtype": "float64", "missing": missing}
+        return {"cov": "n-1", "dtype": "float64", "missing": missing, "target": "E[FD_n]"}
 
     def move_to(self, extractor: str) -> None:
         """The distance on another extractor's features, under that extractor's name."""
@@ -146,6 +159,10 @@ class FrechetDistance(Distribution):
 
     def _interval(self, sides: Sides) -> Interval:
         return frechet_jackknife(sides.generated, sides.reference, sides.clusters, sides.reference_clusters)
+
+    def _null(self, sides: Sides) -> NullBand | None:
+        parts = sides.generated, sides.reference, sides.clusters, sides.reference_clusters
+        return band_of([real_halves(*parts, smallest=self.smallest)])
 
 
 def sides_of(inputs: MetricInputs, rows: Rows, extractor: str) -> Sides:

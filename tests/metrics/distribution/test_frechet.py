@@ -1,3 +1,5 @@
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from fesbench.metrics import metric
 from fesbench.metrics.distribution.frechet_distance import SMALLEST, FrechetDistance
 from fesbench.metrics.distribution.frechet_math import frechet_distance, frechet_jackknife
 from fesbench.metrics.distribution.kernel import KernelDistance
+from fesbench.metrics.distribution.real_halves import band_of, real_halves
 from fesbench.statistics.intervals import jackknife
 
 
@@ -188,6 +191,18 @@ def test_metric_pooled(metric, inputs, all_rows):
     assert "ref:test-real:40" in str(found.signature)
     rows = np.random.default_rng(0).permutation(40)
     assert metric.measure(inputs, rows).value == pytest.approx(found.value, rel=1e-9)
+
+
+def test_the_pooled_score_alone_has_the_band_of_real_halves(inputs, all_rows):
+    found = FrechetDistance().measure(inputs, all_rows(inputs))
+    a, b = (inputs.features("inception-tf-2015", which).values for which in ("generated", "reference"))
+    people = inputs.clusters
+    wanted = band_of([real_halves(a, b, people, people, smallest=SMALLEST)])
+    assert astuple(found.null) == pytest.approx(astuple(wanted), rel=1e-9)
+    assert (found.null.n, found.null.inside) == (20, True)
+    assert dict(found.signature.fields)["target"] == "E[FD_n]"
+    assert FrechetDistance().measure(inputs, np.flatnonzero(inputs.labels == 2)).null is None
+    assert KernelDistance().measure(inputs, all_rows(inputs)).null is None
 
 
 def test_one_expression_meets_its_own_reference(inputs):
