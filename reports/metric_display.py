@@ -49,6 +49,8 @@ class Style:
 SELF_ASSESSED = "D-acc-"
 """Told by a method's own discriminator: shown, marked, and never part of a rank over all columns."""
 GAIN, ACCURACY = "augmentation-gain@", "augmentation-accuracy@"
+RECOGNIZED = ("FD-dlib", "FD-arcface", "FD-facenet512", "FD-vgg-face", "FD-lightcnn-29-v2")
+"""Fréchet distances that reward kept faces, not expressions: no part of that rank either."""
 _ORDER = [
     "ECS",
     "Target-cosine",
@@ -66,13 +68,22 @@ _ORDER = [
     "PSNR",
     "FID",
     "KID",
+    "FD-judge",
     "FD-dlib",
     "Pose-distance",
     "Background-RMSE",
 ]
 """First columns of the leaderboard."""
 _UNITS = {"PSNR": "dB", "Pose-distance": "degrees", "Background-RMSE": "gray levels"}
-_DECIMALS = {"Pose-distance": 2, "Background-RMSE": 2, "PSNR": 2, "FID": 1, "KID": 2, "FD-dlib": 4}
+_DECIMALS = {
+    "Pose-distance": 2,
+    "Background-RMSE": 2,
+    "PSNR": 2,
+    "FID": 1,
+    "KID": 2,
+    "FD-dlib": 4,
+    "FD-judge": 4,
+}
 """Where they are neither the 1 of a share nor the 3 of another score."""
 
 
@@ -94,7 +105,7 @@ def style_of(metric: str) -> Style:
         _DECIMALS.get(metric, 1 if share else 3),
         card.plain if card.plain and metric == card.name else title_of(metric),
         percent=share,
-        quality=not metric.startswith(SELF_ASSESSED),
+        quality=not metric.startswith((SELF_ASSESSED, *RECOGNIZED)),
     )
 
 

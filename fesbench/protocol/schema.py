@@ -183,6 +183,7 @@ ALWAYS = (
     "FVS@FAR=1%",
     "Pose-distance",
     "Background-RMSE",
+    "FD-judge",
 )
 """Metrics that are measured under every protocol, in the tasks that they mean something for. They are no part
 of its rules, so that no protocol's hash moves: they cost no network that is not asked anyway but a landmark

@@ -1,5 +1,10 @@
 """Distances between the distributions of generated and real images: FID, FD-<extractor>.
 
+What a distance rewards, its features say. On the embedded faces ``FD-dlib`` puts ``copy`` before MR and RegGAN
+in each style: its features tell people apart, not expressions, and both sides show the same people.
+``FD-judge`` and ``FD-AU`` order real images, then the two methods, then ``copy`` everywhere
+(docs/statistics.md).
+
 Only the 2015 Inception's distance is called FID, under a name of its own for each file and resize; on any
 other extractor it is ``FD-<extractor>``, or by the name that the literature gives it. The reference is the
 pooled real images of the test requests, cut down to the requested expressions where some rows are measured
@@ -35,6 +40,7 @@ SMALLEST = 10
 
 TARGET_MEANS = "what the interval covers: an expectation at this n, so that n must be equal"
 
+_OWN = "fesbench; Heusel et al. (2017) on features of expression"
 _KYNKAANNIEMI = "Kynkäänniemi et al., The role of ImageNet classes in Fréchet inception distance (2023)"
 
 
@@ -135,8 +141,22 @@ class FrechetDistance(Distribution):
         },
         "FD-dlib": {
             "title": "Fréchet distance of dlib features",
-            "plain": "Fréchet distance between dlib face descriptors, real and generated",
+            "plain": "Fréchet distance between dlib face descriptors, real and generated; it rewards faces "
+            "that are kept as they are, expressions hardly: copies of the sources score well",
             "extractor": "dlib",
+        },
+        "FD-judge": {
+            "title": "Fréchet distance of the judge's probabilities",
+            "plain": "Fréchet distance between what the judge sees in real and in generated images: are "
+            "expressions as mixed and as sure as real ones",
+            "extractor": "judge",
+            "source": _OWN,
+        },
+        "FD-AU": {
+            "title": "Fréchet distance of action units",
+            "plain": "Fréchet distance between measured action units, real and generated",
+            "extractor": "au-regressor",
+            "source": _OWN,
         },
     }
     source = "Heusel et al., GANs trained by a two time-scale update rule (2017)"
