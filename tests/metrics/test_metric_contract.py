@@ -46,8 +46,8 @@ PEOPLE, PER = 40, 7
 class EveryExtractor(dict):
     """The same features for every extractor but the judge's."""
 
-    def __init__(self, sets, judged):
-        super().__init__({("judge", "generated"): judged})
+    def __init__(self, sets, judged, real):
+        super().__init__({("judge", "generated"): judged, ("judge", "reference"): real})
         self.sets = sets
 
     def __missing__(self, key):
@@ -67,6 +67,7 @@ def group(make_inputs):
         order = np.arange(n) if order is None else order
         who = np.repeat(np.arange(PEOPLE), PER)
         labels = np.tile(np.arange(1, PER + 1), PEOPLE)
+        real = np.random.default_rng(4).dirichlet(np.ones(8), n)
         face, judged = rng.normal(size=(PEOPLE, 15)), rng.dirichlet(np.ones(8), n)
         own = face[who] + 0.9 * rng.normal(size=(n, 15))
         target = rng.integers(0, 256, (n, 12, 12, 3)).astype(np.uint8)
@@ -89,7 +90,9 @@ def group(make_inputs):
             "pairs": mean_square,
             "requests": pd.DataFrame({"request": [f"r{i}" for i in order], "target": np.arange(n)}),
         }
-        return make_inputs(who[order], features=EveryExtractor(sets, judged[order]), **(own_fields | fields))
+        return make_inputs(
+            who[order], features=EveryExtractor(sets, judged[order], real), **(own_fields | fields)
+        )
 
     return make
 

@@ -46,11 +46,16 @@ class LandmarkError(Metric):
     source = "Sagonas et al., ICCV workshops 2013; under transfer fesbench's own target"
     tasks = frozenset({"expression", "transfer", "intensity", "compound"})
     portable = True
-    meanings = {"norm": "what distances are divided by", "points": "number of landmarks"}
+    meanings = {
+        "norm": "what distances are divided by",
+        "points": "number of landmarks",
+        "rigid": "landmarks by which head motion is told from expression, under transfer",
+    }
 
     def settings(self) -> dict[str, str]:
-        """Points, normalization, average."""
-        return {"points": "68", "norm": "outer-eyes", "avg": "images", "missing": "left-out"}
+        """Points, those that do not move, normalization, average."""
+        rigid = ",".join(map(str, STILL_POINTS))
+        return {"points": "68", "norm": "outer-eyes", "rigid": rigid, "avg": "images", "missing": "left-out"}
 
     def find(self, inputs: MetricInputs, rows: Rows) -> Found:
         """Of requests with a detected face and a known target; the others are not valid."""

@@ -11,6 +11,8 @@ it no method can be told from a better one.
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import numpy as np
 
 from fesbench.errors import DataError
@@ -34,7 +36,11 @@ class PoseDistance(Metric):
     tasks = frozenset({"expression", "intensity", "compound", "action-unit"})
     source = "fesbench; head-pose distance as portrait animation reports it, against the source"
     portable = True
-    meanings = {"fit": "how angles are found", "points": "number of landmarks"}
+    meanings = {
+        "fit": "how angles are found",
+        "points": "number of landmarks",
+        "template": "digest of the three-dimensional landmarks",
+    }
 
     def settings(self) -> dict[str, str]:
         """Distance, fit, pairs, and what a missing face counts as."""
@@ -42,6 +48,7 @@ class PoseDistance(Metric):
             "dist": "mean-abs-yaw-pitch-roll",
             "fit": "weak-perspective-svd",
             "points": str(len(TEMPLATE)),
+            "template": f"{crc32(repr(TEMPLATE).encode()):08x}",
             "pair": "source-output",
             "missing": "left-out",
         }

@@ -1,7 +1,7 @@
 """Distances between the distributions of generated and real images: FID, FD-<extractor>.
 
-What a distance rewards, its features say. On the embedded faces ``FD-dlib`` puts ``copy`` before MR and RegGAN
-in each style: its features tell people apart, not expressions, and both sides show the same people.
+What a distance rewards, its features say. On the embedded faces ``FD-dlib`` puts ``copy`` before MR and
+RegGAN in each style: its features tell people apart, not expressions, and both sides show the same people.
 ``FD-judge`` and ``FD-AU`` order real images, then the two methods, then ``copy`` everywhere
 (docs/statistics.md).
 
