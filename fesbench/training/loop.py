@@ -227,7 +227,7 @@ class _Training(TrainingState):
         within = 1.0 if phase.closed_form else min(1.0, self._progress(phase))
         before = sum(self.steps[earlier.name] for earlier in self.phases[: self.phase_index])
         share = (before + within * self.steps[phase.name]) / sum(self.steps[p.name] for p in self.phases)
-        if not self.points.due(share):
+        if not self.points.due(share, self.seconds()):
             return
         self.in_step = True
         with _drawing(self.seed, self.accelerator.device):

@@ -18,6 +18,9 @@ POINTS = 8
 APART = 10
 """Steps between two looks at least; a training of a few steps is looked at when it ends."""
 
+COSTLY, LIMIT = 1.0, 0.1
+"""Looks of so many seconds or more are put off while they would take more than this share of the training."""
+
 Validate = Callable[[], dict[str, float]]
 
 
@@ -30,13 +33,14 @@ class ValidationLog:
 
     Attributes:
         validate: gives scores by name; None: nobody looks.
-        seconds: that all looks took.
+        looks: how many were made.
+        seconds: that all of them took.
     """
 
     def __init__(self, path: Path, steps: int) -> None:
         self.path, self.points = path, min(POINTS, max(1, steps // APART))
         self.validate: Validate | None = None
-        self.made, self.seconds = 0, 0.0
+        self.made, self.looks, self.seconds = 0, 0, 0.0
         self._log = LossLog(path)
 
     def open(self, state: Mapping[str, Any] | None) -> None:
@@ -46,15 +50,23 @@ class ValidationLog:
             DataError: the file cannot be written.
         """
         if state is not None:
-            self.made, self.seconds = state["made"], state["seconds"]
+            self.made, self.looks, self.seconds = state["made"], state["looks"], state["seconds"]
         if self.validate is None:
             self.path.unlink(missing_ok=True)
         else:
             self._log.open(state and state["log"])
 
-    def due(self, share: float) -> bool:
-        """Whether a point is to be made when this share of the whole training, in [0, 1], is done."""
-        return self.validate is not None and self._number(share) > self.made
+    def due(self, share: float, seconds: float) -> bool:
+        """Whether a point is to be made now; the last one always is.
+
+        Args:
+            share: of the whole training that is done, in [0, 1].
+            seconds: that it took so far, without looks.
+        """
+        if self.validate is None or self._number(share) <= self.made:
+            return False
+        each = self.seconds / max(1, self.looks)
+        return share >= 1 or each < COSTLY or self.seconds + each <= LIMIT * seconds
 
     def look(self, phase: str, step: int, share: float) -> float:
         """Make a point; returns the seconds that it took.
@@ -66,14 +78,14 @@ class ValidationLog:
         started = time.monotonic()
         self._log.remember(self.validate())
         self._log.write(phase, step)
-        self.made = self._number(share)
+        self.made, self.looks = self._number(share), self.looks + 1
         spent = time.monotonic() - started
         self.seconds += spent
         return spent
 
     def state(self) -> dict[str, Any]:
         """Everything that must survive a restart, as JSON."""
-        return {"made": self.made, "seconds": self.seconds, "log": self._log.state()}
+        return {"made": self.made, "looks": self.looks, "seconds": self.seconds, "log": self._log.state()}
 
     def close(self) -> None:
         """Close the file; may be called twice."""

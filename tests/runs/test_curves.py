@@ -185,3 +185,9 @@ def test_the_verb_prints_a_table_and_writes_the_picture(
     assert [(p["step"], p["images"]) for p in points] == [(10, 21), (20, 21)]
     assert leave("--out", "a.png") == 2
     assert "must be named .svg" in capsys.readouterr().err
+
+
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["curve", "--help"])
+    assert "fesbench curve runs --out curves.svg" in " ".join(capsys.readouterr().out.split())

@@ -76,10 +76,31 @@ def test_points_are_ten_steps_apart_at_least(steps: int, wanted: list[int], tmp_
     log.validate = lambda: {"x": 1.0}
     log.open(None)
     for step in range(1, steps + 1):
-        if log.due(step / steps):
+        if log.due(step / steps, 1e9):
             log.look("one", step, step / steps)
     log.close()
     assert [step for _, step, *_ in points(tmp_path)] == wanted
+
+
+def test_costly_looks_are_put_off_and_the_last_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("fesbench.training.validation_log.time.monotonic", lambda: now[0])
+
+    def slow() -> dict[str, float]:
+        now[0] += 2.0
+        return {"x": 1.0}
+
+    log = ValidationLog(tmp_path / NAME, STEPS)
+    log.validate = slow
+    log.open(None)
+    for step in range(1, STEPS + 1):  # a second each: two looks fit into 40, three into 60
+        if log.due(step / STEPS, float(step)):
+            log.look("one", step, step / STEPS)
+    log.close()
+    assert [step for _, step, *_ in points(tmp_path)] == [10, 40, 60, 80]
+    assert log.seconds == 8.0
 
 
 def test_points_are_spread_over_all_phases(tmp_path: Path) -> None:
