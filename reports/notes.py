@@ -70,7 +70,13 @@ def _records(board: Board) -> list[Note]:
     found = []
     for runs in board.methods.values():
         run = runs[0]
-        if run.external:
+        if handed := run.record.submitted:
+            differing = f" {handed['differs']} scores differ from those that were reported." * bool(
+                handed["differs"]
+            )
+            text = f"Handed in by others, who say that it was trained on: {handed['trained_on']}.{differing}"
+            found.append(Note(f"Submitted row: {run.title}", text, alert=bool(handed["differs"])))
+        elif run.external:
             text = f"Images made elsewhere; what it was trained on is {run.record.trained_on}."
             found.append(Note(f"External row: {run.title}", text))
         elif run.record.trained_on != "fesbench":

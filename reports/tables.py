@@ -143,6 +143,10 @@ def _marks(runs: Sequence[Run]) -> list[tuple[str, str]]:
             marks.append(("failed", f"failed{seed}: {run.record.error or 'no reason recorded'}"))
         elif run.record.status != "scored":
             marks.append(("unfinished", f"not scored yet{seed}: the cell stands at '{run.record.status}'"))
+        if handed := run.record.submitted:
+            made = f"{handed['reproduced']} of its scores were made again from its images"
+            told = f"only reported: {', '.join(handed['reported']) or 'none'}"
+            marks.append(("submitted", f"handed in by others; {made}; {told}"))
         if zoo := run.record.loaded.get("zoo"):
             marks.append(("zoo", f"loaded, not trained in this run: trained before with {zoo['words']}"))
         if run.record.collapsed:
@@ -163,6 +167,8 @@ def _cell(board: Board, method: str, seeds: Sequence[Score | None], task: str, d
         return ScoreCell(reason=refused[0] if refused else "not scored")
     first = scores[0]
     cell = ScoreCell.of(first, n_valid=min(s.n_valid for s in scores))
+    if first.metric in board.methods[method][0].record.submitted.get("reported", ()):
+        cell.extra = "reported"
     if len(seeds) == 1:
         return cell
     keys = {Signature.parse(s.signature).key() for s in scores if s.value is not None}

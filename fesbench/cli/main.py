@@ -22,6 +22,7 @@ from fesbench.cli.metrics import metrics_app
 from fesbench.cli.output import show_table
 from fesbench.cli.protocols import FromOption, SplitOption, protocols_app
 from fesbench.cli.study import study_app
+from fesbench.cli.submit import submit_app
 from fesbench.cli.weights import weights_app
 from fesbench.cli.zoo import zoo_app
 from fesbench.errors import EXIT_CRASH, EXIT_USAGE, FesbenchError
@@ -45,6 +46,7 @@ for name, sub in (
     ("metrics", metrics_app),
     ("protocols", protocols_app),
     ("study", study_app),
+    ("submit", submit_app),
     ("weights", weights_app),
     ("zoo", zoo_app),
 ):

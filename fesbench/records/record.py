@@ -164,6 +164,9 @@ class Record(_Model):
     """Whether its clips are images at rising intensity; see `fesbench.methods.ramp`."""
     loaded: dict[str, Any] = Field(default_factory=dict)
     """The weights file that was loaded instead of training: name, sha256, its own note; else empty."""
+    submitted: dict[str, Any] = Field(default_factory=dict)
+    """Of a row that others handed in: the file's sha256, the words on its training, how many scores were made
+    again here, and which metrics are only reported; else empty."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The method's hyper-parameters as used."""
     steps: dict[str, int] = Field(default_factory=dict)
