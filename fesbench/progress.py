@@ -5,7 +5,8 @@ The engine talks to a ``Reporter``; the command line gives it a live one, Python
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -21,6 +22,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+LOG_SECONDS = 30.0
+"""Between two lines on the progress of a stage, where there is no terminal."""
 
 
 class Reporter:
@@ -83,20 +87,53 @@ class LiveReporter(Reporter):
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
         """Open one bar; it closes with the block."""
         task = self._progress.add_task(name, total=total, detail="")
-        if not self.console.is_terminal:
+        log = None if self.console.is_terminal else _Log(name, self.note)
+        if log is not None:
             self.note(name)
         try:
-            yield _LiveStage(self._progress, task)
+            yield _LiveStage(self._progress, task, log)
         finally:
             self._progress.remove_task(task)
 
 
 class _LiveStage(Stage):
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task = progress, task
+    def __init__(self, progress: Progress, task: TaskID, log: _Log | None) -> None:
+        self._progress, self._task, self._log = progress, task, log
 
     def update(
         self, done: int, total: int | None = None, losses: Mapping[str, float] | None = None, detail: str = ""
     ) -> None:
         shown = " ".join(f"{name} {value:.3g}" for name, value in (losses or {}).items())
         self._progress.update(self._task, completed=done, total=total, detail=f"{detail} {shown}".strip())
+        if self._log is not None:
+            self._log.update(done, total, detail)
+
+
+class _Log:
+    """A plain line now and then, where no bar can be drawn: how far a stage is, and the time left."""
+
+    def __init__(self, name: str, say: Callable[[str], None]) -> None:
+        self._name, self._say = name, say
+        self._said = time.monotonic()
+        self._first: tuple[int, float] | None = None
+
+    def update(self, done: int, total: int | None, detail: str) -> None:
+        """Say it, where the last line is old enough and something is known."""
+        now = time.monotonic()
+        # What was done before (a resumed training) says nothing of the speed.
+        first, since = self._first = self._first or (done, now)
+        if total is None or not first < done < total or now - self._said < LOG_SECONDS:
+            return
+        self._said = now
+        left = (now - since) / (done - first) * (total - done)
+        told = f" ({detail})" if detail else ""
+        self._say(f"{self._name}: {done} of {total}{told}, about {_duration(left)} left")
+
+
+def _duration(seconds: float) -> str:
+    """Such as "40 s" or "12 min".
+
+    >>> _duration(40.2), _duration(700)
+    ('40 s', '12 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

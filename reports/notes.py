@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fesbench.statistics.intervals import FEW_CLUSTERS
 
 from .boards import Board, Run
+from .ranking import above_real
 from .table_model import Table
 
 REFERENCE_ROWS = ("real", "copy", "mean-shift", "warp")
@@ -25,9 +27,9 @@ class Note:
     alert: bool = False
 
 
-def notes(board: Board, table: Table, unreadable: list[str]) -> list[Note]:
-    """All notes of a board, alerts first."""
-    found = [*_rows(table), *_records(board), *_size(board)]
+def notes(board: Board, tables: Sequence[Table], unreadable: list[str]) -> list[Note]:
+    """All notes of a board, alerts first; of its tables the headline's is the first."""
+    found = [*_rows(tables[0]), *_above_real(tables), *_records(board), *_size(board)]
     present = set(board.methods)
     absent = [name for name in REFERENCE_ROWS if name not in present]
     if absent:
@@ -63,6 +65,21 @@ def _rows(table: Table) -> list[Note]:
                     alert=True,
                 )
             )
+    return found
+
+
+def _above_real(tables: Sequence[Table]) -> list[Note]:
+    """One note a table in which rows lie above the real images by more than the judges' own error."""
+    found = []
+    for table in tables:
+        rows = above_real(table)
+        if rows:
+            told = [f"{row.title} by {100 * more:.1f} (error {100 * error:.1f})" for row, more, error in rows]
+            text = (
+                "Points of ECS above the real images by more than the judges' own error, significant or not: "
+                f"{', '.join(told)}. Here the judges know real images less well than these."
+            )
+            found.append(Note(f"Above the real images: {table.task}, {table.domain}", text, alert=True))
     return found
 
 

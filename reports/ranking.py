@@ -10,12 +10,15 @@ import pandas as pd
 
 from fesbench.statistics import significance
 from fesbench.statistics.intervals import FEW_CLUSTERS, cluster_sums
+from fesbench.statistics.judges import NO_JUDGES, JudgeTerm
 from fesbench.statistics.paired import Difference, difference_of_means
 
 from .boards import HEADLINE, Board
 from .table_model import Column, Row, ScoreCell, Table
 
 SEED = 0
+ROUNDING = 1e-9
+"""Of two means."""
 POINTS_THERE = 0.2
 """Target-cosine from which a change is said to point to the target; `mean-shift` has over twice as much."""
 MINIMUM_VALID = 0.5
@@ -58,7 +61,12 @@ def _rank_column(board: Board, table: Table, column: Column, rows: Sequence[Row]
     values, identities = common_values(board, [row.id for row in rows], metric, table.task, table.domain)
     if len(values) >= 2:
         groups = significance.rank_groups(
-            list(values), values, identities, higher_is_better=column.style.direction == "higher", seed=SEED
+            list(values),
+            values,
+            identities,
+            higher_is_better=column.style.direction == "higher",
+            seed=SEED,
+            without_judge={row.id: row.cells[metric].without_judge for row in rows},
         )
         column.rank_rule = PAIRED.format(units=board.units)
     else:
@@ -139,7 +147,8 @@ def flag_suspicious(board: Board, table: Table) -> None:
     for row in others:
         values, identities = common_values(board, [row.id, "real"], "ECS", table.task, table.domain)
         if len(values) == 2 and len(set(identities)) > 1:
-            found.append((row, _paired(values[row.id], values["real"], identities)))
+            term = _judges_between(row, real)
+            found.append((row, _paired(values[row.id], values["real"], identities, term)))
     if not found:
         return
     adjusted = significance.holm([test.p for _, test in found])
@@ -172,10 +181,52 @@ def flag_judge_only(table: Table) -> None:
             row.marks.append(("judge-only", text))
 
 
-def _paired(a: np.ndarray, b: np.ndarray, identities: np.ndarray) -> Difference:
+def above_real(table: Table) -> list[tuple[Row, float, float]]:
+    """Rows whose ECS lies above that of the real images by more than the judges' error, significant or not.
+
+    Returns:
+        the row, by how much, and the judges' standard error of that difference.
+    """
+    real = next((r for r in table.rows if r.id == "real"), None)
+    if real is None or "ECS" not in real.cells or real.cells["ECS"].value is None:
+        return []
+    found = []
+    for row in table.rows:
+        value = row.cells["ECS"].value
+        if row is not real and value is not None:
+            more, error = value - real.cells["ECS"].value, _judges_between(row, real).error
+            if more > error + ROUNDING:
+                found.append((row, more, error))
+    return found
+
+
+def _judges_between(row: Row, other: Row) -> JudgeTerm:
+    """The judges' part of the difference of two rows' ECS; rows of one column have one panel."""
+    return JudgeTerm.between(row.cells["ECS"].without_judge, other.cells["ECS"].without_judge, same=True)
+
+
+def _paired(a: np.ndarray, b: np.ndarray, identities: np.ndarray, judges: JudgeTerm) -> Difference:
     """Mean of ``a - b`` over the same requests, as ``fesbench compare`` takes it."""
     (sums_a, counts), (sums_b, _) = (cluster_sums(values, identities) for values in (a, b))
-    return difference_of_means(sums_a, counts, sums_b, counts, seed=SEED)
+    return difference_of_means(sums_a, counts, sums_b, counts, seed=SEED, judges=judges)
+
+
+def _judges_of_drop(board: Board, method: str, metric: str, domain: str, expressions: pd.Series) -> JudgeTerm:
+    """The judges' part of a drop: of each domain's scores of these expressions, a request counting once."""
+    weights = expressions.value_counts()
+    sides = []
+    for place in (HEADLINE, ("expression", domain)):
+        scores = [
+            (s, weights[s.expression])
+            for run in board.methods[method]
+            for s in run.record.scores
+            if (s.task, s.domain, s.metric) == (*place, metric) and s.expression in weights.index
+        ]
+        if not scores or len({len(s.without_judge) for s, _ in scores}) != 1:
+            return NO_JUDGES
+        each = np.array([s.without_judge for s, _ in scores])
+        sides.append(np.average(each, axis=0, weights=[w for _, w in scores]).tolist())
+    return JudgeTerm.between(sides[1], sides[0], same=True)
 
 
 @dataclass(frozen=True)
@@ -211,7 +262,8 @@ def drop(board: Board, method: str, metric: str, domain: str) -> Drop | None:
     both = left.merge(right, on=keys, suffixes=("_in", "_out"))
     if both["identity"].nunique() >= 2:
         a, b = both["value_out"].to_numpy(float), both["value_in"].to_numpy(float)
-        test = _paired(a, b, both["identity"].to_numpy())
+        judges = _judges_of_drop(board, method, metric, domain, both["target_expression"])
+        test = _paired(a, b, both["identity"].to_numpy(), judges)
         return Drop(float(b.mean()), float(a.mean()), test.value, test.low, test.high, len(both), True)
     if set(left["identity"]) & set(right["identity"]):
         return None
@@ -222,5 +274,7 @@ def drop(board: Board, method: str, metric: str, domain: str) -> Drop | None:
     found = significance.unpaired_difference(
         right["value"], right["identity"], left["value"], left["identity"], seed=SEED
     )
+    judges = _judges_of_drop(board, method, metric, domain, right["target_expression"])
+    low, high = judges.widen(found.value, found.low, found.high)
     inner, outer = float(left["value"].mean()), float(right["value"].mean())
-    return Drop(inner, outer, found.value, found.low, found.high, len(right), False)
+    return Drop(inner, outer, found.value, low, high, len(right), False)

@@ -137,7 +137,7 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
         "title": rules.title if rules else board.key.protocol,
         "version": fesbench.__version__,
         "facts": _facts(board, table),
-        "notes": notes(board, table, unreadable),
+        "notes": notes(board, tables, unreadable),
         "table": table,
         "tables": tables,
         "published": beside(board, tables),

@@ -7,11 +7,13 @@ from typing import Any
 
 from fesbench.protocol.split import BY_IMAGE
 from fesbench.records.record import Score
+from fesbench.statistics.judges import JudgeTerm
 from fesbench.statistics.null import NullBand
 
 from .metric_display import Style
 
 _COPIED = ("value", "low", "high", "n_requested", "n_valid", "identities", "signature", "judge", "null")
+"""Of a score, as they are."""
 
 
 @dataclass
@@ -33,13 +35,20 @@ class ScoreCell:
     seeds: tuple[float, ...] = ()
     extra: str = ""
     """One more fact below the value, such as the spread over a recognizer's seeds."""
+    without_judge: tuple[float, ...] = ()
+    """The score without each judge of the panel, mean over seeds."""
 
     @classmethod
     def of(cls, score: Score, **more: Any) -> ScoreCell:
         """A score's cell, with what it does not say itself."""
         told = {name: getattr(score, name) for name in _COPIED}
         reason = score.reason or (score.status if score.value is None else "")
-        return cls(**{**told, "reason": reason, **more})
+        return cls(**{**told, "reason": reason, "without_judge": tuple(score.without_judge), **more})
+
+    @property
+    def judges_error(self) -> float:
+        """Standard error over panels of judges; 0 where none had a say."""
+        return JudgeTerm.of(self.without_judge).error
 
     @property
     def like_real(self) -> bool:
@@ -63,6 +72,8 @@ class Column:
     chance: float | None = None
     null: NullBand | None = None
     """Distances between halves of the real subjects; the same for every row."""
+    judges: int = 0
+    """Members of the panel that had a say, whose error is in intervals and ranks."""
     rank_rule: str = ""
     anchors: list[tuple[str, float, int]] = field(default_factory=list)
     """What the metric is on images that no method made: (words, value, pairs)."""

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from fesbench.protocol.tasks import plain_kind
+from fesbench.records.judges import FIELD as JUDGES
+from fesbench.records.judges import differing, mean_without_judge
 from fesbench.records.record import Score
 from fesbench.records.signature import Signature
 from fesbench.statistics.intervals import cluster_mean
+from fesbench.statistics.judges import widened
 from fesbench.vocabulary import EXPRESSIONS
 
 from .augmentation import add_controls, chance_of, is_beside
@@ -171,8 +174,8 @@ def _cell(board: Board, method: str, seeds: Sequence[Score | None], task: str, d
         cell.extra = "reported"
     if len(seeds) == 1:
         return cell
-    keys = {Signature.parse(s.signature).key() for s in scores if s.value is not None}
-    if len(scores) < len(seeds) or len(keys) > 1 or any(s.value is None for s in scores):
+    unlike = any(differing(first, s) for s in scores if s.value is not None)
+    if len(scores) < len(seeds) or unlike or any(s.value is None for s in scores):
         missing = sum(s is None or s.value is None for s in seeds)
         told = f"{missing} of {len(seeds)} seeds have no value" if missing else "not comparable: seeds differ"
         return ScoreCell(reason=told, signature=first.signature, n_requested=first.n_requested)
@@ -180,6 +183,7 @@ def _cell(board: Board, method: str, seeds: Sequence[Score | None], task: str, d
     cell.value = float(np.mean(cell.seeds))
     # Like real halves only where every seed is.
     cell.null = max((s.null for s in scores if s.null is not None), key=lambda null: null.own, default=None)
+    cell.without_judge = tuple(mean_without_judge(scores))
     cell.low, cell.high = _interval_over_seeds(board, method, scores, task, domain)
     return cell
 
@@ -202,6 +206,7 @@ def _interval_over_seeds(
     identities = board.requests.loc[values.index, "identity"].to_numpy()
     bounds = (0.0, 1.0) if scores[0].metric == "ECS" else None
     found = cluster_mean(values.to_numpy(dtype=np.float64), identities, seed=0, bounds=bounds)
+    found = widened(found, mean_without_judge(scores), bounds=bounds, trials=len(values))
     return (found.low, found.high) if np.isfinite(found.low) else (None, None)
 
 
@@ -222,14 +227,16 @@ def _column(metric: str, cells: dict[str, ScoreCell], titles: dict[str, str]) ->
     column = Column(style_of(metric))
     kept = [name for name in keys if keys[name] == chosen]
     column.signature = Counter(cells[name].signature for name in kept).most_common(1)[0][0]
+    column.judges = max(len(cells[name].without_judge) for name in kept)
     for name, cell in cells.items():
         if cell.value is None:
             continue
         if name not in kept:
             fields = Signature.difference(column.signature, cell.signature)
             cell.value = cell.low = cell.high = None
-            cell.seeds = ()
-            cell.reason = f"not comparable: {', '.join(fields)}"
+            cell.seeds = cell.without_judge = ()
+            told = ("judge" if name == JUDGES else name for name in fields)
+            cell.reason = f"not comparable: {', '.join(told)}"
         if cell.signature != column.signature:
             column.others.append((titles[name], cell.signature))
     return column

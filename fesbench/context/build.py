@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fesbench.data.splits.assign import Split
     from fesbench.data.store.aligned import AlignedStore
     from fesbench.judges.action_units import ActionUnitRegressor
-    from fesbench.judges.expression import Judge
+    from fesbench.judges.panel import JudgePanel
 
 
 def open_store(protocol: Protocol, source: Sources, reporter: Reporter) -> AlignedStore:
@@ -106,10 +106,10 @@ def build_context(
     requests, not_run = build_requests(protocol, store, split, budget)
     cache = FeatureCache(fesbench_home() / "features" / "features.sqlite")
     folder = out / f"{protocol.name}-{protocol.hash[:8]}" / f"{store.data}-{store.fingerprint[:8]}"
-    judge: Judge | None = None
+    judge: JudgePanel | None = None
     card: dict[str, Any] = {}
     if protocol.labels:
-        judge, card = build_judge(protocol, store, split, folder / "judge", reporter)
+        judge, card = build_judge(protocol, store, split, folder / "judge", reporter, budget)
     regressor: ActionUnitRegressor | None = None
     regressor_card: dict[str, Any] = {}
     if regressor_wanted(protocol, requests):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from fesbench.extractors.base import Extractor, Features, PairExtractor
     from fesbench.extractors.cache import FeatureCache
     from fesbench.judges.action_units import ActionUnitRegressor
-    from fesbench.judges.expression import Judge
+    from fesbench.judges.panel import JudgePanel
+    from fesbench.records.judges import Judges
 
 
 _LISTED = 20
@@ -37,7 +38,7 @@ class RunContext:
     budget: str
     requests: pd.DataFrame
     not_run: list[NotRun]
-    judge: Judge | None
+    judge: JudgePanel | None
     """None where the protocol has no labels."""
     judge_card: dict[str, Any]
     cache: FeatureCache
@@ -75,8 +76,10 @@ class RunContext:
 
     def extractor(self, name: str) -> Extractor:
         """An extractor, made once a run: some hold worker processes."""
-        from fesbench.extractors.registry import extractor
+        from fesbench.extractors.registry import MEMBERS, extractor
 
+        if name == MEMBERS and self.judge is not None:
+            return self.judge.base
         if name not in self._extractors:
             self._extractors[name] = extractor(name, judge=self.judge, regressor=self.regressor)
         return self._extractors[name]
@@ -115,6 +118,11 @@ class RunContext:
     def judge_signature(self) -> str:
         """The judge as it stands in signatures; "" where there is none."""
         return "" if self.judge is None else self.judge.signature
+
+    @property
+    def judges(self) -> Judges | None:
+        """The panel as signatures name it; None where there is none."""
+        return None if self.judge is None else self.judge.judges
 
     @property
     def judge_key(self) -> str:

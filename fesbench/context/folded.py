@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from fesbench.context.build import build_context, open_store, settle_labels
 from fesbench.context.context import RunContext
-from fesbench.extractors.registry import JUDGE, REGRESSOR
+from fesbench.extractors.registry import JUDGE, MEMBERS, REGRESSOR
 from fesbench.progress import Reporter
 from fesbench.protocol.data_folders import Sources
 from fesbench.protocol.protocol import Protocol
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from fesbench.data.store.aligned import AlignedStore
     from fesbench.extractors.base import Features
+    from fesbench.records.judges import Judges
 
 
 @dataclass
@@ -34,6 +35,13 @@ class FoldedContext(RunContext):
 
     folds: dict[int, RunContext] = field(default_factory=dict)
     fold_of: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def judges(self) -> Judges | None:
+        """The panels of all folds under one digest: the judges of a seed are one judge of all folds."""
+        own = super().judges
+        digest = hash_parts(*(context.judges for _, context in sorted(self.folds.items())))
+        return None if own is None else replace(own, digest=digest[:8])
 
     @property
     def judge_key(self) -> str:
@@ -62,13 +70,14 @@ class FoldedContext(RunContext):
         self, name: str, images: np.ndarray, landmarks: np.ndarray | None, identities: np.ndarray
     ) -> Features:
         """As `RunContext.features`; an image's judge and regressor are those that did not see its subject."""
-        if name not in (JUDGE, REGRESSOR):
+        if name not in (JUDGE, MEMBERS, REGRESSOR):
             return super().features(name, images, landmarks, identities)
         from fesbench.extractors.base import Features
 
-        wanted = self.judge_classes if name == JUDGE else self.columns(name)
+        judges = 1 if name != MEMBERS or self.judges is None else self.judges.members
+        wanted = self.columns(name) if name == REGRESSOR else self.judge_classes
         signature = self.judge_signature
-        values = np.zeros((len(images), len(wanted)), dtype=np.float32)
+        values = np.zeros((len(images), judges * len(wanted)), dtype=np.float32)
         valid = np.zeros(len(images), dtype=bool)
         numbers = np.array([self.fold_of[identity] for identity in identities])
         for fold in np.unique(numbers):
@@ -76,8 +85,9 @@ class FoldedContext(RunContext):
             points = None if landmarks is None else landmarks[rows]
             context = self.folds[int(fold)]
             found = context.features(name, images[rows], points, identities[rows])
-            own = wanted if name == JUDGE else context.columns(name)
-            values[rows] = found.values[:, [own.index(column) for column in wanted]]
+            own = context.columns(name) if name == REGRESSOR else context.judge_classes
+            places = [own.index(column) for column in wanted]
+            values[rows] = found.values[:, [k * len(own) + place for k in range(judges) for place in places]]
             valid[rows] = found.valid
             if name == REGRESSOR:
                 signature = f"{found.signature.rpartition(':')[0]}:{','.join(u[2:] for u in wanted)}"
@@ -180,9 +190,9 @@ def _whole(protocol: Protocol, folds: dict[int, RunContext], budget: str, out: P
         n = sum(c["n"] for c in cards)
         right = sum(c["n"] * c["accuracy_on_real_test_images"] for c in cards)
         card = {**cards[0], "n": n, "accuracy_on_real_test_images": right / n}
-        card["weights_sha256"] = "one judge a fold"
+        card["weights_sha256"] = "judges of their own for each fold"
     measured = all(context.regressor for context in folds.values())
-    return FoldedContext(
+    whole = FoldedContext(
         protocol=protocol,
         store=first.store,
         split=build_split(protocol, first.store),
@@ -200,3 +210,7 @@ def _whole(protocol: Protocol, folds: dict[int, RunContext], budget: str, out: P
         regressor_card=first.regressor_card if measured else {},
         fold_of={subject: number for number, context in folds.items() for subject in context.split.test},
     )
+    if whole.judges is not None:
+        card["judges"] = str(whole.judges)
+        card.pop("members")
+    return whole

@@ -19,7 +19,7 @@ import numpy as np
 
 from fesbench.evaluation.inputs import known_rows
 from fesbench.metrics.common import has_target
-from fesbench.metrics.inputs import FeatureSet, KeptFaces, MetricInputs, Rows, Which
+from fesbench.metrics.inputs import FeatureSet, FoundFeatures, MetricInputs, Rows, Which
 from fesbench.records.record import Anchor
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _gallery_places(inputs: MetricInputs) -> tuple[Rows, Rows]:
 def _picked(inputs: MetricInputs, extractor: str, which: Which, places: Rows) -> FeatureSet:
     """Features of a set at places, (N, D); not valid where there is none."""
     found = inputs.feature_set(extractor, which)
-    return KeptFaces(found.values[places], found.valid[places] & (places >= 0), found.signature)
+    return FoundFeatures(found.values[places], found.valid[places] & (places >= 0), found.signature)
 
 
 def _noise(group: Group, extractor: str, rows: Rows) -> FeatureSet:
@@ -101,4 +101,4 @@ def _noise(group: Group, extractor: str, rows: Rows) -> FeatureSet:
     values = np.zeros((len(group.requests), found.values.shape[1]), dtype=np.float32)
     valid = np.zeros(len(group.requests), dtype=bool)
     values[rows], valid[rows] = found.values, found.valid
-    return KeptFaces(values, valid, found.signature)
+    return FoundFeatures(values, valid, found.signature)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from fesbench.records.record import Record, Score
@@ -26,6 +26,7 @@ def cell_score(
     signature: Signature | None = None,
     reason: str,
     null: NullBand | None = None,
+    without_judge: Sequence[float] = (),
 ) -> Score:
     """A score with what all scores of its cell have in common.
 
@@ -41,6 +42,7 @@ def cell_score(
         signature: how the score was made; None: nothing was measured.
         reason: why there is no score, else "".
         null: what the score says of real images in place of the generated ones.
+        without_judge: the score without each judge of the panel.
     """
     cell = record.cell
     status: Literal["ok", "n/a", "collapsed"] = "collapsed" if record.collapsed else "ok"
@@ -73,4 +75,5 @@ def cell_score(
         signature="" if signature is None else str(signature),
         reason=reason,
         null=null,
+        without_judge=list(without_judge),
     )

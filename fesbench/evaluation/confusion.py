@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fesbench.extractors.registry import JUDGE
 from fesbench.records.confusion import UNREADABLE, ConfusionMatrix
 
 if TYPE_CHECKING:
@@ -34,11 +35,14 @@ def confusion_matrix(inputs: MetricInputs, judge: str, task: str, domain: str) -
     seen = np.where(judged.valid, judged.values.argmax(axis=1), len(classes))
     requested = [name for name in dict.fromkeys(asked) if name]
     counts = [np.bincount(seen[asked == name], minlength=len(classes) + 1).tolist() for name in requested]
+    signature = judged.signature
+    if judge == JUDGE and inputs.judges is not None:
+        signature += f":{inputs.judges}"
     return ConfusionMatrix(
         task=task,
         domain=domain,
         judge=judge,
-        signature=judged.signature,
+        signature=signature,
         requested=requested,
         seen=[*classes, UNREADABLE],
         counts=counts,

@@ -99,6 +99,7 @@ def metric_inputs(
         action_units={"source": known_rows(units, source_rows), "target": known_rows(units, target_rows)},
         face_kept=face_kept,
         face_rule=face_rule,
+        judges=context.judges,
     )
 
 

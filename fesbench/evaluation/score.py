@@ -52,6 +52,7 @@ SCORING = (
     "fesbench.extractors.face_network",
     "fesbench.extractors.dlib_resnet",
     "fesbench.records.signature",
+    "fesbench.records.judges",
     "fesbench.records.replicates",
     "fesbench.records.confusion",
 )

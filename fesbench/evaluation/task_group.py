@@ -132,6 +132,7 @@ class Group:
             signature=found.signature,
             reason=found.reason,
             null=found.null,
+            without_judge=found.without_judge,
         )
 
     def _empty(self, name: str, reason: str) -> Scored:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fesbench.weights.manager import WeightsManager
 
 JUDGE, REGRESSOR, DISCRIMINATOR = "judge", "au-regressor", "discriminator"
+MEMBERS = "judge-members"
+"""What each judge of the panel says, one behind another: at hand wherever the judge is, not made by name."""
 REAL = "(real)"
 """A discriminator's output behind its classes: the probability that an image is real."""
 BOUND = {

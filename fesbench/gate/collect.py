@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from fesbench.errors import NotComparableError, RecordError, UsageError
 from fesbench.gate.snapshot import CostSummary, RowScore, Snapshot, load_snapshot
+from fesbench.records.judges import differing, mean_without_judge
 from fesbench.records.record import EXTERNAL, FOLDS, LEVEL, RECORD_NAME, REFERENCE, Record, Score, load_record
 from fesbench.records.replicates import ReplicateRow, ScoreKey, read_replicates
 from fesbench.records.samples import PER_SUBJECT, read_samples
-from fesbench.records.signature import Signature
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -235,12 +235,13 @@ def _row_score(key: ScoreKey, seeds: Sequence[_Seed]) -> RowScore:
             return RowScore(
                 **told, values=[], reason=reason if len(seeds) == 1 else f"seed {seed.number}: {reason}"
             )
-        fields = Signature.difference(named.signature, score.signature)
+        fields = differing(named, score)
         if fields:
             raise NotComparableError(
                 f"{' '.join(key)}: seed {seed.number} differs from seed {seeds[0].number} in "
                 f"{', '.join(fields)}; seeds that were measured in different ways are no one row"
             )
+    told["without_judge"] = mean_without_judge([score for score in scores if score is not None])
     values = [float(score.value) for score in scores if score is not None and score.value is not None]
     sums = [seed.sums(score) for seed, score in zip(seeds, scores, strict=True) if score is not None]
     kept = [pair for pair in sums if pair is not None]

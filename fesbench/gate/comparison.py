@@ -1,7 +1,8 @@
 """Two rows side by side: paired differences, intervals, p-values, and how many subjects improve.
 
-Scores are compared only where their comparison keys agree. Each score is paired over subjects; the spread
-over training seeds is another source of change and is told apart.
+Scores are compared only where their comparison keys agree; which judges are comparable
+:mod:`fesbench.records.judges` says. Each score is paired over subjects and judges; the spread over training
+seeds is another source of change and is told apart.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from fesbench.errors import EXIT_NOT_COMPARABLE, EXIT_OK, NotComparableError
 from fesbench.gate.collect import open_row
 from fesbench.gate.snapshot import RowScore, Snapshot
 from fesbench.metrics.explain import card_of, explain_difference
+from fesbench.records.judges import FIELD as JUDGES
+from fesbench.records.judges import differing, judge_term, judges_in_words
 from fesbench.records.replicates import ScoreKey
 from fesbench.statistics.paired import (
     Difference,
@@ -169,7 +172,7 @@ def _compare(
         side, other = ("first", a) if a is None or row.a is None else ("second", b)
         why = other.reason if other is not None else "there is no such score"
         return replace(row, status="missing", reason=f"not in the {side} row: {why}")
-    refused = explain_difference(a.signature, b.signature)
+    refused = _refused(a, b)
     if a.given != b.given:
         refused.append(f"what the task grants (given): '{a.given}' against '{b.given}'")
     if refused:
@@ -177,6 +180,14 @@ def _compare(
     difference, reason = _difference(row.a - row.b, a, b, subjects)
     status: Status = "no interval" if reason else "compared"
     return replace(row, difference=difference, status=status, reason=reason)
+
+
+def _refused(a: RowScore, b: RowScore) -> list[str]:
+    """Why two scores are not comparable, a sentence a field."""
+    fields = differing(a, b)
+    if fields == (JUDGES,):
+        return [f"judge: {judges_in_words(a, b)}"]
+    return explain_difference(a.signature, b.signature) if fields else []
 
 
 def _difference(
@@ -193,6 +204,7 @@ def _difference(
             _aligned(b.sums, yours, both),
             _aligned(b.counts, yours, both),
             seed=SEED,
+            judges=judge_term(a, b),
         )
         return found, "" if np.isfinite(found.low) else "no paired interval: one subject allows none"
     if a.replicates is None or b.replicates is None:
@@ -201,7 +213,7 @@ def _difference(
         return bare, "no paired interval: the two scores stand on other subjects"
     draws = [np.array(side.replicates, dtype=np.float64) for side in (a, b)]
     pair = difference_of_deleted if a.kind == "delete-one-identity" else difference_of_draws
-    found = pair(value, draws[0], draws[1], clusters=a.identities)
+    found = pair(value, draws[0], draws[1], clusters=a.identities, judges=judge_term(a, b))
     # A verdict on NaN would read as "same".
     return found, "" if np.isfinite(found.low + found.high) else _GAPS
 

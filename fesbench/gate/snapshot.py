@@ -34,6 +34,7 @@ class RowScore(_Model):
             mean of values per image.
         replicates: Mean over seeds; null where a changed set of subjects allows no score.
         kind, resampled, identities: Of the replicates; see :class:`fesbench.records.replicates.ReplicateRow`.
+        without_judge: The score without each judge of the panel, mean over seeds; empty where none had a say.
     """
 
     task: str
@@ -50,6 +51,7 @@ class RowScore(_Model):
     kind: str = ""
     resampled: str = ""
     identities: int = 0
+    without_judge: list[float] = Field(default_factory=list)
 
     @property
     def key(self) -> ScoreKey:

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from fesbench.errors import UsageError, WeightsError
+from fesbench.errors import UsageError
 from fesbench.extractors.registry import REGRESSOR
-from fesbench.files import writing
 from fesbench.judges import training
 from fesbench.judges.action_units import ActionUnitRegressor
-from fesbench.judges.expression import Judge, shipped_judge
+from fesbench.judges.expression import Judge
+from fesbench.judges.kept import keep, kept
 from fesbench.judges.network import TrainedNetwork
-from fesbench.progress import Reporter
+from fesbench.judges.panel import JudgePanel, members_of, shipped_panel
+from fesbench.progress import Reporter, Stage
 from fesbench.protocol.protocol import Protocol
 from fesbench.protocol.training_rows import coded_rows, labelled_rows
 from fesbench.vocabulary import ACTION_UNITS
@@ -41,9 +42,9 @@ T = TypeVar("T", bound=TrainedNetwork[Any])
 
 
 def build_judge(
-    protocol: Protocol, store: AlignedStore, split: Split, folder: Path, reporter: Reporter
-) -> tuple[Judge, dict[str, Any]]:
-    """The protocol's expression classifier with its accuracy on the real images of the test subjects.
+    protocol: Protocol, store: AlignedStore, split: Split, folder: Path, reporter: Reporter, budget: str
+) -> tuple[JudgePanel, dict[str, Any]]:
+    """The protocol's judges with their accuracy on the real images of the test subjects.
 
     Shipped for ``avatars``; else trained once per protocol and data fingerprint on training subjects alone
     and kept in ``folder``.
@@ -58,43 +59,90 @@ def build_judge(
         names = store.manifest.table["expression"].to_numpy()[rows]
         return store.images[rows], np.array([protocol.labels.index(name) for name in names], dtype=np.int64)
 
-    def train(progress: training.TrainingProgress) -> Judge:
-        return training.train_judge(
-            *labelled("train"),
-            label_names=protocol.labels,
-            seed=0,
-            validation=labelled("validation"),
-            fingerprint=store.fingerprint,
-            progress=progress,
-        )
-
+    members = members_of(budget)
     if _ships(protocol, store, split):
-        judge, origin = _packaged_judge(protocol), "shipped"
+        panel, origin = _packaged_panel(protocol, members), "shipped"
     else:
         _refuse_shipped(protocol, store)
-        found = _kept(
-            folder / "judge.safetensors",
-            Judge,
-            store,
-            lambda judge: judge.label_names == protocol.labels,
-            reporter,
-        )
-        count = len(labelled_rows(protocol, store, split, "train"))
-        what = f"{count} images of training subjects"
-        judge = found or _train(folder / "judge.safetensors", Judge, what, train, reporter)
-        origin = "trained"
-    images, labels = labelled("test")
-    accuracy = float((judge.predict(images) == labels).mean())
-    card = {
+        panel, origin = _trained_panel(protocol, store, labelled, folder, members, reporter), "trained"
+    return panel, _judge_card(panel, origin, *labelled("test"), reporter)
+
+
+def _trained_panel(
+    protocol: Protocol,
+    store: AlignedStore,
+    labelled: Callable[[str], tuple[np.ndarray, np.ndarray]],
+    folder: Path,
+    members: int,
+    reporter: Reporter,
+) -> JudgePanel:
+    """So many judges with the first seeds; those that an earlier run trained are taken as they are."""
+    paths = {seed: folder / f"judge-{seed}.safetensors" for seed in range(members)}
+    judges = {seed: kept(path, Judge, store, _fits(protocol, seed), reporter) for seed, path in paths.items()}
+    missing = [seed for seed, judge in judges.items() if judge is None]
+    if missing:
+        images, labels = labelled("train")
+        validation = labelled("validation")
+        started = time.monotonic()
+        with reporter.stage(
+            f"train {len(missing)} judges on {len(images)} images of training subjects"
+        ) as stage:
+            for number, seed in enumerate(missing):
+                made = training.train_judge(
+                    images,
+                    labels,
+                    label_names=protocol.labels,
+                    seed=seed,
+                    validation=validation,
+                    fingerprint=store.fingerprint,
+                    progress=_part_of(stage, number, len(missing)),
+                )
+                keep(made, paths[seed])
+                judges[seed] = made
+        reporter.note(f"{len(missing)} judges trained in {time.monotonic() - started:.0f} s")
+    return JudgePanel([judge for judge in judges.values() if judge is not None])
+
+
+def _fits(protocol: Protocol, seed: int) -> Callable[[Judge], bool]:
+    return lambda found: found.label_names == protocol.labels and found.facts.seed == seed
+
+
+def _part_of(stage: Stage, number: int, of: int) -> training.TrainingProgress:
+    """Shows one training of several that go on one after another."""
+    return lambda done, total: stage.update(
+        number * total + done, of * total, detail=f"judge {number + 1} of {of}"
+    )
+
+
+def _judge_card(
+    panel: JudgePanel, origin: str, images: np.ndarray, labels: np.ndarray, reporter: Reporter
+) -> dict[str, Any]:
+    """What a record keeps of the judges: who they are, and how right they are on real images."""
+    answers = panel.base.extract(images)[0]
+    accuracy = float((panel.derive(answers).argmax(axis=1) == labels).mean())
+    each = answers.reshape(len(images), len(panel.members), len(panel.classes)).argmax(axis=2)
+    own = (each == labels[:, None]).mean(axis=0)
+    reporter.note(
+        f"{len(panel.members)} judges ({origin}): {accuracy:.1%} on {len(images)} real images of test "
+        f"subjects, each alone {own.min():.1%} to {own.max():.1%}"
+    )
+    return {
         "origin": origin,
-        "signature": judge.signature,
-        "weights_sha256": judge.weights_sha256,
+        "signature": panel.signature,
+        "judges": str(panel.judges),
+        "weights_sha256": panel.digest,
         "accuracy_on_real_test_images": accuracy,
         "n": len(images),
-        "chance": 1 / len(judge.label_names),
+        "chance": 1 / len(panel.label_names),
+        "members": [
+            {
+                "seed": judge.facts.seed,
+                "weights_sha256": judge.weights_sha256,
+                "accuracy_on_real_test_images": float(right),
+            }
+            for judge, right in zip(panel.members, own, strict=True)
+        ],
     }
-    reporter.note(f"judge ({origin}): {accuracy:.1%} on {len(images)} real images of test subjects")
-    return judge, card
 
 
 def regressor_wanted(protocol: Protocol, requests: pd.DataFrame) -> bool:
@@ -152,7 +200,7 @@ def build_regressor(
         )
 
     path = folder / REGRESSOR_FILE
-    made = _kept(path, ActionUnitRegressor, store, lambda found: found.facts.units == units, reporter)
+    made = kept(path, ActionUnitRegressor, store, lambda found: found.facts.units == units, reporter)
     made = made or _train(path, ActionUnitRegressor, f"{len(rows)} images", train, reporter)
     tested = coded_rows(store, split, "test")
     if len(tested):
@@ -191,21 +239,21 @@ def _ships(protocol: Protocol, store: AlignedStore, split: Split) -> bool:
     return not split.test & {identity_name(number) for number in TRAINING}
 
 
-def _packaged_judge(protocol: Protocol) -> Judge:
-    """The shipped judge.
+def _packaged_panel(protocol: Protocol, members: int) -> JudgePanel:
+    """The shipped judges.
 
     Raises:
-        UsageError: there is none for the avatars of this version.
+        UsageError: there are none for the avatars of this version.
     """
     from fesbench.data.avatars import source_sha256
 
-    judge = shipped_judge(protocol.id)
-    if judge is None or judge.facts.data_fingerprint != source_sha256():
+    panel = shipped_panel(protocol.id, members)
+    if panel is None or panel.members[0].facts.data_fingerprint != source_sha256():
         raise UsageError(
-            "the packaged judge was not made for the avatars of this version; "
-            "make it again with 'python -m fesbench.judges.packaged'"
+            "the packaged judges were not made for the avatars of this version; "
+            "make them again with 'python -m fesbench.judges.packaged'"
         )
-    return judge
+    return panel
 
 
 def _refuse_shipped(protocol: Protocol, store: AlignedStore) -> None:
@@ -220,20 +268,6 @@ def _refuse_shipped(protocol: Protocol, store: AlignedStore) -> None:
             f"protocol {protocol.name} asks for a shipped judge, and only avatars has one; "
             'write judge = "trained" in its [metrics]'
         )
-
-
-def _kept(
-    path: Path, kind: type[T], store: AlignedStore, fits: Callable[[T], bool], reporter: Reporter
-) -> T | None:
-    """The network that an earlier run trained on this very data; None: train one."""
-    if not path.exists():
-        return None
-    try:
-        found = kind.load(path)
-    except WeightsError as error:
-        reporter.note(f"{error}; it is trained again", warning=True)
-        return None
-    return found if found.facts.data_fingerprint == store.fingerprint and fits(found) else None
 
 
 def _train(
@@ -251,8 +285,6 @@ def _train(
     started = time.monotonic()
     with reporter.stage(f"train the {kind.title} on {what}") as stage:
         made = train(lambda done, total: stage.update(done, total))
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made.save(path)
+    keep(made, path)
     reporter.note(f"{kind.title} trained in {time.monotonic() - started:.0f} s")
     return made

@@ -1,13 +1,13 @@
-"""The judge: a small expression classifier, trained on a protocol's training subjects alone, that scores ECS.
+"""The judge: small expression classifiers, trained on a protocol's training subjects alone, that score ECS.
 
-A judge enters a score's signature by its recipe, not by its weights: training it again on another machine
-gives another file of the same recipe. Its accuracy on real held-out images stands beside every ECS.
+A judge's seed moves its answers, so that a protocol's judge is a panel of several that differ in their seeds
+alone; their probabilities are averaged (`fesbench.judges.panel`). Their accuracy on real held-out images
+stands beside every ECS.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib import resources
 
 import numpy as np
 import torch
@@ -51,7 +51,7 @@ class JudgeFacts(Facts):
 
 
 class Judge(TrainedNetwork[JudgeFacts]):
-    """An expression classifier; its features are the probabilities of its classes."""
+    """One expression classifier; its features are the probabilities of its classes."""
 
     name = title = "judge"
     recipe = RECIPE_VERSION
@@ -93,17 +93,3 @@ class Judge(TrainedNetwork[JudgeFacts]):
             )
         accuracy = float((self.predict(images) == np.asarray(labels)).mean())
         return Judge(self.network, replace(self.facts, accuracy=accuracy, held_out=len(images)))
-
-
-def shipped_judge(protocol_id: str) -> Judge | None:
-    """The judge that comes inside the package for a protocol, or None.
-
-    Args:
-        protocol_id: as in the protocol file, with or without version and overrides ("avatars", "avatars@1").
-
-    Raises:
-        WeightsError: the packaged file is damaged.
-    """
-    name = f"judge-{protocol_id.partition('@')[0]}.safetensors"
-    found = resources.files("fesbench.judges").joinpath(name)
-    return Judge.parse(found.read_bytes(), name) if found.is_file() else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -157,12 +158,23 @@ class TrainedNetwork(Extractor, Generic[FactsType]):
                 values[rows] = both.view(2, len(chunk), -1).mean(dim=0).numpy()[: rows.stop - rows.start]
         return values, np.ones(len(images), dtype=bool)
 
-    def save(self, path: Path) -> None:
-        """One safetensors file with the facts in its header, written atomically."""
+    def halved(self) -> Self:
+        """The same network with weights that half precision holds exactly."""
+        network = copy.deepcopy(self.network)
+        network.load_state_dict(_to(network.state_dict(), torch.float16))
+        return type(self)(network, self.facts)
+
+    def save(self, path: Path, *, half: bool = False) -> None:
+        """One safetensors file with the facts in its header, written atomically.
+
+        Args:
+            path: of the file.
+            half: in half precision, by which what is `halved` loses nothing.
+        """
         from safetensors.torch import save
 
         path = Path(path)
-        state = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        state = _to(self.network.state_dict(), torch.float16 if half else torch.float32)
         metadata = {self.name: json.dumps(asdict(self.facts), sort_keys=True)}
         temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
@@ -207,6 +219,7 @@ class TrainedNetwork(Extractor, Generic[FactsType]):
             )
         if not facts.possible:
             raise WeightsError(f"{what} states impossible facts; train it again")
+        state = _to(state, torch.float32)
         network = JudgeNetwork(len(facts.outputs))
         expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
         if {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()} != expected:
@@ -215,6 +228,15 @@ class TrainedNetwork(Extractor, Generic[FactsType]):
             raise WeightsError(f"{what} holds values that are not finite; train it again")
         network.load_state_dict(state)
         return cls(network, facts)
+
+
+def _to(state: Mapping[str, Tensor], precision: torch.dtype) -> dict[str, Tensor]:
+    """Parameters in single or half precision; counters as they are."""
+    single = (torch.float16, torch.float32)
+    return {
+        name: (tensor.to(precision) if tensor.dtype in single else tensor).contiguous()
+        for name, tensor in state.items()
+    }
 
 
 def weights_digest(network: nn.Module) -> str:

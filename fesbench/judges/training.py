@@ -1,11 +1,10 @@
-"""Training the judge and the action-unit regressor: fixed recipes, seeded, the same on one machine for one
-number of threads.
-"""
+"""Training judges and the action-unit regressor: fixed recipes, seeded, alike for any number of threads."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -244,7 +243,7 @@ def _trained(
         progress: called after each pass over the images with (steps done, steps in all).
     """
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         # Initial weights and dropout draw from torch's global generator.
         torch.manual_seed(seed)
         network = JudgeNetwork(outputs).train()
@@ -267,6 +266,17 @@ def _trained(
             if progress is not None:
                 progress(min(start + batches, steps), steps)
     return network
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: sums over several are added in another order, and weights come out otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def augment(batch: Tensor, recipe: JudgeRecipe, generator: torch.Generator) -> Tensor:

@@ -17,9 +17,11 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from fesbench.errors import UsageError
+from fesbench.extractors.registry import JUDGE
 from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
 from fesbench.records.signature import Signature
 from fesbench.statistics.intervals import Interval, Replicates, cluster_mean
+from fesbench.statistics.judges import widened
 from fesbench.statistics.null import NullBand
 
 
@@ -76,6 +78,7 @@ class Measurement:
         interval_method: How the interval was made.
         replicates: The score on changed sets of subjects, where it is no mean of ``per_sample``.
         null: What the score says of real images in place of the generated ones, where that is not 0.
+        without_judge: The score without each judge of the panel; () where no panel had a say.
     """
 
     card: MetricCard
@@ -91,6 +94,7 @@ class Measurement:
     interval_method: str = ""
     replicates: Replicates | None = None
     null: NullBand | None = None
+    without_judge: tuple[float, ...] = ()
 
 
 @dataclass
@@ -143,6 +147,9 @@ class Metric(MetricCard, ABC):
     anchored: ClassVar[bool] = False
     """Whether its raw value means little without those of real pairs and of destroyed faces beside it."""
 
+    wants_judge: bool = False
+    """Reads the protocol's judge beside its own extractor."""
+
     portable: ClassVar[bool] = False
     """Whether it can be measured on another extractor, as ``NAME[extractor]``."""
 
@@ -171,7 +178,8 @@ class Metric(MetricCard, ABC):
     def measure(self, inputs: MetricInputs, rows: Rows) -> Measurement:
         """Measure the given rows of the inputs (indices into ``inputs.requests``).
 
-        A mean of values has an identity-clustered interval; rows without a value are left out.
+        A mean of values has an identity-clustered interval; rows without a value are left out. Where the
+        protocol's judges had a say, the interval holds their error as well.
 
         Raises:
             DataError: wrong rows, or inputs that do not fit together.
@@ -188,17 +196,15 @@ class Metric(MetricCard, ABC):
             resize=found.resize,
             reference=found.reference,
         )
-        values, interval, reason = found.values, found.interval, found.reason
-        if not reason and interval is None:
-            kept = np.zeros(0, dtype=bool) if values is None else np.isfinite(values)
-            if values is None or not kept.any():
-                reason = "no request has a value"
-            else:
-                interval = cluster_mean(
-                    values[kept], inputs.clusters[rows][kept], seed=inputs.seed, bounds=self.bounds
-                )
-        if reason or interval is None:
+        values, reason = found.values, found.reason
+        interval = None if reason else self._found_interval(inputs, rows, found)
+        if interval is None:
+            reason = reason or "no request has a value"
             return Measurement(self, values, None, None, None, asked, found.n_valid, 0, signature, reason)
+        without = self._without_judge(inputs, rows)
+        if without:
+            whole = widened(interval, without, bounds=self.bounds, trials=len(rows))
+            interval = cut_to(whole, self.low, self.high)
         low, high = (None if math.isnan(bound) else bound for bound in (interval.low, interval.high))
         return Measurement(
             card=self,
@@ -213,7 +219,36 @@ class Metric(MetricCard, ABC):
             interval_method=interval.method,
             replicates=interval.replicates,
             null=found.null,
+            without_judge=without,
         )
+
+    def _found_interval(self, inputs: MetricInputs, rows: Rows, found: Found) -> Interval | None:
+        """The score with its interval over identities; None where no row has a value."""
+        if found.interval is not None or found.values is None:
+            return found.interval
+        kept = np.isfinite(found.values)
+        if not kept.any():
+            return None
+        clusters = inputs.clusters[rows][kept]
+        return cluster_mean(found.values[kept], clusters, seed=inputs.seed, bounds=self.bounds)
+
+    @property
+    def by_judges(self) -> bool:
+        """Whether the protocol's judges have a say in it."""
+        return self.extractor == JUDGE or self.wants_judge
+
+    def _without_judge(self, inputs: MetricInputs, rows: Rows) -> tuple[float, ...]:
+        """The score without each judge; () where no panel has a say, or without one of them there is none."""
+        if not self.by_judges or inputs.judges is None or inputs.judges.members < 2:
+            return ()
+        scores = []
+        for member in range(inputs.judges.members):
+            found = self.find(inputs.without_judge(member), rows)
+            if found.interval is not None:
+                scores.append(found.interval.value)
+            elif found.values is not None and np.isfinite(found.values).any():
+                scores.append(float(np.nanmean(found.values)))
+        return tuple(scores) if len(scores) == inputs.judges.members else ()
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -257,6 +292,7 @@ class Metric(MetricCard, ABC):
             found: settings that follow from the inputs, beside the metric's own.
             parts: extractor, resize, reference.
         """
+        judges = {"judges": str(inputs.judges)} if self.by_judges and inputs.judges is not None else {}
         face = {"face": inputs.face_rule if inputs.face_kept is not None else "unchecked"}
         return Signature.of(
             self.name,
@@ -264,7 +300,7 @@ class Metric(MetricCard, ABC):
             n_requested=n_requested,
             protocol=inputs.protocol,
             alignment=inputs.alignment,
-            settings={**self.settings(), **(found or {}), **(face if self.wants_face else {})},
+            settings={**self.settings(), **(found or {}), **(face if self.wants_face else {}), **judges},
             **parts,
         )
 

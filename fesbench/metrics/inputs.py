@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
+from fesbench.extractors.registry import JUDGE, MEMBERS
 from fesbench.vocabulary import EXPRESSIONS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from fesbench.records.judges import Judges
 
 
 Which = Literal["generated", "target", "source", "gallery", "reference", "training"]
@@ -45,8 +48,8 @@ class FeatureSet(Protocol):
 
 
 @dataclass(frozen=True)
-class KeptFaces:
-    """Features of which those without a face are not valid; see `FeatureSet`."""
+class FoundFeatures:
+    """Features made of others: of those with a face, or of fewer judges; see `FeatureSet`."""
 
     values: npt.NDArray[np.float32]
     valid: npt.NDArray[np.bool_]
@@ -95,6 +98,8 @@ class MetricInputs:
         face_kept: (N,) bool, false where a detector finds a face in the source and none in the output; None:
             nobody looked.
         face_rule: the detector's signature.
+        judges: the panel behind the features of "judge"; "judge-members" has its members' one behind another;
+            None: one judge, of whose error nothing is known.
     """
 
     requests: pd.DataFrame
@@ -120,6 +125,7 @@ class MetricInputs:
     training_identity: npt.NDArray[np.int64] | None = None
     face_kept: npt.NDArray[np.bool_] | None = None
     face_rule: str = ""
+    judges: Judges | None = None
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -148,7 +154,25 @@ class MetricInputs:
         found = self.feature_set(extractor, "generated")
         if self.face_kept is None:
             return found
-        return KeptFaces(found.values, found.valid & self.face_kept, found.signature)
+        return FoundFeatures(found.values, found.valid & self.face_kept, found.signature)
+
+    def without_judge(self, member: int) -> MetricInputs:
+        """The same evidence, judged by the panel without one of its members."""
+        return self.memo(("without-judge", member), lambda: self._without_judge(member))
+
+    def _without_judge(self, member: int) -> MetricInputs:
+        if self.judges is None:
+            raise DataError("one judge alone cannot be left out")
+        judges = self.judges
+
+        def features(extractor: str, which: Which) -> FeatureSet:
+            if extractor != JUDGE:
+                return self.feature_set(extractor, which)
+            whole, each = self.feature_set(JUDGE, which), self.feature_set(MEMBERS, which)
+            answers = each.values.reshape(len(each.values), judges.members, whole.values.shape[1])
+            return FoundFeatures(np.delete(answers, member, 1).mean(axis=1), whole.valid, whole.signature)
+
+        return replace(self, features=features, judges=None, _memo={})
 
     def answered_by(self, answers: Callable[[str], FeatureSet]) -> MetricInputs:
         """The same requests as if other images had been made, known by their features alone.

@@ -110,6 +110,8 @@ class Score(_Model):
     """Why there is no value, for example ``weights: inception-tf-2015``."""
     null: NullBand | None = None
     """Of a Fréchet distance: the distance between halves of the real subjects."""
+    without_judge: list[float] = Field(default_factory=list)
+    """The score without each judge of the panel; empty where no panel had a say."""
 
 
 class Anchor(_Model):

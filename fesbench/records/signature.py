@@ -39,6 +39,8 @@ FIELDS: Mapping[str, str] = {
     "avg": "average over requests",
     "dist": "distance",
     "dtype": "precision of the arithmetic",
+    "judges": "the judge: K networks that differ in their seeds, their recipe, training data and digest; "
+    "how far their answers part is in the interval",
     "face": "detector whose word it is that an output shows a face, where it finds one in the source",
     "missing": "an image without a face (or features) counts as",
     "pair": "what is compared with what",

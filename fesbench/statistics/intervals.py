@@ -233,14 +233,27 @@ def bca(value: float, draws: Floats, deleted: Floats, level: float = 0.95) -> tu
         deleted: The statistic without each cluster (jackknife), for the acceleration.
         level: Coverage in (0, 1).
     """
+    return bca_at(value, draws, deleted)(level)
+
+
+def bca_at(value: float, draws: Floats, deleted: Floats) -> Callable[[float], tuple[float, float]]:
+    """The bounds of `bca` as a function of the level, for those who ask for many."""
     from scipy.special import ndtr, ndtri
 
-    if draws.min() == draws.max():
-        return float(draws[0]), float(draws[0])
+    ordered = np.sort(draws)
+    first, last = float(ordered[0]), float(ordered[-1])
+    if first == last:
+        return lambda level: (first, last)
     z0, acceleration = _bca_shift(value, draws, deleted)
-    z = z0 + ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
-    low, high = np.quantile(draws, ndtr(z0 + z / (1 - acceleration * z)))
-    return float(low), float(high)
+
+    def bound(tail: float) -> float:
+        z = z0 + float(ndtri(tail))
+        place = float(ndtr(z0 + z / (1 - acceleration * z))) * (len(ordered) - 1)
+        below = min(int(place), len(ordered) - 2)
+        a, b, share = float(ordered[below]), float(ordered[below + 1]), place - below
+        return a + (b - a) * share if share < 0.5 else b - (b - a) * (1 - share)
+
+    return lambda level: (bound((1 - level) / 2), bound((1 + level) / 2))
 
 
 def _bca_shift(value: float, draws: Floats, deleted: Floats) -> tuple[float, float]:

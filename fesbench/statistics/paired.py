@@ -3,11 +3,13 @@
 The interval of a difference is not the difference of two intervals: what makes a subject hard for one method
 makes it hard for the other, and that part cancels. So both sides are resampled with the same draws of
 subjects, from the sums and counts of each subject (means) or from stored replicates (everything else).
+Judges are a second factor: `JudgeTerm.between` says what they add, and p inverts the interval all the same.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,7 +20,7 @@ from fesbench.errors import DataError
 from fesbench.statistics.intervals import (
     FEW_CLUSTERS,
     Interval,
-    bca,
+    bca_at,
     bca_p,
     bootstrap_interval,
     expanded,
@@ -26,7 +28,9 @@ from fesbench.statistics.intervals import (
     outer,
     unexpanded,
 )
+from fesbench.statistics.judges import NO_JUDGES, JudgeTerm, crossed
 
+Bounds = Callable[[float], tuple[float, float]]
 Floats = npt.NDArray[np.float64]
 
 REPLICATES = 2000
@@ -56,7 +60,14 @@ class Difference:
 
 
 def difference_of_means(
-    sums_a: Floats, counts_a: Floats, sums_b: Floats, counts_b: Floats, *, seed: int, level: float = 0.95
+    sums_a: Floats,
+    counts_a: Floats,
+    sums_b: Floats,
+    counts_b: Floats,
+    *,
+    seed: int,
+    level: float = 0.95,
+    judges: JudgeTerm = NO_JUDGES,
 ) -> Difference:
     """Difference of two means over the same subjects.
 
@@ -65,6 +76,7 @@ def difference_of_means(
         sums_b, counts_b: (K,) under b; a subject may lack values on one side (count 0).
         seed: Of the resamples.
         level: Coverage.
+        judges: The judges' part of the difference.
 
     Raises:
         DataError: unlike lengths, or a side without values.
@@ -79,16 +91,17 @@ def difference_of_means(
     counts = int((gap > 0).sum()), int((gap < 0).sum()), len(gap)
     if min((parts[1] > 0).sum(), (parts[3] > 0).sum()) < 2:
         return Difference(value, math.nan, math.nan, math.nan, *counts, "none: one identity")
-    interval, p = _mean_interval(value, parts, seed, level)
-    return Difference(value, interval.low, interval.high, p, *counts, interval.method)
+    bounds_at, p, method = _mean_bounds(value, parts, seed)
+    low, high, p = crossed(value, p, bounds_at, judges, level)
+    return Difference(value, low, high, p, *counts, judges.told(method))
 
 
 def _difference(total: Floats) -> float:
     return float(total[0] / total[1] - total[2] / total[3])
 
 
-def _mean_interval(value: float, parts: Floats, seed: int, level: float) -> tuple[Interval, float]:
-    """The outer bounds of t and BCa, and the larger of their p-values: small where 0 lies outside."""
+def _mean_bounds(value: float, parts: Floats, seed: int) -> tuple[Bounds, float, str]:
+    """Outer bounds of t and BCa at a level, and the larger of their p-values: small where 0 is outside."""
     from scipy.special import stdtrit
 
     k, total = parts.shape[1], parts.sum(axis=1)
@@ -98,22 +111,31 @@ def _mean_interval(value: float, parts: Floats, seed: int, level: float) -> tupl
     if k < FEW_CLUSTERS and error <= 1e-12 * abs(value):
         # A few subjects, all alike: a spread that cannot be seen is taken to be as large as the difference.
         error = abs(value) / math.sqrt(k)
-    half = float(stdtrit(k - 1, (1 + level) / 2)) * error
-    student, p = (
-        Interval(value, value - half, value + half, "t over identities", k),
-        _t_p(value, error, k - 1),
-    )
+    p = _t_p(value, error, k - 1)
+
+    def student(level: float) -> tuple[float, float]:
+        half = float(stdtrit(k - 1, (1 + level) / 2)) * error
+        return value - half, value + half
+
     if k < FEW_CLUSTERS:
-        return student, p
+        return student, p, "t over identities"
     drawn = _draws(k, seed) @ parts.T
     with np.errstate(invalid="ignore", divide="ignore"):
         draws = drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3]
         left = total[:, None] - parts
         deleted = left[0] / left[1] - left[2] / left[3]
     draws, deleted = draws[np.isfinite(draws)], deleted[np.isfinite(deleted)]
-    bounds = bca(value, draws, deleted, expanded(level, k))
+
+    drawn_bounds = bca_at(value, draws, deleted)
+
+    def bounds_at(level: float) -> tuple[float, float]:
+        found = Interval(value, *student(level), "t over identities", k)
+        # Beyond the outermost draw there is nothing to see, and t goes on.
+        whole = outer(found, drawn_bounds(min(expanded(level, k), 1 - 2 / len(draws))), "")
+        return whole.low, whole.high
+
     p = max(p, unexpanded(bca_p(value, draws, deleted), k))
-    return outer(student, bounds, f"expanded bca, {REPLICATES} replicates"), p
+    return bounds_at, p, f"outer bounds of t over identities and expanded bca, {REPLICATES} replicates"
 
 
 @lru_cache(maxsize=8)
@@ -124,7 +146,13 @@ def _draws(k: int, seed: int) -> Floats:
 
 
 def difference_of_deleted(
-    value: float, deleted_a: Floats, deleted_b: Floats, *, clusters: int, level: float = 0.95
+    value: float,
+    deleted_a: Floats,
+    deleted_b: Floats,
+    *,
+    clusters: int,
+    level: float = 0.95,
+    judges: JudgeTerm = NO_JUDGES,
 ) -> Difference:
     """Difference of two figures from their leave-one-subject-out values, in one order of subjects.
 
@@ -133,18 +161,30 @@ def difference_of_deleted(
         deleted_a, deleted_b: (G,) figures without each subject, or without each group of subjects.
         clusters: Number of subjects.
         level: Coverage.
+        judges: The judges' part of the difference.
     """
     deleted = np.asarray(deleted_a, dtype=np.float64) - np.asarray(deleted_b, dtype=np.float64)
     g = len(deleted)
-    found = jackknife_interval(value, deleted, names=np.arange(clusters), level=level)
+    names = np.arange(clusters)
+
+    def bounds_at(level: float) -> tuple[float, float]:
+        found = jackknife_interval(value, deleted, names=names, level=level)
+        return found.low, found.high
+
     error = math.sqrt((g - 1) / g * float(((deleted - deleted.mean()) ** 2).sum()))
-    return Difference(
-        value, found.low, found.high, _t_p(value, error, g - 1), 0, 0, 0, f"paired {found.method}"
-    )
+    low, high, p = crossed(value, _t_p(value, error, g - 1), bounds_at, judges, level)
+    method = jackknife_interval(value, deleted, names=names, level=level).method
+    return Difference(value, low, high, p, 0, 0, 0, judges.told(f"paired {method}"))
 
 
 def difference_of_draws(
-    value: float, draws_a: Floats, draws_b: Floats, *, clusters: int, level: float = 0.95
+    value: float,
+    draws_a: Floats,
+    draws_b: Floats,
+    *,
+    clusters: int,
+    level: float = 0.95,
+    judges: JudgeTerm = NO_JUDGES,
 ) -> Difference:
     """Difference of two figures from their values on the same bootstrap draws of subjects.
 
@@ -152,13 +192,19 @@ def difference_of_draws(
     """
     draws = np.asarray(draws_a, dtype=np.float64) - np.asarray(draws_b, dtype=np.float64)
     kept = draws[np.isfinite(draws)]
-    found = bootstrap_interval(value, draws, clusters=clusters, level=level)
+
+    def bounds_at(level: float) -> tuple[float, float]:
+        found = bootstrap_interval(value, draws, clusters=clusters, level=level)
+        return found.low, found.high
+
     if clusters < FEW_CLUSTERS:
         p = _t_p(value, float(kept.std(ddof=1)), clusters - 1)
     else:
         smaller = min(int((kept <= 0).sum()), int((kept >= 0).sum()))
         p = unexpanded(min(1.0, 2 * (1 + smaller) / (1 + len(kept))), clusters)
-    return Difference(value, found.low, found.high, p, 0, 0, 0, f"paired {found.method}")
+    method = bootstrap_interval(value, draws, clusters=clusters, level=level).method
+    low, high, p = crossed(value, p, bounds_at, judges, level)
+    return Difference(value, low, high, p, 0, 0, 0, judges.told(f"paired {method}"))
 
 
 def _t_p(value: float, error: float, freedom: int) -> float:

@@ -25,6 +25,7 @@ from fesbench.statistics.intervals import (
     resampled_means,
     t_interval,
 )
+from fesbench.statistics.judges import JudgeTerm
 from fesbench.statistics.paired import difference_of_means
 
 
@@ -89,6 +90,7 @@ def rank_groups(
     seed: int,
     *,
     level: float = 0.95,
+    without_judge: Mapping[str, Sequence[float]] | None = None,
 ) -> dict[str, int]:
     """Groups 1, 2, ...: a new one starts where a row is significantly worse than its group's first row.
 
@@ -102,6 +104,7 @@ def rank_groups(
         higher_is_better: Direction of the metric.
         seed: Of the resamples.
         level: 1 - family-wise error.
+        without_judge: each name's mean without each judge of one panel: differences are over judges as well.
     """
     if not names:
         return {}
@@ -109,7 +112,12 @@ def rank_groups(
     sign = -1.0 if higher_is_better else 1.0
     order = sorted(names, key=lambda name: (sign * float(sums[name][0].sum()), name))
     pairs = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
-    found = [difference_of_means(*sums[a], *sums[b], seed=seed).p for a, b in pairs]
+    spread = without_judge or {}
+    terms = [JudgeTerm.between(spread.get(a, ()), spread.get(b, ()), same=True) for a, b in pairs]
+    found = [
+        difference_of_means(*sums[a], *sums[b], seed=seed, judges=term).p
+        for (a, b), term in zip(pairs, terms, strict=True)
+    ]
     adjusted = holm([1.0 if math.isnan(p) else p for p in found])
     differs = {pair: bool(p < 1 - level) for pair, p in zip(pairs, adjusted, strict=True)}
     groups, leader, group = {}, order[0], 1

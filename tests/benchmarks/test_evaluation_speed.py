@@ -44,7 +44,8 @@ def bare_seconds(
         with torch.inference_mode():
             for start in range(0, COUNT, 64):
                 part = gray[start : start + 64]
-                judge.network(torch.cat([part, part.flip(-1)]))
+                for member in judge.members:
+                    member.network(torch.cat([part, part.flip(-1)]))
 
     work = {
         "dlib": lambda: faces.describe(chips),  # type: ignore[attr-defined]

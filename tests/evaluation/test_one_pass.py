@@ -16,7 +16,7 @@ from fesbench.evaluation.score import score_cell
 from fesbench.external.requests_export import asked
 from fesbench.external.submission import read_submission
 from fesbench.extractors import registry
-from fesbench.extractors.base import Extractor
+from fesbench.extractors.base import DerivedExtractor, Extractor
 from fesbench.extractors.cache import FeatureCache, content_key
 from fesbench.files import fesbench_home
 from fesbench.metrics import metric
@@ -25,6 +25,7 @@ from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.protocol.requests import build_requests
 from fesbench.protocol.schema import ALWAYS, MetricRule
 from fesbench.protocol.split import build_split
+from fesbench.records.judges import Judges
 from fesbench.records.record import Cell, Record
 from tests.end_to_end import MINI, figures
 
@@ -61,6 +62,21 @@ class Counting(Extractor):
         return values / values.sum(1, keepdims=True), np.ones(len(images), dtype=bool)
 
 
+class CountingPanel(DerivedExtractor):
+    """Three judges who count how often they see each image."""
+
+    name = "judge"
+    signature = "judge:counting"
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        self.classes = self.label_names = classes
+        self.judges = Judges(3, "counting", "0" * 8, "0" * 8)
+        super().__init__(Counting("judge-members", classes * 3))
+
+    def derive(self, values: np.ndarray) -> np.ndarray:
+        return values.reshape(len(values), 3, -1).mean(axis=1)
+
+
 def with_metrics(protocol: Protocol, names: tuple[str, ...]) -> Protocol:
     rule = protocol.metrics.model_dump() | {"required": names, "optional": ()}
     return protocol.model_copy(update={"metrics": MetricRule.model_validate(rule)})
@@ -88,7 +104,7 @@ def context(
     _, store = asked(protocol, "standard", None, Reporter())
     split = build_split(protocol, store)
     requests, not_run = build_requests(protocol, store, split, "standard")
-    judge: Any = Counting("judge", tuple(protocol.labels))
+    judge: Any = CountingPanel(tuple(protocol.labels))
     cache = FeatureCache(tmp_path / "features.sqlite")
     made = RunContext(protocol, store, split, "standard", requests, not_run, judge, {}, cache, tmp_path)
     made._extractors.update(counters)
@@ -147,9 +163,14 @@ def test_each_picture_is_decoded_once_and_seen_once(
     used = {name for score in (*FIRST, *ALWAYS) for name in registry.weights_of(metric(score).card.extractor)}
     assert set(record.weights) == used
     assert all(told["license"] for told in record.weights.values())
-    everybody = [*counters.values(), context.judge]
+    everybody = [*counters.values(), context.judge.base]  # type: ignore[union-attr]
     for extractor in everybody:
-        assert set(extractor.seen.values()) == {1}, extractor.name  # type: ignore[union-attr]
+        assert set(extractor.seen.values()) == {1}, extractor.name  # type: ignore[attr-defined]
+    for found in record.scores:
+        judged = metric(found.metric).by_judges
+        assert len(found.without_judge) == (3 if judged and found.value is not None else 0), found.metric
+        if found.signature:
+            assert ("judges:K=3,counting" in found.signature) == judged, found.metric
     distinct = {content_key(image) for image in made}
     assert distinct <= set(counters["inception-tf-2015"].seen)
     sources = {content_key(context.store.images[row]) for row in context.requests["source"]}
@@ -162,7 +183,7 @@ def test_a_metric_that_is_added_later_runs_no_network(
 ) -> None:
     images = answered(context, tmp_path / "ours")
     before = figures(score(context, images, tmp_path))
-    everybody: list[Any] = [*counters.values(), context.judge]
+    everybody: list[Any] = [*counters.values(), context.judge.base]  # type: ignore[union-attr]
     for extractor in everybody:
         extractor.seen.clear()
     context.protocol = with_metrics(context.protocol, FIRST + LATER)

@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from fesbench.errors import DataError, WeightsError
-from fesbench.judges import expression as judge_model
-from fesbench.judges.expression import Judge, shipped_judge
+from fesbench.judges.expression import Judge
 from fesbench.judges.network import INPUT, to_input
-from fesbench.judges.training import JUDGE_RECIPE, augment, train_judge
+from fesbench.judges.training import JUDGE_RECIPE, augment, one_thread, train_judge
 
 NAMES = ("neutral", "happiness", "surprise")
 QUICK = dataclasses.replace(JUDGE_RECIPE, epochs=4, batch_size=16)
@@ -242,16 +241,36 @@ def test_augmentation_flips_about_half() -> None:
     assert 16 < sum(mirrored) < 48
 
 
-def test_shipped_judge_is_found_by_protocol(
-    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(judge_model.resources, "files", lambda package: tmp_path)
-    judge.save(tmp_path / "judge-avatars.safetensors")
-    for name in ("avatars", "avatars@1", "avatars@1+size=64"):
-        found = shipped_judge(name)
-        assert found is not None
-        assert found.weights_sha256 == judge.weights_sha256
-    assert shipped_judge("ck+@1") is None
-    (tmp_path / "judge-avatars.safetensors").write_bytes(b"cut")
-    with pytest.raises(WeightsError, match="judge-avatars"):
-        shipped_judge("avatars@1")
+def test_one_and_two_threads_train_the_same_weights() -> None:
+    images, labels = mouths(48, 64, seed=0)
+    quick, found = dataclasses.replace(QUICK, epochs=1), set()
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            made = train_judge(images, labels, label_names=NAMES, seed=7, recipe=quick)
+            assert torch.get_num_threads() == threads
+            found.add(made.weights_sha256)
+    finally:
+        torch.set_num_threads(before)
+    assert len(found) == 1
+
+
+def test_threads_are_given_back_after_a_failure() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), one_thread():
+        1 // (torch.get_num_threads() - 1)
+    assert torch.get_num_threads() == before
+
+
+def test_half_precision_halves_the_file_and_loses_nothing(judge: Judge, tmp_path: Path) -> None:
+    halved, path = judge.halved(), tmp_path / "judge.safetensors"
+    halved.save(path, half=True)
+    again = Judge.load(path)
+    assert again.weights_sha256 == halved.weights_sha256 != judge.weights_sha256
+    images, _ = mouths(20, 64, seed=6)
+    assert np.array_equal(again.extract(images)[0], halved.extract(images)[0])
+    assert np.allclose(halved.extract(images)[0], judge.extract(images)[0], atol=0.01)
+    whole = tmp_path / "whole.safetensors"
+    judge.save(whole)
+    assert path.stat().st_size < 0.55 * whole.stat().st_size

@@ -1,4 +1,4 @@
-"""The judge that avatars@1 ships, and what it says of a method that learned nothing about labels."""
+"""The judges that avatars@1 ships, and what it says of a method that learned nothing about labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from fesbench.data.avatars import source_sha256
 from fesbench.data.prepare import prepare
 from fesbench.data.store.aligned import AlignedStore
-from fesbench.judges.expression import shipped_judge
+from fesbench.judges.panel import FEWEST, MOST, JudgePanel, shipped_name, shipped_panel
 from fesbench.methods.card import Problem
 from fesbench.methods.conditions import label_requests
 from fesbench.methods.registry import load_method
@@ -31,31 +31,43 @@ def store() -> AlignedStore:
     )
 
 
+def panel(members: int = MOST) -> JudgePanel:
+    found = shipped_panel("avatars", members)
+    assert found is not None
+    return found
+
+
 def rows_of(store: AlignedStore, first: int, last: int) -> np.ndarray:
     identities = sorted(set(store.manifest.table["identity"]))[first:last]
     return np.flatnonzero(store.manifest.table["identity"].isin(identities).to_numpy())
 
 
-def test_it_was_trained_on_the_avatars_of_this_version() -> None:
-    """When the avatars' sources change, make the judge anew: ``python -m fesbench.judges.packaged``."""
-    judge = shipped_judge("avatars")
-    assert judge is not None
-    assert judge.facts.data_fingerprint == source_sha256()
-    assert judge.label_names == EXPRESSIONS
-    assert judge.facts.accuracy is not None
-    assert 0.93 <= judge.facts.accuracy <= 0.99
+def test_they_were_trained_on_the_avatars_of_this_version() -> None:
+    """When the avatars' sources change, make the judges anew: ``python -m fesbench.judges.packaged``."""
+    assert panel().label_names == EXPRESSIONS
+    for seed, judge in enumerate(panel().members):
+        assert judge.facts.data_fingerprint == source_sha256()
+        assert (judge.facts.seed, judge.facts.held_out) == (seed, 960)
+        assert judge.facts.accuracy is not None
+        assert 0.93 <= judge.facts.accuracy <= 0.99
 
 
-def test_it_is_small() -> None:
-    assert len((files("fesbench.judges") / "judge-avatars.safetensors").read_bytes()) < 3_000_000
+def test_the_small_panel_is_the_beginning_of_the_large_one() -> None:
+    assert panel(FEWEST).members[0].weights_sha256 == panel().members[0].weights_sha256
+    assert panel(FEWEST).digest == JudgePanel(panel().members[:FEWEST]).digest != panel().digest
 
 
-def test_it_knows_real_faces_of_unseen_identities(store: AlignedStore) -> None:
-    judge = shipped_judge("avatars")
-    assert judge is not None
+def test_they_are_small() -> None:
+    folder = files("fesbench.judges")
+    for seed in range(MOST):
+        assert len((folder / shipped_name("avatars", seed)).read_bytes()) < 600_000
+
+
+@pytest.mark.parametrize("members", [FEWEST, MOST])
+def test_they_know_real_faces_of_unseen_identities(store: AlignedStore, members: int) -> None:
     rows = rows_of(store, 0, TRAIN + TEST)
     labels = [EXPRESSIONS.index(name) for name in store.manifest.table["expression"].to_numpy()[rows]]
-    assert (judge.predict(store.images[rows]) == labels).mean() > 0.9
+    assert (panel(members).predict(store.images[rows]) == labels).mean() > 0.93
 
 
 def accuracy_of(store: AlignedStore, shuffle: int | None) -> float:
@@ -72,9 +84,7 @@ def accuracy_of(store: AlignedStore, shuffle: int | None) -> float:
     labels = list(range(1, len(EXPRESSIONS)))
     with torch.inference_mode():
         images = to_pixels(method.synthesize(label_requests(training, neutral, labels)))
-    judge = shipped_judge("avatars")
-    assert judge is not None
-    return float((judge.predict(images) == np.tile(labels, len(neutral))).mean())
+    return float((panel().predict(images) == np.tile(labels, len(neutral))).mean())
 
 
 def test_shuffled_labels_fall_to_chance(store: AlignedStore) -> None:

@@ -11,7 +11,11 @@ from fesbench.records.signature import Signature
 METRICS = REGISTRY.all()
 GIVEN = {"extractor": "x:0", "resize": "none", "reference": "test-real:10"}
 PLACE = SimpleNamespace(
-    protocol="ck+@1:8c1f:ck+-5d90:standard", alignment="dlib68-128-gray", face_kept=None, face_rule=""
+    protocol="ck+@1:8c1f:ck+-5d90:standard",
+    alignment="dlib68-128-gray",
+    face_kept=None,
+    face_rule="",
+    judges=None,
 )
 
 
@@ -51,6 +55,14 @@ def test_who_looks_for_faces_changes_the_key(name):
     metric = METRICS[name]
     for one, other in ((PLACE, looked[0]), looked):
         assert Signature.difference(signed(metric, one), signed(metric, other)) == ("face",)
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.by_judges])
+def test_another_panel_changes_the_key(name):
+    judged = [SimpleNamespace(**{**vars(PLACE), "judges": panel}) for panel in ("K=3,a", "K=3,b")]
+    metric = METRICS[name]
+    for one, other in ((PLACE, judged[0]), judged):
+        assert Signature.difference(signed(metric, one), signed(metric, other)) == ("judges",)
 
 
 def test_two_metrics_never_share_a_key():

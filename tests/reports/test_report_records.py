@@ -66,7 +66,7 @@ def test_loaded_weights_are_no_external_images(tmp_path: Path) -> None:
     }
     table = build_table(boards["tiny"], "expression", "in")
     assert {row.id: row.external for row in table.rows} == {"mr-given": False, "x": True}
-    told = {note.head: note.text for note in notes(boards["tiny"], table, [])}
+    told = {note.head: note.text for note in notes(boards["tiny"], [table], [])}
     assert "declared" in told["Loaded weights: MR"]
     assert "unknown" in told["External row: MR"]
 
@@ -81,7 +81,7 @@ def test_a_row_of_the_zoo_says_how_it_was_trained(tmp_path: Path) -> None:
     (board,) = make_boards(read_runs(tmp_path)[0])
     table = build_table(board, "expression", "in")
     assert {row.id: [word for word, _ in row.marks] for row in table.rows} == {"mr": [], "mr@zoo": ["zoo"]}
-    told = {note.head: note.text for note in notes(board, table, [])}
+    told = {note.head: note.text for note in notes(board, [table], [])}
     assert told["From the zoo: MR"].endswith(
         "trained it before (budget short, 9,000 steps, seed 0, on a CPU)."
     )
@@ -186,5 +186,5 @@ def test_a_ramped_row_says_so_beside_its_clips_alone(tmp_path: Path) -> None:
     (board,) = make_boards(read_runs(tmp_path)[0])
     tables = [build_table(board, task, "in") for task in ("expression", "sequence")]
     assert [[word for word, _ in table.rows[0].marks] for table in tables] == [[], ["ramped"]]
-    told = {note.head: note.text for note in notes(board, tables[0], [])}
+    told = {note.head: note.text for note in notes(board, tables, [])}
     assert told["Ramped: MR"].startswith("It makes images: every frame of its clips is one")

@@ -184,7 +184,7 @@ def test_a_change_that_the_judge_alone_sees_is_marked(ecs, cosine, marked, tmp_p
     assert [c.style.name for c in table.columns][: 1 + (cosine is not None)] == (
         ["ECS"] if cosine is None else ["ECS", "Target-cosine"]
     )
-    told = [note for note in notes(board, table, []) if note.head.startswith("Judge-only")]
+    told = [note for note in notes(board, [table], []) if note.head.startswith("Judge-only")]
     assert [word for word, _ in table.rows[0].marks] == ["judge-only"] * marked
     assert [(note.head, note.alert) for note in told] == [("Judge-only: StarGAN", True)] * marked
     assert all(note.text.startswith("The change does not point to the target (ECS 46.0 %") for note in told)
@@ -287,4 +287,4 @@ def test_of_fewer_than_eight_subjects_nothing_is_ranked(subjects, ranked, tmp_pa
     assert any(cell.rank or cell.best for r in table.rows for cell in r.cells.values()) is ranked
     assert any(r.average_rank is not None for r in table.rows) is ranked
     assert any("fewer than 8" in c.rank_rule for c in table.columns) is not ranked
-    assert any(note.head == "Few subjects" for note in notes(board, table, [])) is not ranked
+    assert any(note.head == "Few subjects" for note in notes(board, [table], [])) is not ranked

@@ -28,6 +28,7 @@ class HarmonicScore(Metric):
     unit = "fraction"
     extractor = EMBEDDING
     wants_face = True
+    wants_judge = True
     needs = frozenset({"source", "gallery"})
     tasks = SINGLE
     per_sample = False
