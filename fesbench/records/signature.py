@@ -26,7 +26,7 @@ METHOD_FIELDS = ("native", "trained", "zoo")
 """Of the images' maker, not of the measurement."""
 _LAST = ("n", "p", "a", *METHOD_FIELDS, "v")
 FIELDS: Mapping[str, str] = {
-    "x": "extractor (name, weights, input, resize, range)",
+    "x": "extractor (name, weights, recipe of its settings)",
     "r": "resize before the comparison",
     "ref": "compared with",
     "n": "images that counted / that were asked for",

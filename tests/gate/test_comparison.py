@@ -134,7 +134,7 @@ def test_other_signatures_are_refused_in_words(runs: Path, tmp_path: Path) -> No
     refused = [row for row in found.rows if row.status == "not comparable"]
     assert {row.metric for row in refused} == {"FSS", "TAR@FAR=1%", "Rank-1"}
     assert refused[0].reason == (
-        "extractor (name, weights, input, resize, range) (x): 'dlib:1d5b2f90' against 'dlib:00000000'"
+        "extractor (name, weights, recipe of its settings) (x): 'dlib:1d5b2f90' against 'dlib:00000000'"
     )
     assert found.exit_code == 5
     assert all(row.status != "not comparable" for row in found.rows if row.metric == "SSIM")

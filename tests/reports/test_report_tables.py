@@ -252,6 +252,13 @@ def test_styles_of_strange_metrics() -> None:
     )
 
 
+def test_distances_of_recognizers_do_not_enter_the_mean_rank() -> None:
+    ranked = {
+        name: style_of(name).quality for name in ("FD-dlib", "FD-arcface", "FD-judge", "FD-AU", "FID", "FSS")
+    }
+    assert [name for name, quality in ranked.items() if not quality] == ["FD-dlib", "FD-arcface"]
+
+
 def test_what_a_discriminator_says_of_itself_is_marked_and_not_ranked() -> None:
     for name in ("D-acc-generated", "D-acc-real", "D-acc-real-train"):
         style = style_of(name)
