@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from .metric_display import ordered, style_of
 from .ranking import rank_table
 from .table_model import Column, Row, ScoreCell, Table
 
+MEAN, SPREAD = "ID-mean", "ID-mean-sd"
 ANCHORS = {
     "other-take": "other take",
     "other-expression": "other expression",
@@ -40,7 +41,7 @@ def build_table(board: Board, task: str, domain: str) -> Table:
     found = {m: [_pooled(run, task, domain) for run in runs] for m, runs in board.methods.items()}
     metrics = ordered({name for seeds in found.values() for by_name in seeds for name in by_name})
     # controls stand in rows of their own, spreads below the value that they belong to
-    metrics = [name for name in metrics if not (trains and is_beside(name))]
+    metrics = [name for name in metrics if not (trains and is_beside(name)) and not name.startswith(SPREAD)]
     made = [_row(board, method, seeds, metrics, task, domain) for method, seeds in found.items()]
     rows = [row for row in made if row is not None]
     table = Table(f"table-{task}-{domain}", task, domain, [], _by_given(rows), units=board.units)
@@ -63,6 +64,14 @@ def build_table(board: Board, task: str, domain: str) -> Table:
     if trains:
         add_controls(table, [by_name for seeds in found.values() for by_name in seeds])
     return table
+
+
+def _recognizers_spread(metric: str, scores: Mapping[str, Score]) -> str:
+    """How far the recognizers behind a mean identity are apart, "" for another metric."""
+    found = scores.get(metric.replace(f"{MEAN}[", f"{SPREAD}["))
+    if not metric.startswith(f"{MEAN}[") or found is None or found.value is None:
+        return ""
+    return f"sd over recognizers {style_of(metric).text(found.value)}"
 
 
 def _anchors(board: Board, task: str, domain: str, metric: str) -> list[tuple[str, float, int]]:
@@ -132,6 +141,8 @@ def _row(
     )
     for metric in metrics:
         row.cells[metric] = _cell(board, method, [by_name.get(metric) for by_name in seeds], task, domain)
+        if len(seeds) == 1:
+            row.cells[metric].extra = _recognizers_spread(metric, seeds[0])
     row.marks = _marks(board.methods[method])
     if board.methods[method][0].record.ramped and plain_kind(task).outputs == "clip":
         row.marks.append(("ramped", "its clips are images, made one by one at rising intensity"))

@@ -14,7 +14,7 @@ from fesbench.judges.build import build_judge
 from fesbench.progress import Reporter
 from fesbench.protocol.data_folders import Sources, folders_of
 from fesbench.protocol.protocol import Protocol
-from fesbench.protocol.split import build_split, build_splits
+from fesbench.protocol.split import build_split, build_splits, refuse_one_subject
 
 if TYPE_CHECKING:
     from fesbench.data.splits.assign import Split
@@ -100,6 +100,7 @@ def build_context(
     reporter = reporter or Reporter()
     store = open_store(protocol, source, reporter)
     split = build_split(protocol, store)
+    refuse_one_subject(protocol, split)
     protocol = settle_labels(protocol, store, split)
     with reporter.stage("check that nobody is in two subsets"):
         check_leakage(store.manifest, store.images, split)

@@ -31,9 +31,10 @@ SEED = 0
 
 
 def anchors(group: Group, metrics: Mapping[str, Metric]) -> list[Anchor]:
-    """The anchors of every metric of a group of requests that has such; kinds without images are left out.
+    """The anchors of every metric of a group of requests that has such.
 
-    Of a task with several levels the highest is taken.
+    Kinds without images, or without a face in any of them, are left out. Of several levels the highest is
+    taken.
     """
     chosen = {name: metric for name, metric in metrics.items() if metric.anchored}
     if not chosen or (group.requests["source"] < 0).all():
@@ -45,7 +46,7 @@ def anchors(group: Group, metrics: Mapping[str, Metric]) -> list[Anchor]:
         other = inputs.answered_by(answers)
         for name, metric in chosen.items():
             measured = metric.measure(other, rows)
-            if measured.value is not None:
+            if measured.value is not None and measured.n_valid:
                 told = {key: group.kind[key] for key in ("task", "domain")} | {"metric": name, "kind": kind}
                 found.append(Anchor.model_validate(told | {"value": measured.value, "n": len(rows)}))
     return found

@@ -66,10 +66,8 @@ def scoring_inputs(context: RunContext) -> str:
     parts = [context.signature, context.judge_key, context.regressor_key, metric_reasons(context.protocol)]
     parts.append(engine_hash(*SCORING))
     for name, metric in protocol_metrics(context.protocol).items():
-        needed = metric.card.extractor
         parts += [name, metric.settings()]
-        if needed and needed not in BOUND:
-            parts.append(network(needed).cache_key)
+        parts += [network(name).cache_key for name in metric.networks if name and name not in BOUND]
     return hash_parts(*parts)
 
 
@@ -145,7 +143,7 @@ def _score_images(
         columns: dict[str, Any] = {}
         for name in metrics_of(task, metrics):
             found = group.score(name, metrics[name], reasons.get(name, ""))
-            used |= {metrics[name].card.extractor} if name not in reasons else set()
+            used |= set(metrics[name].networks) if name not in reasons else set()
             record.scores += found.scores
             if found.per_sample is not None:
                 columns[name] = found.per_sample

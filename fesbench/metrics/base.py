@@ -167,6 +167,11 @@ class Metric(MetricCard, ABC):
         """The metric itself."""
         return self
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The extractors that it asks, whose weights its value stands on."""
+        return (self.extractor,)
+
     @abstractmethod
     def settings(self) -> dict[str, str]:
         """Every setting that can change the value, for the signature."""

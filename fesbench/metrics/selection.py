@@ -27,17 +27,32 @@ def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
     """
     from fesbench.extractors.faces import FACE_MODELS
     from fesbench.metrics import metric
+    from fesbench.metrics.identity.several import SeveralRecognizers
 
     faces = {"dlib", "lightcnn-29-v2", *(model.name for model in FACE_MODELS)}
-    chosen = {}
+    chosen: dict[str, Metric] = {}
     for name in dict.fromkeys((*_named(protocol), *ALWAYS)):
         found = metric(name)
         if name in ALWAYS and "gallery" in found.card.needs and protocol.metrics.gallery == "none":
+            continue
+        if isinstance(found, SeveralRecognizers):
+            # By one recognizer it is ID-cal.
+            if len(present := _recognizers(protocol.data.size)) > 1:
+                chosen[f"{name}[{len(present)}]"] = found.over(present)
             continue
         if found.card.extractor in faces and not name.startswith("FD-") and "[" not in name:
             found = metric(name, protocol.metrics.face)
         chosen[name] = found
     return chosen
+
+
+def _recognizers(size: int) -> list[str]:
+    """The recognizers that are present here and read images of a size."""
+    from fesbench.extractors.registry import network
+    from fesbench.metrics.identity.several import RECOGNIZERS
+
+    made = {name: network(name) for name in RECOGNIZERS}
+    return [name for name, one in made.items() if one.smallest <= size and one.available() is None]
 
 
 def _named(protocol: Protocol) -> Iterator[str]:

@@ -180,6 +180,8 @@ ALWAYS = (
     "mSCR",
     "CLS",
     "Expression-distance[judge]",
+    "ID-mean",
+    "ID-mean-sd",
     "FVS@FAR=1%",
     "Pose-distance",
     "Background-RMSE",

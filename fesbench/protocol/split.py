@@ -64,6 +64,24 @@ def _ways_out(protocol: Protocol) -> str:
     )
 
 
+def refuse_one_subject(protocol: Protocol, split: Split) -> None:
+    """Refuse to score on one test subject; a fold of a k-fold form may have one.
+
+    Raises:
+        DataError: names the forms of the protocol that test everybody.
+    """
+    from fesbench.protocol.protocol import protocol_files
+
+    if protocol.split.fold is not None or protocol.split.n_folds or len(split.test) != 1:
+        return
+    forms = [name for name in protocol_files() if name.startswith(f"{protocol.id}/")] or ["folder/5fold"]
+    raise DataError(
+        f"{protocol.name} tests one subject of this data, '{next(iter(split.test))}': such scores have no "
+        f"interval and say nothing of others; test everybody once by a form of folds ({', '.join(forms)}), "
+        "or say with --split FILE who is tested"
+    )
+
+
 def build_splits(protocol: Protocol, store: AlignedStore) -> list[Split]:
     """Every split that is run: the protocol's own, or in a k-fold form one for each fold that has subjects.
 

@@ -27,13 +27,14 @@ class Context:
 
     def __init__(self) -> None:
         self.asked: list[np.ndarray] = []
+        self.seen = True
         manifest = SimpleNamespace(landmarks=np.zeros((6, 68, 2), np.float32))
         self.store = SimpleNamespace(size=8, manifest=manifest)
 
     def features(self, name: str, images: np.ndarray, points: np.ndarray, who: np.ndarray) -> Features:
         self.asked.append(images)
         return Features(
-            unit(*[90] * len(images)).astype(np.float32), np.ones(len(images), bool), f"{name}:sig:1"
+            unit(*[90] * len(images)).astype(np.float32), np.full(len(images), self.seen), f"{name}:sig:1"
         )
 
 
@@ -101,6 +102,9 @@ def test_a_distance_is_anchored_as_it_is_measured(group: Any) -> None:
 def test_kinds_without_images_are_left_out(group: Any) -> None:
     assert set(measured(group(gallery=(7, 8, 9)))) == {"other-expression", "other-subject", "noise"}
     assert set(measured(group(target=(-1,) * 6))) == {"other-take", "other-subject", "noise"}
+    blind = group()
+    blind.context.seen = False
+    assert set(measured(blind)) == {"other-take", "other-expression", "other-subject"}
     nobody = group()
     nobody.requests["source"] = -1
     assert measured(nobody) == {}

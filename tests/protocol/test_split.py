@@ -13,7 +13,7 @@ from fesbench.data.splits.assign import fold_by_hash, position, split_by_fold, s
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.errors import DataError, ProtocolError
 from fesbench.protocol.protocol import Protocol
-from fesbench.protocol.split import assignment, build_split, rule_in_words
+from fesbench.protocol.split import assignment, build_split, refuse_one_subject, rule_in_words
 from tests.stores import protocol, shot, tiny_store
 
 PEOPLE = [f"p{number:02d}" for number in range(40)]
@@ -209,3 +209,19 @@ def test_folds_do_not_go_with_sets_that_are_tested_once(tmp_path: Path) -> None:
     )
     with pytest.raises(ProtocolError, match="holds folds"):
         imported(tmp_path / "folds.csv", "identity,subset\na,0\nb,1\nc,2\n", rules)
+
+
+def test_one_test_subject_is_refused_with_the_forms_that_test_everybody(tmp_path: Path) -> None:
+    few = tiny_store(tmp_path / "few", [shot(who, "neutral") for who in "abcd"])
+    alone = ruled(rule="names", test_names=["c"], validation_names=["b"])
+    with pytest.raises(DataError, match=r"tests one subject of this data, 'c'.*folder/5fold.*--split FILE"):
+        refuse_one_subject(alone, build_split(alone, few))
+    named = alone.model_copy(update={"id": "mug"})
+    with pytest.raises(DataError, match="mug/5fold@1"):
+        refuse_one_subject(named, build_split(named, few))
+    two = ruled(rule="names", test_names=["c", "d"], validation_names=["b"])
+    refuse_one_subject(two, build_split(two, few))
+    folds = ruled(rule="names", fold_names=[["a"], ["b"], ["c"], ["d"]])
+    refuse_one_subject(folds, build_split(folds, few))
+    for fold in folds.folds():
+        refuse_one_subject(fold, build_split(fold, few))
