@@ -95,6 +95,8 @@ def title_of(metric: str) -> str:
     if card is None:
         return UNKNOWN
     other = metric.partition("[")[2].removesuffix("]")
+    if other.isdigit():
+        return f"{card.title} ({other} of them)"
     return f"{card.title}, on {other}" if other and card.name != metric else card.title
 
 

@@ -35,7 +35,15 @@ class SeveralRecognizers(Metric):
     wants_face = True
     needs = frozenset({"source", "gallery"})
     source = "fesbench; calibrated identity by every recognizer that is present"
-    meanings = {"ends": "what 0 and 1 are", "gallery": "rule of the gallery", "over": "recognizers"}
+    meanings = {
+        "ends": "what 0 and 1 are",
+        "gallery": "rule of the gallery",
+        "over": "recognizers",
+        "x2": "extractor of the second recognizer",
+        "x3": "extractor of the third recognizer",
+        "x4": "extractor of the fourth recognizer",
+        "x5": "extractor of the fifth recognizer",
+    }
     recognizers: tuple[str, ...] = RECOGNIZERS
 
     def over(self, recognizers: Sequence[str]) -> Self:
@@ -63,7 +71,9 @@ class SeveralRecognizers(Metric):
         """What to return, and (recognizers, rows) calibrated identities, NaN where one has none."""
         told = {name: calibrated(inputs, name) for name in self.recognizers}
         valid = np.all([one[1] for one in told.values()], axis=0)
-        found = Found(int(valid[rows].sum()), extractor="+".join(one[2] for one in told.values()))
+        first, *others = (one[2] for one in told.values())
+        found = Found(int(valid[rows].sum()), extractor=first)
+        found.settings = {f"x{place}": made for place, made in enumerate(others, start=2)}
         found.reference = f"gallery:{len(inputs.gallery_identity)}"
         found.reason = "; ".join(f"{name}: {one[3]}" for name, one in told.items() if one[3])
         return found, np.stack([one[0][rows] for one in told.values()])
