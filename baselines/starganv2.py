@@ -265,7 +265,7 @@ class StarGANv2(Method):
         ),
     }
     budget_notes: ClassVar[dict[str, str]] = {
-        "smoke": "known not to learn faces in it: a hundred steps make smears in the color of a style"
+        "smoke": "known not to learn faces in it: they are smears in the color of a style"
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("average_generator.", "average_mapping.")
     hyper: StarGANv2Hyper

@@ -43,6 +43,7 @@ class LossLog:
             if state is None or not self.path.exists():
                 self._file = self.path.open("wb")
                 self._file.write(_HEADER)
+                self._file.flush()  # who reads while it is written finds the columns
                 return
             self._file = self.path.open("r+b")
             self._file.truncate(state["bytes"])

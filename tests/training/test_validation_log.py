@@ -186,3 +186,11 @@ def test_points_of_an_earlier_training_do_not_stay(tmp_path: Path) -> None:
     run(method, tmp_path, steps=20, validate=looks(method))
     run(small("stargan"), tmp_path, steps=21)
     assert not (tmp_path / NAME).exists()
+
+
+def test_who_reads_before_the_first_look_finds_the_columns(tmp_path: Path) -> None:
+    log = ValidationLog(tmp_path / NAME, STEPS)
+    log.validate = lambda: {"x": 1.0}
+    log.open(None)
+    assert points(tmp_path) == []
+    log.close()
