@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fesbench.errors import MethodError
 from fesbench.protocol.tasks import outputs_of
 from fesbench.records.record import NotRun
 
@@ -24,6 +25,31 @@ def unscored(requests: pd.DataFrame) -> list[NotRun]:
     groups = dict.fromkeys(clips[["task", "domain"]].itertuples(index=False, name=None))
     reason = "made, not scored: no metric reads clips yet"
     return [NotRun(task=task, domain=domain, reason=reason) for task, domain in groups]
+
+
+def unbuildable(method: type[Method], problem: Problem, hyper: Any) -> str:
+    """Why a method cannot be built for a problem, which is to say for its image size; "" where it can.
+
+    It is tried without memory, so that it costs nothing to ask before a judge is trained. A method that reads
+    a number of its own while it is built cannot be tried that way; it says so when its cell is run.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            method(problem, hyper)
+    except MethodError as error:
+        return str(error)
+    except (RuntimeError, NotImplementedError):
+        return ""
+    return ""
+
+
+def refused_whole(requests: pd.DataFrame, reason: str) -> tuple[pd.DataFrame, list[NotRun]]:
+    """No request, and every task as not applicable."""
+    groups = dict.fromkeys(requests[["task", "domain"]].itertuples(index=False, name=None))
+    told = f"not applicable: {reason}"
+    return requests.iloc[:0], [NotRun(task=task, domain=domain, reason=told) for task, domain in groups]
 
 
 def answerable(

@@ -19,6 +19,7 @@ import numpy as np
 
 import fesbench
 from fesbench.context.context import RunContext
+from fesbench.errors import UsageError
 from fesbench.files import writing
 from fesbench.methods.card import ramps
 from fesbench.progress import Reporter
@@ -31,7 +32,7 @@ from fesbench.records.fingerprints import engine_hash, hash_parts, method_hash
 from fesbench.records.record import Health, Record, open_record
 from fesbench.records.replicates import REPLICATES
 from fesbench.records.samples import SAMPLES
-from fesbench.runs.answerable import answerable, unscored
+from fesbench.runs.answerable import answerable, refused_whole, unbuildable, unscored
 from fesbench.runs.job import Job
 from fesbench.runs.loaded_weights import digest, known_to_weights, load_into, training_known, training_note
 from fesbench.runs.validation import FEW, Validation
@@ -103,6 +104,8 @@ def train_cell(
 
     with exact_float32():
         work = _Work(job, context, reporter)
+        if not len(work.requests):
+            raise UsageError(f"'{work.label}' cannot be trained here: {work.record.not_run[0].reason}")
         check(work.method)
         work.train()
         work.load()
@@ -136,16 +139,19 @@ class _Work:
         if job.weights:
             self.requests, beyond = known_to_weights(self.kind, job.weights, self.problem, self.requests)
             refused += beyond
+        hyper = self.kind.hyper_of(job.preset)
+        self.weights = WeightsManager(fesbench_home())
+        if reason := unbuildable(self.kind, self.problem, hyper):
+            self.requests, refused = refused_whole(context.requests, reason)
+        else:
+            self.method: Method = self.kind(self.problem, hyper)
+            self.method.helpers.load_with(checked_weights(self.weights))
         self.record = open_record(self.cell, context.out, reporter)
         context.describe(self.record, job.card(), [*refused, *unscored(self.requests)])
         self.record.saw_unlabelled_test_domain = self._saw_a_tested_domain()
         asked = self.requests[["task", "given"]].drop_duplicates().to_numpy()
         self.record.ramped = any(ramps(self.kind.card, task, given) for task, given in asked)
-        hyper = self.kind.hyper_of(job.preset)
         self.record.parameters = asdict(hyper)
-        self.method: Method = self.kind(self.problem, hyper)
-        self.weights = WeightsManager(fesbench_home())
-        self.method.helpers.load_with(checked_weights(self.weights))
 
     def _view(self, subset: str) -> TrainingSet:
         return training_set(self.context, self.problem, self.job.seed, subset)

@@ -106,7 +106,7 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
     missing = preflight(protocol, strict=options.strict, methods=chosen.values(), preset=options.preset)
     for metric, reason in missing.items():
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
-    for name, reason in inapplicable(protocol, chosen.values()).items():
+    for name, reason in inapplicable(protocol, chosen.values(), options.preset).items():
         reporter.note(f"{name}: not applicable to {protocol.name} ({reason})", warning=True)
     engine = LocalEngine(options.jobs, options.shard)
     records = engine.run(plan_jobs(options, chosen), reporter)

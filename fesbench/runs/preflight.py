@@ -13,12 +13,31 @@ if TYPE_CHECKING:
     from fesbench.weights.manager import WeightsManager
 
 
-def inapplicable(protocol: Protocol, methods: Iterable[type[Method]]) -> dict[str, str]:
-    """The methods that a protocol does not give what they train on, by its rules alone, with the reason."""
-    reason = "needs unlabelled images of another domain, and the protocol grants none (data.unlabelled)"
-    if protocol.data.unlabelled:
-        return {}
-    return {kind.card.id: reason for kind in methods if "unlabelled" in kind.card.needs}
+def inapplicable(
+    protocol: Protocol, methods: Iterable[type[Method]], preset: str = "paper"
+) -> dict[str, str]:
+    """The methods that a protocol does not give what they train on, or that cannot be built for its image
+    size, by its rules alone, with the reason.
+
+    Args:
+        protocol: with the size of the run.
+        methods: what was chosen.
+        preset: theirs, which may be narrower than the paper's and take smaller images.
+    """
+    from fesbench.methods.card import Problem
+    from fesbench.runs.answerable import unbuildable
+    from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
+
+    lacking = "needs unlabelled images of another domain, and the protocol grants none (data.unlabelled)"
+    problem = Problem(protocol.data.size, protocol.labels or EXPRESSIONS, ACTION_UNITS, 0)
+    found = {}
+    for kind in methods:
+        reason = lacking if "unlabelled" in kind.card.needs and not protocol.data.unlabelled else ""
+        if not reason and preset in kind.presets:
+            reason = unbuildable(kind, problem, kind.presets[preset])
+        if reason:
+            found[kind.card.id] = reason
+    return found
 
 
 def preflight(

@@ -9,8 +9,10 @@ import pytest
 
 from fesbench.errors import WeightsError
 from fesbench.extractors.faces import DlibDetector
+from fesbench.methods.registry import load_method
 from fesbench.protocol.protocol import load_protocol
-from fesbench.runs.preflight import preflight
+from fesbench.runs.plan import RunOptions, run
+from fesbench.runs.preflight import inapplicable, preflight
 from tests.tiny_method import Shade
 
 PIXELS = Path(__file__).parents[1] / "protocols" / "pixels@1.toml"
@@ -47,3 +49,27 @@ def test_a_method_whose_helper_has_no_weights_here_stops_the_run(
     protocol = load_protocol(str(PIXELS))
     with pytest.raises(WeightsError, match=r"method 'helped' needs weights: .* \(fesbench weights pull"):
         preflight(protocol, strict=False, methods=[Helped])
+
+
+def test_a_size_that_a_method_cannot_take_is_said_before_a_judge_is_trained() -> None:
+    rules = load_protocol("fuse-28")
+    kinds = [load_method(name) for name in ("acgan", "stargan", "mortara", "mr")]
+    told = inapplicable(rules, kinds, "paper")
+    assert told["acgan"] == "acgan needs a power of two of at least 32 as image size, not 28"
+    assert told["stargan"].startswith("the StarGAN critic needs an image size that is a multiple of 64")
+    # the narrow preset chooses its critic's depth from the size
+    assert set(inapplicable(rules, kinds, "tiny")) == {"acgan"}
+    assert inapplicable(load_protocol("avatars"), kinds, "paper") == {}
+
+
+def test_a_cell_of_such_a_size_is_not_applicable_and_not_failed(tmp_path: Path) -> None:
+    options = RunOptions(
+        "acgan", str(PIXELS), preset="tiny", budget="steps=1", size=48, out=tmp_path, report=False
+    )
+    summary = run(options)
+    (record,) = (record for record in summary.records if record.cell.method == "acgan")
+    assert (record.status, summary.exit_code) == ("scored", 0)
+    assert record.scores == []
+    assert {found.reason for found in record.not_run} >= {
+        "not applicable: acgan needs a power of two of at least 32 as image size, not 48"
+    }
