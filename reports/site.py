@@ -183,7 +183,7 @@ def _facts(board: Board, table: Table) -> list[tuple[str, str]]:
     rules, _ = board.protocol
     facts = [
         ("Data", f"{key.data}, fingerprint {key.data_fingerprint[:8]}"),
-        ("Protocol", f"{key.protocol}, hash {key.protocol_hash[:8]}"),
+        ("Protocol", f"{key.rules[0]}, hash {key.protocol_hash[:8]}"),
         (f"Test {table.units}", f"{table.identities}"),
         ("Images a row", f"{table.n_requests} in the headline task"),
         ("Budget, preset", f"{key.budget}, {key.preset}"),
@@ -191,6 +191,14 @@ def _facts(board: Board, table: Table) -> list[tuple[str, str]]:
     ]
     if rules is not None:
         facts.insert(2, ("Image size", f"{rules.data.size} × {rules.data.size} px"))
+    changes = key.rules[1]
+    if "labels" in changes:
+        shown = changes["labels"].replace(",", ", ")
+        facts.insert(2, ("Labels", f"{shown}: those that the training {table.units} show"))
+    if "split" in changes:
+        facts.insert(
+            2, ("Your own split", f"in place of the split told beside; sha256 begins {changes['split']}")
+        )
     if told := folds_note(board):
         facts.append(("Folds", told))
     if table.split_note:

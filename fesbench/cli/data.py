@@ -182,10 +182,14 @@ def data_show(
     option: OptionOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show a prepared data set: counts, a contact sheet, duplicates, and which protocols use it."""
+    """Show a prepared data set: counts, a contact sheet, duplicates, and which protocols use it.
+
+    Without an option it is what was prepared last, else what the data set's own protocol asks for.
+    """
     from fesbench.data.contact_sheets import contact_sheet
-    from fesbench.data.prepare import prepare
+    from fesbench.data.prepare import prepare, prepared_last, prepared_stores
     from fesbench.data.splits.duplicates import duplicate_groups
+    from fesbench.data.store.aligned import AlignedStore
     from fesbench.data.summary import repeats, tally
     from fesbench.progress import LiveReporter
     from fesbench.protocol.preparation import rules_for, uses
@@ -193,15 +197,23 @@ def data_show(
     rules = rules_for(
         name, protocol=protocol, size=size, alignment=alignment, options=parse_options(option or [])
     )
+    last = None if protocol or size or alignment or option else prepared_last(name)
     with LiveReporter() as reporter:
-        with reporter.stage(f"open {name} at {rules.size} px") as stage:
-            store = prepare(
-                name,
-                size=rules.size,
-                alignment=rules.alignment,
-                options=rules.options,
-                progress=stage.update_what,
-            )
+        if last is not None:
+            store = AlignedStore.open(last)
+            others = len(prepared_stores(name)) - 1
+            more = f"; {others} more in 'fesbench data verify {name}'" if others else ""
+            told = f"{store.size} px, aligned by {store.alignment}"
+            reporter.note(f"{name} as it was prepared last: {told}{more}")
+        else:
+            with reporter.stage(f"open {name} at {rules.size} px") as stage:
+                store = prepare(
+                    name,
+                    size=rules.size,
+                    alignment=rules.alignment,
+                    options=rules.options,
+                    progress=stage.update_what,
+                )
         with reporter.stage("look for duplicates") as stage:
             groups = duplicate_groups(store, stage.update_what)
     counts, twice, protocols = tally(store), repeats(store, groups), uses(name)

@@ -16,7 +16,7 @@ from fesbench.data.alignment.recipes import Recipe, alignment
 from fesbench.data.datasets import dataset
 from fesbench.data.datasets.base import DatasetAdapter, Plan
 from fesbench.data.preparing import Aligned, Job, LeftOut, aligned_chunks
-from fesbench.data.store.aligned import SCHEMA, AlignedStore, read_info
+from fesbench.data.store.aligned import INFO, SCHEMA, AlignedStore, read_info
 from fesbench.data.store.writer import StoreWriter
 from fesbench.errors import DataError, FesbenchError
 from fesbench.files import atomic_write_bytes, fesbench_home, locked
@@ -87,6 +87,12 @@ def prepared_stores(data: str) -> list[Path]:
     pattern = re.compile(rf"{re.escape(data)}-[0-9a-f]{{16}}")
     stores = fesbench_home() / "stores"
     return sorted(path for path in stores.glob("*") if path.is_dir() and pattern.fullmatch(path.name))
+
+
+def prepared_last(data: str) -> Path | None:
+    """The folder of what was prepared from a data set last; None: nothing whole is there."""
+    whole = [path for path in prepared_stores(data) if (path / INFO).is_file()]
+    return max(whole, key=lambda path: (path / INFO).stat().st_mtime, default=None)
 
 
 def _recipe(name: str) -> Recipe:
@@ -198,4 +204,4 @@ def _made_from(source: Path, **wanted: Any) -> AlignedStore:
             f"it at size {wanted['size']} with alignment {wanted['alignment']}; run 'fesbench data prepare "
             f"{wanted['data']} --from DIR'"
         )
-    return AlignedStore.open(max(found, key=lambda path: (path / "store.json").stat().st_mtime))
+    return AlignedStore.open(max(found, key=lambda path: (path / INFO).stat().st_mtime))

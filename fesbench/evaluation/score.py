@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fesbench.context.context import RunContext
     from fesbench.extractors.base import Extractor
     from fesbench.metrics.base import Metric
+    from fesbench.protocol.protocol import Protocol
 
 
 Progress = Callable[[int, int, str], None]
@@ -153,11 +154,19 @@ def _score_images(
         replicates += group.replicates
         judges = judges_of(metrics_of(task, metrics), metrics, reasons)
         matrices += [confusion_matrix(group.inputs, judge, task, domain) for judge in judges]
-    record.weights = _weights(used, record.card.get("helpers", ()))
+    record.weights = _weights(used, [*record.card.get("helpers", ()), *_aligned_by(context.protocol)])
     write_replicates(folder, replicates)
     write_confusion(folder, matrices)
     table = pd.concat(samples, ignore_index=True)
     atomic_write_bytes(folder / SAMPLES, table.to_parquet(index=False))
+
+
+def _aligned_by(protocol: Protocol) -> list[str]:
+    """What found the faces that the data is aligned by, where its recipe looks for any."""
+    from fesbench.data.alignment.recipes import alignment
+
+    used = (protocol.data.alignment, *(extra.alignment for extra in protocol.data.test_sets))
+    return ["dlib-landmarks"] if any(alignment(name).needs_landmarks for name in used) else []
 
 
 def _weights(extractors: set[str], helpers: Iterable[str]) -> dict[str, Any]:

@@ -126,6 +126,19 @@ def test_show_counts_and_names_duplicates_and_protocols(
     assert "ck+@1 (data)" in told
 
 
+def test_show_without_options_is_of_what_was_prepared_last(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = prepared(copy, capsys)["fingerprint"]
+    assert leave("data", "prepare", "ck+", "--from", str(copy), "--size", "40") == 0
+    capsys.readouterr()
+    assert leave("data", "show", "ck+") == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "ck+ as it was prepared last: 40 px, aligned by dlib68-128@1; 1 more in" in told
+    assert leave("data", "show", "ck+", "--size", "48", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["fingerprint"] == first
+
+
 def test_counts_without_identities_speak_of_no_subjects(capsys: pytest.CaptureFixture[str]) -> None:
     from fesbench.cli.data_tables import print_counts
 

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from fesbench.data.splits.assign import SUBSETS, position
 from fesbench.errors import DataError
 
 _FOLD = re.compile(r"\d{1,3}", re.ASCII)
+_FOLD_HEAD = re.compile(r"(?P<number>[1-9]\d?)-fold\b", re.ASCII)
+_SEQUENCE = re.compile(r"(?P<who>[^/\s]+)/\S+(?: \S+)?")
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +65,8 @@ def read_subsets(path: Path) -> dict[str, str]:
 
     Args:
         path: a CSV with the columns ``identity`` and ``subset`` (or ``side``, its older name); others are not
-            read.
+            read. Or a list of folds as Emotion-FAN publishes it for CK+: a line ``1-fold ...``, then lines
+            ``S130/007 Angry`` of its sequences, and so on.
 
     Raises:
         DataError: no such file, a missing column, an unknown subset, folds beside subsets, or a subject in
@@ -77,6 +80,10 @@ def read_subsets(path: Path) -> dict[str, str]:
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
+            if _FOLD_HEAD.match(stream.readline()):
+                stream.seek(0)
+                return _published_folds(path, stream)
+            stream.seek(0)
             reader = csv.DictReader(stream)
             header = reader.fieldnames or ()
             column = "side" if "side" in header and "subset" not in header else "subset"
@@ -92,6 +99,26 @@ def read_subsets(path: Path) -> dict[str, str]:
         raise DataError(f"{path} cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is no CSV file ({error})") from None
+
+
+def _published_folds(path: Path, stream: Iterable[str]) -> dict[str, str]:
+    folds: dict[str, str] = {}
+    fold = ""
+    for number, line in enumerate(stream, 1):
+        if head := _FOLD_HEAD.match(line):
+            fold = str(int(head["number"]) - 1)
+        elif sequence := _SEQUENCE.fullmatch(line.strip()):
+            if folds.setdefault(sequence["who"], fold) != fold:
+                raise DataError(f"{path}, line {number}: '{sequence['who']}' stands in two folds")
+        elif line.strip():
+            raise DataError(
+                f"{path}, line {number}: '{line.strip()[:40]}' is no line such as 'S130/007 Angry'"
+            )
+    if not folds:
+        raise DataError(
+            f"{path} names nobody; a list of folds has a line such as 'S130/007 Angry' a sequence"
+        )
+    return folds
 
 
 def _subsets(path: Path, reader: csv.DictReader[str], column: str) -> dict[str, str]:

@@ -88,3 +88,24 @@ def test_a_template_leaves_no_subset_empty(tmp_path: Path) -> None:
     few = tiny_store(tmp_path / "two", [shot(who, "neutral") for who in "ab"])
     with pytest.raises(DataError, match="2 subjects cannot be split"):
         template_frame(few.manifest)
+
+
+def test_a_list_of_folds_as_emotion_fan_publishes_it(tmp_path: Path) -> None:
+    path = tmp_path / "folds.txt"
+    text = (
+        "1-fold 3 Angry 2 Happy 1\nS130/007 Angry\nS501/001 Angry\nS130/013 Happy\n"
+        "2-fold 1 Angry 1\nS010/004 Angry\n10-fold 1 Sad 1\nS034/003 Sad\n"
+    )
+    path.write_text(text)
+    assert read_subsets(path) == {"S130": "0", "S501": "0", "S010": "1", "S034": "9"}
+    assert folds_in(read_subsets(path)) == 10
+    for more, told in (
+        ("S501/002 Fear\n", "line 9: 'S501' stands in two folds"),
+        ("x\n", "line 9: 'x' is no"),
+    ):
+        path.write_text(text + more)
+        with pytest.raises(DataError, match=told):
+            read_subsets(path)
+    path.write_text("1-fold 0\n")
+    with pytest.raises(DataError, match="names nobody"):
+        read_subsets(path)
