@@ -138,7 +138,9 @@ def snapshot_text(snapshot: Snapshot) -> str:
     parts = []
     for name, value in fields.items():
         if name == "figures":
-            lines = ",\n".join(json.dumps(item, separators=(",", ":"), allow_nan=False) for item in value)
+            # A row without judges is written as it was before there were panels.
+            told = [{k: v for k, v in item.items() if v or k != "without_judge"} for item in value]
+            lines = ",\n".join(json.dumps(item, separators=(",", ":"), allow_nan=False) for item in told)
             parts.append(f'"figures": [\n{lines}\n]')
         else:
             parts.append(f"{json.dumps(name)}: {json.dumps(value, allow_nan=False)}")
