@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fesbench.protocol.protocol import Protocol
+    from fesbench.records.judge_check import JudgeCheck
 
 HEADLINE = ("expression", "in")
 
@@ -178,6 +179,15 @@ class Board:
     def data(self) -> dict[str, Any]:
         """What the records keep of the data; {} for records of before they kept any."""
         return next((run.record.data for run in self.runs if run.record.data), {})
+
+    @cached_property
+    def judge_checks(self) -> dict[tuple[str, str], JudgeCheck]:
+        """How each judge does on the real images of each domain, as the first record that knows it says."""
+        found: dict[tuple[str, str], JudgeCheck] = {}
+        for run in self.runs:
+            for check in run.record.judge_checks:
+                found.setdefault((check.judge, check.domain), check)
+        return found
 
     @property
     def by_image(self) -> bool:

@@ -35,15 +35,15 @@ def rank_table(board: Board, table: Table) -> None:
     """Write ranks, best groups, average ranks and suspicion marks into the table.
 
     Reference rows are never ranked; each ``given`` group is ranked by itself. Of a few subjects nothing is
-    ranked: their scores are anecdotes.
+    ranked: their scores are anecdotes. Nor is a column whose judge fails on this domain's real images.
     """
     few = 0 < board.subjects(table.task, table.domain) < FEW_CLUSTERS
     for _, rows in table.groups:
         for column in table.columns:
             if not column.style.direction:
                 continue
-            if few:
-                column.rank_rule = TOO_FEW
+            if few or column.unreliable:
+                column.rank_rule = TOO_FEW if few else f"not ranked: {column.unreliable}"
                 continue
             metric = column.style.name
             contestants = [r for r in rows if not r.reference and r.cells[metric].value is not None]

@@ -22,6 +22,7 @@ from .cost import cost_table
 from .data_block import data_block, folds_note
 from .grid_writers import to_latex
 from .image_grid import Gallery, build_gallery
+from .judges import BAR, independence, judges, mark_dependent
 from .notes import notes
 from .paper_tables import main_grid
 from .published import beside
@@ -128,6 +129,7 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
         build_gallery(board, task, domain, order, images, f"{prefix}-{number}")
         for number, (task, domain) in enumerate(pairs)
     ]
+    mark_dependent(board, tables)
     rules, why_no_rules = board.protocol
     common, differing = sections.environments(board)
     return {
@@ -145,6 +147,9 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
         "captions": {t.id: caption(t.task, t.domain, t.units) for t in tables},
         "heat_maps": sections.heat_maps(board, table),
         "confusions": confusions(board, table),
+        "judges": judges(board),
+        "judge_bar": BAR,
+        "independence": independence(board, table),
         "unit_maps": {
             t.id: sections.heat_maps(board, t, levels=not plain_kind(t.task).by_unit) for t in tables
         },

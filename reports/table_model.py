@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fesbench.protocol.split import BY_IMAGE
+from fesbench.records.judge_check import JudgeCheck
 from fesbench.records.record import Score
 from fesbench.statistics.judges import JudgeTerm
 from fesbench.statistics.null import NullBand
@@ -37,6 +38,8 @@ class ScoreCell:
     """One more fact below the value, such as the spread over a recognizer's seeds."""
     without_judge: tuple[float, ...] = ()
     """The score without each judge of the panel, mean over seeds."""
+    disputed: tuple[str, ...] = ()
+    """Rows that another judge puts, significantly, on the other side of this one."""
 
     @classmethod
     def of(cls, score: Score, **more: Any) -> ScoreCell:
@@ -77,6 +80,13 @@ class Column:
     rank_rule: str = ""
     anchors: list[tuple[str, float, int]] = field(default_factory=list)
     """What the metric is on images that no method made: (words, value, pairs)."""
+    check: JudgeCheck | None = None
+    """How the judge that it asks does on this domain's real images; None where none is asked or known."""
+
+    @property
+    def unreliable(self) -> str:
+        """Why its judge's word is not taken: it is neither ranked nor sorted by; "" where it is."""
+        return "" if self.check is None else self.check.verdict
 
 
 @dataclass
@@ -97,6 +107,34 @@ class Row:
     rank_spread: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """Two judges on the order of a table's rows, on the requests that both know.
+
+    Attributes:
+        first, second: their metrics.
+        tau: Kendall's tau-b; None where one of them tells no two rows apart.
+        rows: how many are ordered.
+        disputes: two rows that both judges tell apart significantly, in opposite directions.
+    """
+
+    first: str
+    second: str
+    tau: float | None
+    rows: int
+    disputes: tuple[Dispute, ...]
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """Two rows, by title, and ``above`` minus ``below`` by either judge: positive by the first alone."""
+
+    above: str
+    below: str
+    first: float
+    second: float
+
+
 @dataclass
 class Table:
     """One task in one domain."""
@@ -115,6 +153,8 @@ class Table:
     """What intervals resample: "subjects" or "images"."""
     sorted_by: str = ""
     """The metric by which rows stand, "" where none has a direction."""
+    agreements: list[Agreement] = field(default_factory=list)
+    """How far each two judges agree on the order of the rows."""
 
     @property
     def split_note(self) -> str:

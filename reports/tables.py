@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from fesbench.metrics.explain import judge_of
 from fesbench.protocol.tasks import plain_kind
 from fesbench.records.judges import FIELD as JUDGES
 from fesbench.records.judges import differing, mean_without_judge
@@ -16,6 +17,7 @@ from fesbench.statistics.intervals import cluster_mean
 from fesbench.statistics.judges import widened
 from fesbench.vocabulary import EXPRESSIONS
 
+from .agreement import agreements, mark_disputes
 from .augmentation import add_controls, chance_of, is_beside
 from .boards import Board, Run
 from .metric_display import ordered, style_of
@@ -51,6 +53,7 @@ def build_table(board: Board, task: str, domain: str) -> Table:
         if any(cell.value is not None for cell in cells.values()):
             column = _column(metric, cells, titles)
             column.anchors = _anchors(board, task, domain, metric)
+            column.check = board.judge_checks.get((judge_of(metric), domain))
             column.chance = chance_level(board) if metric == "ECS" else chance_of(column)
             column.null = next((c.null for c in cells.values() if c.value is not None and c.null), None)
             table.columns.append(column)
@@ -60,6 +63,8 @@ def build_table(board: Board, task: str, domain: str) -> Table:
     table.n_requests = max((c.n_requested for row in rows for c in row.cells.values()), default=0)
     table.identities = max((c.identities for row in rows for c in row.cells.values()), default=0)
     rank_table(board, table)
+    table.agreements = agreements(board, table)
+    mark_disputes(table)
     _sort(table)
     if trains:
         add_controls(table, [by_name for seeds in found.values() for by_name in seeds])
@@ -254,8 +259,11 @@ def _column(metric: str, cells: dict[str, ScoreCell], titles: dict[str, str]) ->
 
 
 def _sort(table: Table) -> None:
-    """Best first by the first metric that has a direction; rows without a value last, by title."""
-    column = next((c for c in table.columns if c.style.direction), None)
+    """Best first by the first metric that has a direction, and no judge whose word is not taken; rows without
+    a value last, by title.
+    """
+    directed = [c for c in table.columns if c.style.direction]
+    column = next((c for c in directed if not c.unreliable), directed[0] if directed else None)
     table.sorted_by = column.style.name if column else ""
 
     def place(row: Row) -> tuple[bool, float, str]:

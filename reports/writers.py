@@ -71,6 +71,10 @@ def to_markdown(tables: Sequence[Table]) -> str:
                     texts.append(f"**{text}**" if cell.best else text)
                 lines.append([f"*{name}*" if row.reference else name, *texts])
         parts.append(markdown_table(["method", *heads], lines, numbers=True))
+        parts += [
+            "",
+            *(f"- {c.style.name}: {c.unreliable}; not ranked" for c in table.columns if c.unreliable),
+        ]
         parts += ["", *(f"- {m}: n/a ({markdown_text(reason)})" for m, reason in table.folded)]
         parts += ["", *(f"    {c.signature}" for c in table.columns), ""]
     return "\n".join(parts)

@@ -1,4 +1,4 @@
-"""What ``fesbench evaluate --dry-run`` prints."""
+"""What ``fesbench evaluate --dry-run`` prints, and how its options are read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from fesbench.cli.output import print_json, show_table
-from fesbench.errors import EXIT_OK, EXIT_USAGE
+from fesbench.errors import EXIT_OK, EXIT_USAGE, UnknownNameError
 
 if TYPE_CHECKING:
     from fesbench.external.submission import Submission
@@ -42,3 +42,23 @@ def show_submission(submission: Submission, *, as_json: bool) -> int:
         typer.echo(f"\n{report['identical']} images equal another one; they are scored, and counted")
     typer.echo(f"\nnot scored: {report['fault']}" if report["fault"] else "\nready to be scored")
     return EXIT_USAGE if report["fault"] else EXIT_OK
+
+
+def names_of_networks(text: str | None) -> list[str] | None:
+    """The networks of ``--trained-with``: None where it was not given, an empty list for ``none``.
+
+    Raises:
+        UnknownNameError: a name that is no entry of the table of weights.
+
+    >>> names_of_networks("fer, vgg19"), names_of_networks("none")
+    (['fer', 'vgg19'], [])
+    """
+    from fesbench.weights.table import TABLE
+
+    if text is None or text.strip() == "none":
+        return None if text is None else []
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in TABLE:
+            raise UnknownNameError("weights", name, TABLE)
+    return names

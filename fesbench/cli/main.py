@@ -198,6 +198,13 @@ def evaluate(
         Path | None,
         typer.Option(help="TOML that says what a network's inputs are; default: the one beside it."),
     ] = None,
+    trained_with: Annotated[
+        str | None,
+        typer.Option(
+            help="Networks of others in its training or selection, as in 'fesbench weights list', by commas; "
+            "'none': none; default: unknown."
+        ),
+    ] = None,
     out: OutOption = Path("runs"),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is wanted, present and wrong, and score nothing.")
@@ -210,7 +217,7 @@ def evaluate(
 
     'fesbench protocols requests' lists the wanted images.
     """
-    from fesbench.cli.evaluate import show_submission
+    from fesbench.cli.evaluate import names_of_networks, show_submission
     from fesbench.external.evaluate import evaluate as evaluate_any
     from fesbench.external.evaluate import examine_folder
     from fesbench.progress import LiveReporter
@@ -230,6 +237,7 @@ def evaluate(
             submission = examine_folder(images, reporter=reporter, **rules)
         raise typer.Exit(show_submission(submission, as_json=json_))
     with LiveReporter() as reporter:
+        rules["trained_with"] = names_of_networks(trained_with)
         record = evaluate_any(images, name=name, adapter=adapter, out=out, reporter=reporter, **rules)
         page = build(out, out / "report")
     if json_:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fesbench.extractors.cache import FeatureCache
     from fesbench.judges.action_units import ActionUnitRegressor
     from fesbench.judges.panel import JudgePanel
+    from fesbench.records.judge_check import JudgeCheck
     from fesbench.records.judges import Judges
 
 
@@ -46,6 +47,8 @@ class RunContext:
     regressor: ActionUnitRegressor | None = None
     """None where the training data codes no action units, or nothing asks for them."""
     regressor_card: dict[str, Any] = field(default_factory=dict)
+    judge_checks: dict[tuple[str, str], JudgeCheck | None] = field(default_factory=dict, repr=False)
+    """By judge and domain, once a run."""
     _extractors: dict[str, Extractor] = field(default_factory=dict, repr=False)
     _pair_extractors: dict[str, PairExtractor] = field(default_factory=dict, repr=False)
 

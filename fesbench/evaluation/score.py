@@ -16,6 +16,7 @@ from fesbench.context.context import RunContext
 from fesbench.evaluation.anchors import anchors
 from fesbench.evaluation.confusion import confusion_matrix, judges_of
 from fesbench.evaluation.images import load_images
+from fesbench.evaluation.judge_check import judge_check
 from fesbench.evaluation.task_group import Group
 from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR
 from fesbench.files import atomic_write_bytes
@@ -106,6 +107,7 @@ def score_cell(
     outputs = outputs_of(requests)
     scored = requests[outputs == "image"].reset_index(drop=True)
     record.scores, record.anchors, record.counts, record.weights = [], [], {}, {}
+    record.judge_checks = []
     if len(scored):
         if images is None:
             decoded = load_images(folder / "images", scored, context.store.size)
@@ -136,6 +138,7 @@ def _score_images(
     groups = list(requests.groupby(["task", "domain"], sort=False))
     samples, replicates, matrices = [], [], []
     used: set[str] = set()
+    asked_of: dict[tuple[str, str], None] = {}
     for number, ((task, domain), rows) in enumerate(groups):
         if on_progress is not None:
             on_progress(number, len(groups), f"{task} {domain}")
@@ -153,8 +156,10 @@ def _score_images(
         record.anchors += anchors(group, usable)
         replicates += group.replicates
         judges = judges_of(metrics_of(task, metrics), metrics, reasons)
+        asked_of |= {(judge, domain): None for judge in judges}
         matrices += [confusion_matrix(group.inputs, judge, task, domain) for judge in judges]
     record.weights = _weights(used, [*record.card.get("helpers", ()), *_aligned_by(context.protocol)])
+    record.judge_checks = [check for pair in asked_of if (check := judge_check(context, *pair)) is not None]
     write_replicates(folder, replicates)
     write_confusion(folder, matrices)
     table = pd.concat(samples, ignore_index=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,7 @@ def evaluate_folder(
     out: Path = Path("runs"),
     reporter: Reporter | None = None,
     made_by: Mapping[str, Any] | None = None,
+    trained_with: Sequence[str] | None = None,
 ) -> Record:
     """Score a folder of ``<request>.png`` under a protocol, beside the reference rows.
 
@@ -81,6 +82,8 @@ def evaluate_folder(
         name: the row's name; default: the folder's name.
         budget: the budget whose requests the images answer.
         made_by: what is known of the program that made them, for the record.
+        trained_with: networks of others that had a part in its training or selection, by their names in the
+            table of weights; None: unknown.
 
     Raises:
         DataError: missing, extra, unreadable or wrongly sized images, with the list of them.
@@ -117,6 +120,7 @@ def evaluate_folder(
     try:
         requests = replace(submission, requests=context.requests).chosen
         record = _record(name, context, requests, made_by or {})
+        record.trained_with = None if trained_with is None else sorted(trained_with)
         target = context.out / record.cell.folder
         _write_images(dict(zip(requests["request"], images, strict=True)), target / "images")
         requests.to_csv(target / "requests.csv", index=False)

@@ -97,12 +97,16 @@ def check(
 
 
 def _judge_metrics(new: Snapshot, old: Snapshot, tolerances: Tolerances) -> tuple[list[Verdict], list[str]]:
-    found, undirected, unseen = [], set(), set()
+    found, undirected, unseen, doubted = [], set(), set(), set()
+    figures = (*old.figures, *new.figures)
+    unreliable = {score.key: score.unreliable for score in figures if score.unreliable}
     for row in compare_snapshots(new, old, expressions=tolerances.expressions).rows:
         if row.metric in tolerances.ignore:
             continue
         if not row.direction:
             undirected.add(row.metric)
+        elif row.key in unreliable:
+            doubted.add(f"{row.task} {row.domain} {row.metric} ({unreliable[row.key]})")
         elif row.b is None:
             unseen.add(f"{row.task} {row.domain} {row.metric}")
         else:
@@ -110,6 +114,8 @@ def _judge_metrics(new: Snapshot, old: Snapshot, tolerances: Tolerances) -> tupl
     notes = []
     if undirected:
         notes.append(f"not judged, no better or worse is known: {', '.join(sorted(undirected))}")
+    if doubted:
+        notes.append(f"not judged: {', '.join(sorted(doubted))}")
     if unseen:
         notes.append(f"not in the baseline: {', '.join(sorted(unseen))}")
     return found, notes

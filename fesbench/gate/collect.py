@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from fesbench.errors import NotComparableError, RecordError, UsageError
 from fesbench.gate.snapshot import CostSummary, RowScore, Snapshot, load_snapshot
+from fesbench.metrics.explain import judge_of
 from fesbench.records.judges import differing, mean_without_judge
 from fesbench.records.record import EXTERNAL, FOLDS, LEVEL, RECORD_NAME, REFERENCE, Record, Score, load_record
 from fesbench.records.replicates import ReplicateRow, ScoreKey, read_replicates
@@ -191,6 +192,7 @@ class _Seed:
             replicates,
             people,
         )
+        self.verdicts = {(check.judge, check.domain): check.verdict for check in record.judge_checks}
         self.scores: dict[ScoreKey, Score] = {
             (s.task, s.domain, s.expression, s.metric): s for s in record.scores
         }
@@ -229,6 +231,8 @@ def _row_score(key: ScoreKey, seeds: Sequence[_Seed]) -> RowScore:
     named = next(score for score in scores if score is not None)
     told: dict[str, Any] = {**dict(zip(("task", "domain", "expression", "metric"), key, strict=True))}
     told |= {"given": named.given, "signature": named.signature}
+    verdicts = [seed.verdicts.get((judge_of(named.metric), named.domain), "") for seed in seeds]
+    told["unreliable"] = next(filter(None, verdicts), "")
     for seed, score in zip(seeds, scores, strict=True):
         if score is None or score.value is None:
             reason = "there is no such score" if score is None else score.reason

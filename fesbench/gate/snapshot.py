@@ -30,6 +30,7 @@ class RowScore(_Model):
 
     Attributes:
         values: One score a seed; empty where there is none, with the reason.
+        unreliable: Why the word of the judge that it asks is not taken, "" where it is.
         sums, counts: One entry a subject of the snapshot, added up over seeds; None where the score is no
             mean of values per image.
         replicates: Mean over seeds; null where a changed set of subjects allows no score.
@@ -45,6 +46,7 @@ class RowScore(_Model):
     signature: str
     values: list[float]
     reason: str = ""
+    unreliable: str = ""
     sums: list[float] | None = None
     counts: list[int] | None = None
     replicates: list[float | None] | None = None
@@ -138,8 +140,9 @@ def snapshot_text(snapshot: Snapshot) -> str:
     parts = []
     for name, value in fields.items():
         if name == "figures":
-            # A row without judges is written as it was before there were panels.
-            told = [{k: v for k, v in item.items() if v or k != "without_judge"} for item in value]
+            # A row without judges, or with none in doubt, is written as it was before those were told.
+            rare = ("without_judge", "unreliable")
+            told = [{k: v for k, v in item.items() if v or k not in rare} for item in value]
             lines = ",\n".join(json.dumps(item, separators=(",", ":"), allow_nan=False) for item in told)
             parts.append(f'"figures": [\n{lines}\n]')
         else:

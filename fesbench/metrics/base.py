@@ -60,6 +60,11 @@ class MetricCard:
     plain: str = ""
     meanings: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def judge(self) -> str:
+        """Name of the classifier whose word it takes for what an output shows; "" where it asks none."""
+        return self.extractor if self.extractor == "judge" else ""
+
 
 @dataclass
 class Measurement:

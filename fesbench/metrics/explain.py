@@ -100,6 +100,20 @@ def title_of(metric: str) -> str:
     return f"{card.title}, on {other}" if other and card.name != metric else card.title
 
 
+def judge_of(metric: str) -> str:
+    """The classifier whose word a score takes for what an output shows; "" where it asks none.
+
+    >>> judge_of("ECS-macro[facex]"), judge_of("ECS"), judge_of("HES[arcface]"), judge_of("FD-judge")
+    ('facex', 'judge', 'judge', 'judge')
+    >>> judge_of("FSS"), judge_of("FD-dlib")
+    ('', '')
+    """
+    card = card_of(metric)
+    if card is None or card.judge != card.extractor:
+        return "" if card is None else card.judge
+    return metric.partition("[")[2].removesuffix("]") or card.judge
+
+
 def meanings(metric: str) -> dict[str, str]:
     """What each field of a metric's signature means; of a metric that is not known, the common ones."""
     card = card_of(metric)

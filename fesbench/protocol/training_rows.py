@@ -16,16 +16,22 @@ if TYPE_CHECKING:
 
 
 def labelled_rows(
-    protocol: Protocol, store: AlignedStore, split: Split, subset: str, *, intensities: bool = False
+    protocol: Protocol,
+    store: AlignedStore,
+    split: Split,
+    subset: str,
+    *,
+    intensities: bool = False,
+    domain: str = "in",
 ) -> np.ndarray:
     """Rows of a subset that are trained on: with a protocol label at its peak (where the protocol has none,
-    with action units), in-distribution; with ``intensities`` also below the peak.
+    with action units), in-distribution; with ``intensities`` also below the peak, or of another domain.
     """
     if not protocol.labels:
         return coded_rows(store, split, subset)
     table = store.manifest.table
     rows = split.rows(store.manifest, subset)
-    keep = (table["domain"] == "in") & table["expression"].isin(protocol.labels)
+    keep = (table["domain"] == domain) & table["expression"].isin(protocol.labels)
     peak = (table["expression"] == "neutral") | (table["intensity"] >= PEAK) | intensities
     return rows[(keep & peak).to_numpy()[rows]]
 

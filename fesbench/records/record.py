@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fesbench.errors import RecordError, UsageError
 from fesbench.files import atomic_write_bytes
+from fesbench.records.judge_check import JudgeCheck
 from fesbench.statistics.null import NullBand
 
 if TYPE_CHECKING:
@@ -161,6 +162,9 @@ class Record(_Model):
     status: Literal["started", "trained", "synthesized", "scored", "failed"] = "started"
     stages: dict[str, Stage] = Field(default_factory=dict)
     trained_on: Literal["fesbench", "declared", "unknown"] = "fesbench"
+    trained_with: list[str] | None = None
+    """Networks of others that had a part in its training or selection, by entries of the weights table, or
+    ``judge`` for the protocol's own; None: nobody has said."""
     saw_unlabelled_test_domain: bool = False
     ramped: bool = False
     """Whether its clips are images at rising intensity; see `fesbench.methods.ramp`."""
@@ -181,6 +185,8 @@ class Record(_Model):
     """Identical images under different requests, faces not found, and the like."""
     judge: dict[str, Any] = Field(default_factory=dict)
     """The expression classifier: recipe, accuracy on real held-out images."""
+    judge_checks: list[JudgeCheck] = Field(default_factory=list)
+    """How each judge does on the real images of the test subjects, in each domain that was scored."""
     action_unit_regressor: dict[str, Any] = Field(default_factory=dict)
     """What measured action units: recipe, correlations on real held-out images; empty where nothing did."""
     weights: dict[str, Any] = Field(default_factory=dict)
@@ -214,6 +220,7 @@ class Record(_Model):
             trained = ("training_seconds", "validation_seconds")
             self.cost = {key: kept for key, kept in self.cost.items() if key in trained}
         self.scores, self.anchors, self.counts, self.weights, self.error = [], [], {}, {}, ""
+        self.judge_checks = []
         self.status = _STATUS[rank]  # type: ignore[assignment]
 
     def done(self, stage: str, inputs: str) -> bool:

@@ -152,6 +152,9 @@ class _Work:
         asked = self.requests[["task", "given"]].drop_duplicates().to_numpy()
         self.record.ramped = any(ramps(self.kind.card, task, given) for task, given in asked)
         self.record.parameters = asdict(hyper)
+        # A training uses the method's helpers and is selected by nothing.
+        if not job.weights and not reason:
+            self.record.trained_with = sorted(self.method.helpers.names)
 
     def _view(self, subset: str) -> TrainingSet:
         return training_set(self.context, self.problem, self.job.seed, subset)
@@ -257,6 +260,8 @@ class _Work:
         with self.reporter.stage(f"{self.label}: load {file.name}"):
             note = load_into(self.method, self.job.weights)
         self.record.trained_on = training_known(note, self.context)
+        own = self.record.trained_on == "fesbench"
+        self.record.trained_with = sorted(self.method.helpers.names) if own else None
         self.record.loaded = {"file": file.name, "sha256": digest(self.job.weights), "note": note}
         if self.job.zoo:
             card = zoo_cards()[self.job.method]

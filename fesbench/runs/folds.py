@@ -139,6 +139,7 @@ def _describe(record: Record, job: Job, whole: FoldedContext, parts: dict[int, R
     whole.describe(record, job.card())
     record.not_run = [NotRun(**dict(item)) for item in first.not_run]
     record.parameters, record.loaded = first.parameters, first.loaded
+    record.trained_with = first.trained_with
     # no more is known of the whole than of the fold of which least is known
     known = [part.trained_on for part in parts.values()]
     record.trained_on = max(known, key=("fesbench", "declared", "unknown").index)

@@ -110,6 +110,32 @@ def test_scores_that_the_baseline_lacks_are_noted(row: Snapshot) -> None:
     assert "not in the baseline: expression in FSS" in check(row, old).notes
 
 
+def test_a_judge_that_fails_on_real_images_is_not_gated(tmp_path: Path) -> None:
+    from fesbench.records.judge_check import JudgeCheck
+    from fesbench.records.record import load_record
+
+    folder = write_cell(tmp_path, ROW["mr"], requests_table(8, styles=False))
+    sure = open_row(folder)
+    record = load_record(folder)
+    record.judge_checks = [
+        JudgeCheck(
+            judge="judge", signature="judge:1", domain="in", images=8, subjects=8, accuracy=0.549, low=0.5,
+            high=0.6, chance=0.125, calibration_error=0.0, shown=[], seen=[], counts=[],
+        )
+    ]  # fmt: skip
+    record.save(folder)
+    doubted = open_row(folder)
+    worse = moved(doubted, "ECS", lambda i: -0.5)
+    assert status(check(moved(sure, "ECS", lambda i: -0.5), sure), "ECS") == "worse"
+    for new, old in ((worse, sure), (moved(sure, "ECS", lambda i: -0.5), doubted)):
+        report = check(new, old)
+        assert "ECS" not in {v.metric for v in report.verdicts}
+        assert "SSIM" in {v.metric for v in report.verdicts}
+        told = "expression in ECS (judge unreliable here: 54.9 % on real images)"
+        assert any(note.startswith("not judged: ") and told in note for note in report.notes)
+        assert report.counts["worse"] == 0
+
+
 def test_seeds_widen_the_interval(tmp_path: Path) -> None:
     assert seed_margin((None, None), (1, 1)) == 0
     margin = seed_margin((0.02, 0.04), (3, 3))

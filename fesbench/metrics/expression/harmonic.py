@@ -37,6 +37,11 @@ class HarmonicScore(Metric):
     portable = True
     meanings = {"mean": "what is averaged", "judge": "who judges", "gallery": "rule of the gallery"}
 
+    @property
+    def judge(self) -> str:
+        """The protocol's own."""
+        return "judge"
+
     def settings(self) -> dict[str, str]:
         """What is averaged and how, the gallery's rule, and what a missing face counts as."""
         return {"mean": "ECS,ID-cal", "avg": "harmonic", "gallery": GALLERY, "missing": "wrong,0"}

@@ -42,6 +42,11 @@ class JudgedExpression(Metric):
         "over": "expressions that are pooled",
     }
 
+    @property
+    def judge(self) -> str:
+        """The extractor."""
+        return self.extractor
+
     def settings(self) -> dict[str, str]:
         """Rule of the decision and of the average."""
         return {"argmax": "all-classes", "avg": "micro", "ties": "wrong", "missing": "wrong"}
