@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -54,7 +54,7 @@ class VGG19(FirstLayers):
 class VGG19Levels(FirstLayers):
     """torchvision's VGG-19 up to the first convolution of its fifth stage."""
 
-    LEVELS = (11, 20, 29)
+    LEVELS: ClassVar[tuple[int, ...]] = (11, 20, 29)
     """Layers whose answers are given: relu3_1, relu4_1, relu5_1."""
 
     def __init__(self) -> None:

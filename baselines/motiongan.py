@@ -206,6 +206,7 @@ class MotionGAN(Method):
                 hyper.motion_smoke_steps,
                 paper_epochs=hyper.motion_epochs,
                 length=POINTS,
+                probed=False,
             ),
             Phase(
                 "texture",

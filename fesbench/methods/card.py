@@ -139,6 +139,8 @@ class Phase:
         source_labels: the same of the sources of pairs.
         intensities: below its peak (0.9) an expression serves too, not only at it.
         length: frames of a clip.
+        probed: the method's answers are watched for collapses meanwhile; not so where a later phase brings
+            what they are made with.
 
     Raises:
         MethodError: no length, or two.
@@ -157,6 +159,7 @@ class Phase:
     source_labels: tuple[str, ...] = ()
     intensities: bool = False
     length: int = 16
+    probed: bool = True
 
     def __post_init__(self) -> None:
         if (self.paper_steps is None) == (self.paper_epochs is None):

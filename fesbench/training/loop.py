@@ -165,7 +165,10 @@ class _Training(TrainingState):
         if not self.optimizers:
             self._start_phase(phase)
         total = self.steps[phase.name]
-        probe = make_probe(self.method, self.view, self.held_out, self.accelerator.device, self.find_faces)
+        probe = None
+        if phase.probed:
+            device = self.accelerator.device
+            probe = make_probe(self.method, self.view, self.held_out, device, self.find_faces)
         every = max(1, min(500, total // 10))
         self.phase_started = time.monotonic()
         while self.step < total and self._progress(phase) < 1:

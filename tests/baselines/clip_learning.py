@@ -151,6 +151,102 @@ def learned_clips(
         length: frames of the clips that it is asked for.
         **changes: hyper-parameters in place of the preset's.
     """
+    method, view, seconds, losses = _trained(name, size, steps, preset, subjects, changes)
+    sources = np.array([2 * FRAMES * who for who in range(subjects)])
+    requests = replace(label_requests(view, sources, [1, 2]), task="sequence", length=length)
+    with torch.inference_mode():
+        made = torch.cat([method.answer(requests[k : k + 4]) for k in range(0, len(requests), 4)])
+    true = _true(view, length)
+    found = LearnedClips(method, view, requests, made.reshape(true.shape), true, seconds, losses)
+    print(f"\n{found}")
+    return found
+
+
+@dataclass(frozen=True)
+class DrawnClips:
+    """Clips out of noise, and the clips that their method was trained on.
+
+    Attributes:
+        made: float (N, 2, T, 3, H, W) in [-1, 1], one noise a row.
+        true: the same of the subjects.
+        seconds: CPU time of training.
+        losses: name -> the last logged value.
+    """
+
+    made: Tensor
+    true: Tensor
+    seconds: float
+    losses: dict[str, float]
+
+    @property
+    def label_cosine(self) -> float:
+        """Cosine of the labels' mean clips, made and true, less the mean over labels; of later halves."""
+        late = slice(self.true.shape[2] // 2, None)
+        made, true = (clips.mean(0)[:, late] for clips in (self.made, self.true))
+        apart = [(mean - mean.mean(0)).flatten() for mean in (made, true)]
+        return float(torch.nn.functional.cosine_similarity(*apart, dim=0))
+
+    @property
+    def change_cosine(self) -> float:
+        """The same of how the mean clip has changed at its end since its first frame; 0 for stills."""
+        made, true = (
+            (clips[:, :, -1] - clips[:, :, 0]).mean((0, 1)).flatten() for clips in (self.made, self.true)
+        )
+        return float(torch.nn.functional.cosine_similarity(made, true, dim=0, eps=1e-6))
+
+    @property
+    def nearest(self) -> float:
+        """PSNR of each clip against the training clip that is nearest to it, mean, dB."""
+        return self._nearest(self.made)
+
+    @property
+    def mean_psnr(self) -> float:
+        """The same of the one clip that is the mean of all."""
+        return self._nearest(self.true.mean((0, 1), keepdim=True))
+
+    def _nearest(self, clips: Tensor) -> float:
+        a, b = clips.flatten(0, 1), self.true.flatten(0, 1)
+        error = torch.stack([(b - clip).square().mean((1, 2, 3, 4)).min() for clip in a])
+        return float((10 * torch.log10(4 / error)).mean())
+
+    def __str__(self) -> str:
+        return (
+            f"{self.seconds:5.0f} s  by label {self.label_cosine:+.2f}  change {self.change_cosine:+.2f}  "
+            f"nearest {self.nearest:.1f} (mean clip {self.mean_psnr:.1f})"
+        )
+
+    def sheet(self, path: Path) -> None:
+        """Write an image: four made clips a label, then as many true ones."""
+        save_strips(torch.cat([self.made[:4].flatten(0, 1), self.true[:4].flatten(0, 1)]), path)
+
+
+def drawn_clips(
+    name: str,
+    *,
+    size: int = 32,
+    steps: Mapping[str, int],
+    preset: str = "tiny",
+    subjects: int = 6,
+    length: int = 8,
+    **changes: Any,
+) -> DrawnClips:
+    """Train a method on clips and let it draw a dozen of each label; arguments as of `learned_clips`."""
+    method, view, seconds, losses = _trained(name, size, steps, preset, subjects, changes)
+    asked = label_requests(view, np.zeros(12, dtype=np.int64), [1, 2])
+    noise = torch.arange(12).repeat_interleave(2)
+    asked = replace(asked, task="sequence", length=length, noise_seed=noise)
+    with torch.inference_mode():
+        made = method.answer(asked)
+    true = _true(view, length)
+    found = DrawnClips(made.reshape(12, *true.shape[1:]), true, seconds, losses)
+    print(f"\n{name:12} {found}")
+    return found
+
+
+def _trained(
+    name: str, size: int, steps: Mapping[str, int], preset: str, subjects: int, changes: Mapping[str, Any]
+) -> tuple[Method, TrainingSet, float, dict[str, float]]:
+    """The method, what it saw, CPU seconds and last losses."""
     view = clip_view(size, subjects)
     kind = methods()[name]
     method = kind(view.problem, replace(kind.presets[preset], **changes))
@@ -158,17 +254,15 @@ def learned_clips(
     closed = {phase.name: 1 for phase in method.phases() if phase.closed_form}
     with tempfile.TemporaryDirectory() as folder:
         result = train(method, view, steps={**closed, **steps}, folder=Path(folder), seed=0, device="cpu")
-    seconds = time.process_time() - began
-    sources = np.array([2 * FRAMES * who for who in range(subjects)])
-    requests = replace(label_requests(view, sources, [1, 2]), task="sequence", length=length)
-    with torch.inference_mode():
-        made = torch.cat([method.answer(requests[k : k + 4]) for k in range(0, len(requests), 4)])
-    rows = np.arange(len(view.store.images)).reshape(-1, FRAMES)[:, _places(length)]
-    true = image_tensor(view.store.images[rows.ravel()]).reshape(subjects, 2, length, 3, size, size)
     losses = {k: v["last"] for k, v in result.losses.items()}
-    found = LearnedClips(method, view, requests, made.reshape(true.shape), true, seconds, losses)
-    print(f"\n{found}")
-    return found
+    return method, view, time.process_time() - began, losses
+
+
+def _true(view: TrainingSet, length: int) -> Tensor:
+    """All clips of the set: (subjects, 2, T, 3, H, W)."""
+    rows = np.arange(len(view.store.images)).reshape(-1, FRAMES)[:, _places(length)]
+    size = view.problem.size
+    return image_tensor(view.store.images[rows.ravel()]).reshape(-1, 2, length, 3, size, size)
 
 
 def _places(length: int) -> list[int]:

@@ -61,3 +61,20 @@ def test_tf32_is_off_while_training_runs_and_as_before_afterwards(allowed: bool,
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = was[:2]
         torch.backends.cudnn.benchmark = was[3]
     assert set(seen) == {(False, False, True, False)}
+
+
+@pytest.mark.parametrize("probed", [True, False])
+def test_a_phase_that_is_not_probed_asks_for_no_answers(probed: bool, tmp_path: Path) -> None:
+    asked = []
+
+    class Watched(methods()["stargan"]):  # type: ignore[misc]
+        def phases(self):
+            return tuple(replace(phase, probed=probed) for phase in super().phases())
+
+        def synthesize(self, requests):
+            asked.append(len(requests))
+            return super().synthesize(requests)
+
+    method = Watched(Problem(64, EXPRESSIONS, (), 0), replace(Watched.presets["tiny"], width=2, batch_size=2))
+    run(method, tmp_path, steps=8)
+    assert bool(asked) == probed

@@ -1,0 +1,109 @@
+"""TGAN: published sizes, singular value clipping, and codes that are uniform."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fesbench.baselines.tgan import Scale, clipped
+from fesbench.methods.card import Problem
+from fesbench.vocabulary import EXPRESSIONS
+from tests.baselines.clip_learning import clip_view
+
+
+def test_its_networks_have_the_published_sizes(build, count) -> None:
+    with torch.device("meta"):
+        method = build("tgan", "unlabelled", Problem(64, EXPRESSIONS, (), 0))
+    assert [count(part) for part in (method.temporal, method.frames, method.critic)] == [
+        825_444,
+        3_622_691,
+        11_032_385,
+    ]
+    slow = torch.zeros(2, 100, device="meta")
+    fast = method.temporal(slow[:, :, None])
+    assert fast.shape == (2, 100, 16)
+    clips = method.frames(slow, fast)
+    assert clips.shape == (2, 16, 3, 64, 64)
+    assert method.critic(clips).shape == (2,)
+
+
+@pytest.mark.parametrize("shape", [(8, 30), (30, 8), (1, 40)])
+def test_singular_values_above_one_become_one_and_the_others_stay(shape) -> None:
+    torch.manual_seed(0)
+    matrix = torch.randn(shape) / 3
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    assert values.max() > 1
+    torch.testing.assert_close(
+        clipped(matrix), left @ torch.diag(values.clamp(max=1)) @ right, atol=1e-5, rtol=0
+    )
+
+
+def test_after_a_clipping_step_no_layer_of_the_critic_stretches(build) -> None:
+    view = clip_view(32, 2)
+    method = build("tgan", problem=view.problem)
+    for layer in method.critic.convs:
+        torch.nn.init.normal_(layer.weight, 0.0, 0.5)
+    for scale in method.critic.scales:
+        torch.nn.init.constant_(scale.weight, 9.0)
+    layers = [*method.critic.convs, method.critic.last]
+
+    def largest() -> float:
+        return max(float(torch.linalg.matrix_norm(x.weight.detach().flatten(1), ord=2)) for x in layers)
+
+    assert largest() > 2
+    method.critic.clip()
+    assert largest() <= 1 + 1e-5
+    for scale in method.critic.scales:
+        share = scale.weight / (scale.norm.running_var + 2e-5).sqrt()
+        assert 0.01 - 1e-6 <= share.min() <= share.max() <= 1 + 1e-6
+
+
+def test_it_clips_every_fifth_step_and_each_other_bound_in_its_way(build) -> None:
+    view = clip_view(32, 2)
+    method = build("tgan", problem=view.problem)
+    phase = method.phases()[0]
+    method.bind(method.optimizers(phase), torch.Tensor.backward)
+    asked: list[int] = []
+    method.critic.clip = lambda: asked.append(1)
+    batch = method.natively(view.step_batch(phase, 0))
+    for step in range(6):
+        method.training_step(phase, batch[:2], step)
+    assert len(asked) == 2
+    weak = build("tgan", problem=view.problem, bound="weight")
+    weak.bind(weak.optimizers(phase), torch.Tensor.backward)
+    weak.training_step(phase, batch[:2], 0)
+    assert max(float(p.detach().abs().max()) for p in weak.critic.parameters()) <= 0.01
+    plain = build("tgan", problem=view.problem, bound="none")
+    assert plain.critic.noise == 0.3
+    clips = torch.randn(2, 16, 5, 32, 32)
+    assert not torch.equal(plain.critic(clips), plain.critic(clips))
+    plain.eval()
+    assert torch.equal(plain.critic(clips), plain.critic(clips))
+
+
+def test_a_scale_has_no_shift_and_eval_uses_what_it_has_seen() -> None:
+    torch.manual_seed(0)
+    scale, x = Scale(3), 5 + 2 * torch.randn(8, 3, 4, 4, 4)
+    assert [name for name, _ in scale.named_parameters()] == ["weight"]
+    found = scale(x)
+    torch.testing.assert_close(found.mean((0, 2, 3, 4)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.std((0, 2, 3, 4)), torch.ones(3), atol=1e-2, rtol=0)
+    for _ in range(60):
+        scale(x)
+    torch.testing.assert_close(scale.eval()(x[:1]), scale.train()(x)[:1], atol=0.05, rtol=0)
+
+
+def test_codes_are_uniform_and_the_source_is_not_seen(build, requests) -> None:
+    method = build("tgan", problem=Problem(64, EXPRESSIONS, (), 0))
+    given = []
+    method.temporal.register_forward_pre_hook(lambda module, args: given.append(args[0]))
+    clips = replace(requests, length=16, task="sequence")
+    made = method.answer(clips)
+    code = given[0][:, :100]
+    assert code.min() < -0.9
+    assert code.max() > 0.9
+    assert code.abs().max() <= 1
+    assert torch.equal(given[0][:, 100:, 0].argmax(1), clips.target_label - 1)
+    assert torch.equal(made, method.answer(replace(clips, source=-clips.source)))
