@@ -130,7 +130,9 @@ def ordered(metrics: set[str]) -> list[str]:
 
     def place(metric: str) -> tuple[int, int, str]:
         kind, _, factor = metric.partition("@")
-        known = _ORDER.index(metric) if metric in _ORDER else len(_ORDER)
+        # The outside judges stand beside the protocol's own.
+        base = "ECS" if metric.startswith(("ECS[", "ECS-known[")) else metric
+        known = _ORDER.index(base) if base in _ORDER else len(_ORDER)
         return known, int(factor) if kind.startswith("augmentation-") and factor.isdigit() else 0, metric
 
     return sorted(metrics, key=place)
