@@ -26,12 +26,16 @@ class CopySource(Method):
         citation="The source, unchanged",
         year=0,
         needs=frozenset(),
-        controls=frozenset({"expression", "transfer", "intensity", "action-unit", "compound"}),
+        controls=frozenset(
+            {"expression", "transfer", "intensity", "action-unit", "compound", "sequence", "motion-transfer"}
+        ),
         reference=True,
-        notes="keeps the subject and shows no expression",
+        notes="keeps the subject and shows no expression; a clip stands still",
     )
     presets: ClassVar[dict[str, Any]] = {"paper": CopyHyper(), "tiny": CopyHyper()}
 
     def synthesize(self, requests: RequestBatch) -> Tensor:
-        """The sources."""
-        return requests.source.clone()
+        """The sources; clips that stand still."""
+        if requests.clip_landmarks is None:
+            return requests.source.clone()
+        return requests.source[:, None].repeat(1, requests.length, 1, 1, 1)

@@ -27,7 +27,18 @@ class Real(Method):
         citation="The true target images",
         year=0,
         needs=frozenset(),
-        controls=frozenset({"expression", "transfer", "intensity", "action-unit", "compound", "random"}),
+        controls=frozenset(
+            {
+                "expression",
+                "transfer",
+                "intensity",
+                "action-unit",
+                "compound",
+                "random",
+                "sequence",
+                "motion-transfer",
+            }
+        ),
         reference=True,
         notes="the upper frame of every score",
         answers_with_target=True,

@@ -32,29 +32,37 @@ class Warp(Method):
         citation="The source warped to the target's landmarks",
         year=0,
         needs=frozenset({"pairs", "neutral", "landmarks"}),
-        controls=frozenset({"expression", "transfer", "intensity", "compound"}),
+        controls=frozenset(
+            {"expression", "transfer", "intensity", "compound", "sequence", "motion-transfer"}
+        ),
         reference=True,
-        notes="a label becomes its mean displacement, scaled by intensity",
+        notes="a label becomes its mean displacement, scaled by intensity; in clips its mean trajectory",
     )
     presets: ClassVar[dict[str, Any]] = {"paper": WarpHyper(), "tiny": WarpHyper()}
 
     @torch.inference_mode()
     def synthesize(self, requests: RequestBatch) -> Tensor:
-        """Warped sources.
+        """Warped sources; clips along the landmarks of each frame.
 
         Raises:
             MethodError: landmarks are not known.
         """
+        if requests.clip_landmarks is None:
+            return self._warped(requests.source, requests.source_landmarks, requests.target_landmarks)
+        frames = requests.clip_landmarks.unbind(1)
+        made = [self._warped(requests.source, requests.source_landmarks, frame) for frame in frames]
+        return torch.stack(made, dim=1)
+
+    def _warped(self, images: Tensor, source: Tensor, target: Tensor) -> Tensor:
         size = self.problem.size
-        source = requests.source_landmarks.double().cpu().numpy()
-        target = requests.target_landmarks.double().cpu().numpy()
-        if not (np.isfinite(source).all() and np.isfinite(target).all()):
+        known, wanted = (points.double().cpu().numpy() for points in (source, target))
+        if not (np.isfinite(known).all() and np.isfinite(wanted).all()):
             raise MethodError("warp was asked for an image whose landmarks are not known")
-        fields = [source_positions(a, b, size) for a, b in zip(source, target, strict=True)]
+        fields = [source_positions(a, b, size) for a, b in zip(known, wanted, strict=True)]
         # grid_sample without aligned corners puts -1 and 1 at the outer edges of the border pixels.
         grid = (2 * torch.from_numpy(np.stack(fields)) + 1) / size - 1
-        grid = grid.to(requests.source)
-        return F.grid_sample(requests.source, grid, padding_mode="border", align_corners=False).clamp(-1, 1)
+        grid = grid.to(images)
+        return F.grid_sample(images, grid, padding_mode="border", align_corners=False).clamp(-1, 1)
 
 
 def source_positions(source: np.ndarray, target: np.ndarray, size: int) -> np.ndarray:

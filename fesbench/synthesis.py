@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fesbench.errors import MethodError
 from fesbench.files import atomic_write_bytes, writing
+from fesbench.methods.clips import clip_rows
 from fesbench.methods.conditions import request_batch
 from fesbench.methods.task_kinds import TASKS
 
@@ -143,6 +144,9 @@ def _make(method: Method, rows: pd.DataFrame, store: AlignedStore, training: Tra
             name = rows["request"].iloc[int(np.flatnonzero(targets < 0)[0])]
             who = method.card.id
             raise MethodError(f"request '{name}' has no target image, so the row '{who}' cannot answer it")
+        if TASKS.get(rows["task"].iloc[0]).outputs == "clip":
+            length = int(rows["length"].iloc[0])
+            return np.asarray(store.images[clip_rows(store.manifest.table, targets, length)])
         return np.asarray(store.images[targets])[:, None]
     batch = request_batch(rows, store, training, method.problem).to(method.device)
     output = method.answer(batch)

@@ -95,9 +95,11 @@ class Run:
         return table if len(table) else None
 
     def image_path(self, request: str) -> Path | None:
-        """The generated image of a request, None where it was not made."""
+        """The generated image of a request, of a clip the last frame; None where it was not made."""
         path = self.folder / "images" / f"{request}.png"
-        return path if path.is_file() else None
+        if path.is_file():
+            return path
+        return max((self.folder / "clips" / request).glob("*.png"), default=None)
 
 
 @dataclass(frozen=True)

@@ -157,10 +157,8 @@ def tables_of(
 
 
 def requested_once(requests: pd.DataFrame) -> pd.DataFrame:
-    """Without training rows (a subject trains in many folds, and each fold's generator makes its own) and
-    clips, which no metric reads yet.
-    """
-    return requests[outputs_of(requests) == "image"].reset_index(drop=True)
+    """Without training rows: a subject trains in many folds, and each fold's generator makes its own."""
+    return requests[outputs_of(requests) != "training image"].reset_index(drop=True)
 
 
 def made_requests(fold: RunContext, made: Path) -> pd.DataFrame:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 RESAMPLING_SEED = 0
 
+ImageSet = tuple[Any, np.ndarray, np.ndarray]
+"""Images, or None for those of the rows; rows of the store by whose landmarks they are cropped; subjects."""
+
 
 def metric_inputs(
     context: RunContext,
@@ -34,6 +37,8 @@ def metric_inputs(
     reference: np.ndarray,
     reference_name: str,
     discriminator: Extractor | None = None,
+    stack: Callable[[np.ndarray, np.ndarray], Any] | None = None,
+    more: Mapping[str, ImageSet] | None = None,
 ) -> MetricInputs:
     """What the metrics of one task in one domain read.
 
@@ -45,6 +50,8 @@ def metric_inputs(
         gallery, training, reference: rows of the store.
         reference_name: of the reference images, as signatures have it.
         discriminator: the method's own class head, where it has one.
+        stack: gives the images of rows of the store, black where a row is -1; None: an array in memory.
+        more: further sets, or others in place of these.
     """
     from fesbench.metrics.inputs import MetricInputs
 
@@ -53,8 +60,9 @@ def metric_inputs(
     code = {name: number for number, name in enumerate(identities)}
     names, expressions = table["identity"].to_numpy(), table["expression"].to_numpy()
     source_rows, target_rows, drivers = (requests[k].to_numpy() for k in ("source", "target", "driver"))
-    target = _stack(store.images, target_rows) if (target_rows >= 0).any() else None
-    source = _stack(store.images, source_rows)
+    stack = stack or _stack
+    target = stack(store.images, target_rows) if (target_rows >= 0).any() else None
+    source = stack(store.images, source_rows)
     asked = requests["identity"].to_numpy()
     sets = ImageSets(
         context,
@@ -66,6 +74,7 @@ def metric_inputs(
             "gallery": (None, gallery, names[gallery]),
             "reference": (None, reference, names[reference]),
             "training": (None, training, names[training]),
+            **(more or {}),
         },
     )
     single = (requests["second_expression"] == "").to_numpy()
@@ -131,7 +140,7 @@ class ImageSets:
 
     context: RunContext
     discriminator: Extractor | None
-    sets: Mapping[str, tuple[np.ndarray | None, np.ndarray, np.ndarray]]
+    sets: Mapping[str, ImageSet]
 
     def features(self, name: str, which: str) -> Features:
         """An extractor's features of one set."""

@@ -6,7 +6,7 @@ scored in groups of one task and one domain; tasks and domains are never pooled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from fesbench.context.context import RunContext
 from fesbench.evaluation.anchors import anchors
+from fesbench.evaluation.clips import load_clips
 from fesbench.evaluation.confusion import confusion_matrix, judges_of
 from fesbench.evaluation.images import load_images
 from fesbench.evaluation.judge_check import judge_check
@@ -86,8 +87,6 @@ def score_cell(
 ) -> None:
     """Fill ``record.scores`` and ``record.counts``; write ``samples.parquet`` and ``confusion.json``.
 
-    Clips are passed over: no metric reads them yet, and the record of their cell says so under ``not_run``.
-
     Args:
         context: what the cells share.
         record: of the cell.
@@ -96,53 +95,67 @@ def score_cell(
         on_progress: shown (done, total, what).
         device: "auto", "cpu" or "cuda", for what is trained while scoring.
         discriminator: the method's own class head, where it has one.
-        images: the images of ``requests``, uint8 (N, S, S, 3), where they are decoded already.
+        images: the images of ``requests``, uint8 (N, S, S, 3), where they are decoded already; clips are not.
 
     Raises:
-        DataError: an image is missing or unreadable.
+        DataError: an image or a frame is missing or unreadable.
     """
     from fesbench.evaluation.augmentation import score_augmentation
     from fesbench.methods.precision import exact_float32
 
     outputs = outputs_of(requests)
-    scored = requests[outputs == "image"].reset_index(drop=True)
     record.scores, record.anchors, record.counts, record.weights = [], [], {}, {}
     record.judge_checks = []
-    if len(scored):
-        if images is None:
-            decoded = load_images(folder / "images", scored, context.store.size)
-        else:
-            decoded = images[outputs == "image"]
+    parts = _stacks(requests, outputs, folder, context.store.size, images)
+    if parts:
         with exact_float32():
-            _score_images(context, record, scored, decoded, folder, on_progress, discriminator)
+            _score_stacks(context, record, parts, folder, on_progress, discriminator)
     record.scores += score_augmentation(
         context, record, requests[outputs == "training image"], folder, device=device, on_progress=on_progress
     )
 
 
-def _score_images(
+def _stacks(
+    requests: pd.DataFrame, outputs: np.ndarray, folder: Path, size: int, images: np.ndarray | None
+) -> list[tuple[pd.DataFrame, np.ndarray]]:
+    """The images of a request table, and its clips of each length, with their requests."""
+    parts = []
+    stills, clips = (requests[outputs == what].reset_index(drop=True) for what in ("image", "clip"))
+    if len(stills):
+        decoded = (
+            load_images(folder / "images", stills, size) if images is None else images[outputs == "image"]
+        )
+        parts.append((stills, decoded))
+    for _, rows in clips.groupby("length", sort=False) if len(clips) else ():
+        parts.append((rows.reset_index(drop=True), load_clips(folder, rows, size)))
+    return parts
+
+
+def _score_stacks(
     context: RunContext,
     record: Record,
-    requests: pd.DataFrame,
-    images: np.ndarray,
+    parts: Sequence[tuple[pd.DataFrame, np.ndarray]],
     folder: Path,
     on_progress: Progress | None,
     discriminator: Extractor | None,
 ) -> None:
-    """Score the images one by one; write the samples, the replicates and the confusion matrices."""
+    """Score images and clips one by one; write the samples, the replicates and the confusion matrices."""
     import pandas as pd
 
-    record.counts = _count(context, images)
+    record.counts = _count(context, [made for _, made in parts])
     metrics = protocol_metrics(context.protocol)
     reasons = metric_reasons(context.protocol) | unbound_reasons(context, metrics, discriminator)
-    groups = list(requests.groupby(["task", "domain"], sort=False))
+    groups = [
+        (task, domain, rows.reset_index(drop=True), made[rows.index.to_numpy()])
+        for requests, made in parts
+        for (task, domain), rows in requests.groupby(["task", "domain"], sort=False)
+    ]
     samples, replicates, matrices = [], [], []
     used: set[str] = set()
     asked_of: dict[tuple[str, str], None] = {}
-    for number, ((task, domain), rows) in enumerate(groups):
+    for number, (task, domain, asked, made) in enumerate(groups):
         if on_progress is not None:
             on_progress(number, len(groups), f"{task} {domain}")
-        asked, made = rows.reset_index(drop=True), images[rows.index.to_numpy()]
         group = Group(context, record, asked, made, discriminator)
         columns: dict[str, Any] = {}
         for name in metrics_of(task, metrics):
@@ -184,15 +197,17 @@ def _weights(extractors: set[str], helpers: Iterable[str]) -> dict[str, Any]:
     return WeightsManager(fesbench_home()).licenses_in_use([*names, *helpers])
 
 
-def _count(context: RunContext, images: np.ndarray) -> dict[str, int]:
+def _count(context: RunContext, stacks: Sequence[np.ndarray]) -> dict[str, int]:
+    """Of images and clips: how many, how many equal another, in how many (frames of clips) is no face."""
     import hashlib
 
-    distinct = {hashlib.sha256(image.tobytes()).digest() for image in images}
-    counts = {"images": len(images), "identical": len(images) - len(distinct)}
+    digests = [hashlib.sha256(made.tobytes()).digest() for stack in stacks for made in stack]
+    counts = {"images": len(digests), "identical": len(digests) - len(set(digests))}
     detector = context.extractor(DETECTOR)
     if detector.available() is None:
-        found = context.cache.get(detector, images, None)
-        counts["faces_not_found"] = int((~found.valid).sum())
+        frames = [stack.reshape(-1, *stack.shape[-3:]) for stack in stacks]
+        valid = [context.cache.get(detector, images, None).valid for images in frames]
+        counts["faces_not_found"] = sum(int((~found).sum()) for found in valid)
     return counts
 
 

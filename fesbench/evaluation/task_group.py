@@ -9,6 +9,7 @@ import numpy as np
 
 from fesbench.context.context import RunContext
 from fesbench.evaluation.cell_score import cell_score
+from fesbench.evaluation.clips import clip_inputs
 from fesbench.evaluation.inputs import metric_inputs
 from fesbench.metrics.selection import protocol_metrics
 from fesbench.protocol.references import gallery_rows, reference_rows
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from fesbench.metrics.base import Measurement, Metric
     from fesbench.metrics.inputs import MetricInputs
 
+_CLIPS = 5
+"""Axes of a stack of clips."""
+
 
 @dataclass
 class Scored:
@@ -34,7 +38,15 @@ class Scored:
 
 
 class Group:
-    """One task in one domain of one cell."""
+    """One task in one domain of one cell.
+
+    Args:
+        context: what the cells share.
+        record: of the cell.
+        requests: N rows of the request table.
+        images: made for them, uint8 (N, S, S, 3), or clips (N, T, S, S, 3).
+        discriminator: the method's own class head, where it has one.
+    """
 
     def __init__(
         self,
@@ -55,12 +67,14 @@ class Group:
         )
         self.training = labelled_rows(context.protocol, context.store, context.split, "train")
         self.identities = sorted(set(context.store.manifest.table["identity"]))
+        self.images = images
         self.inputs = self._inputs(requests, images, self.reference, self.reference_name)
 
     def _inputs(
         self, requests: pd.DataFrame, images: np.ndarray, reference: np.ndarray, reference_name: str
     ) -> MetricInputs:
-        return metric_inputs(
+        made = clip_inputs if images.ndim == _CLIPS else metric_inputs
+        return made(
             self.context,
             requests,
             images,
@@ -79,9 +93,12 @@ class Group:
         if unavailable:
             return self._empty(name, unavailable)
         if self.is_target and "target" in metric.card.needs:
-            return self._empty(name, "the target image against itself")
-        if "target" in metric.card.needs and self.inputs.target is None:
-            return self._empty(name, "no target images in this domain")
+            return self._empty(
+                name, f"the target {'image' if self.inputs.clips is None else 'clip'} against itself"
+            )
+        clips = self.inputs.clips
+        if "target" in metric.card.needs and (clips.frames if clips else self.inputs).target is None:
+            return self._empty(name, f"no target {'clips' if clips else 'images'} in this domain")
         inputs, rows = self.inputs, everything
         if self.is_target and "reference" in metric.card.needs and self.reference_name == "test-real":
             inputs, rows = self._halves()
@@ -108,9 +125,7 @@ class Group:
         mine = self.requests["identity"].isin(first).to_numpy()
         other = self.requests["target"].to_numpy()[~mine]
         half = self.requests[mine].reset_index(drop=True)
-        inputs = self._inputs(
-            half, self.inputs.generated[mine], np.unique(other[other >= 0]), "test-real-other-half"
-        )
+        inputs = self._inputs(half, self.images[mine], np.unique(other[other >= 0]), "test-real-other-half")
         return inputs, np.arange(len(half))
 
     def _score(self, name: str, expression: str, found: Measurement) -> Score:

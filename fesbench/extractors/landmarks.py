@@ -49,5 +49,5 @@ class DlibLandmarks(LoadedNetwork, Extractor):
     def _build(self) -> tuple[Any, Any]:
         import dlib
 
-        predictor = dlib.shape_predictor(str(self._manager.path(self.name)))
+        predictor = dlib.shape_predictor(str(self._manager.path(self.weights[0])))
         return dlib.get_frontal_face_detector(), predictor

@@ -151,8 +151,9 @@ class RequestBatch(_Batch):
         clip_intensity: float32 (N, T), of clips: the label's mean development over the training subjects,
             scaled by ``intensity``; NaN where no label is granted. None for images.
         clip_landmarks: float32 (N, T, 68, 2) pixels, of clips: the source's plus the label's mean motion,
-            scaled by ``intensity``; where a driver is granted, plus the driver's own motion, scaled to the
-            source's face. None for images.
+            scaled by ``intensity`` (evenly to ``target_landmarks`` for a label that no training clip shows);
+            where a driver is granted, plus the driver's own motion, scaled to the source's face. None for
+            images.
         driver: float32 (N, T, 3, H, W) in [-1, 1], another subject's clip, where one is granted; else None.
         driver_landmarks: float32 (N, T, 68, 2) pixels, the driver's; None where there is no driver.
     """

@@ -36,6 +36,10 @@ def clip_batch(
     motion, labels = training.mean_motion(batch.length), batch.target_label.numpy()
     strength = batch.intensity[:, None]
     moved = torch.from_numpy(motion.landmarks[labels]) * strength[..., None, None]
+    # a label that no training clip shows moves evenly to where its images lead
+    whole = (batch.target_landmarks - batch.source_landmarks)[:, None]
+    evenly = whole * torch.linspace(0, 1, batch.length)[:, None, None]
+    moved = torch.where(moved.isnan(), evenly, moved)
     return replace(
         batch,
         clip_intensity=torch.from_numpy(motion.intensity[labels]) * strength,

@@ -41,6 +41,7 @@ class MetricCard:
             landmarks, action_units: those that are known of the target image (or of the driver).
         per_sample: Whether it yields one value a request.
         tasks: Kinds of task that it means something for; empty: all that its needs allow.
+        reads_clips: Whether it reads clips; else images.
         plain: One sentence on what the score says, where the title is not enough.
         meanings: What each of the metric's own fields of a signature means; those of all metrics stand with
             the signature.
@@ -57,6 +58,7 @@ class MetricCard:
     needs: frozenset[str] = frozenset()
     per_sample: bool = True
     tasks: frozenset[str] = frozenset()
+    reads_clips: bool = False
     plain: str = ""
     meanings: Mapping[str, str] = field(default_factory=dict)
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from fesbench.records.judges import Judges
 
 
-Which = Literal["generated", "target", "source", "gallery", "reference", "training"]
+Which = Literal[
+    "generated", "target", "source", "gallery", "reference", "training", "target-shifted", "driver"
+]
 
 
 Rows = npt.NDArray[np.int64]
@@ -64,6 +66,27 @@ class PairValues(Protocol):
 
 
 @dataclass
+class Clips:
+    """The frames of the clips of N requests.
+
+    Attributes:
+        length: T, frames of each clip.
+        frames: N * T rows, row n * T + t being frame t of request n; its ``target`` and landmarks "target"
+            are those of the real clip at the same time, "driver" those of the driver's, and its features know
+            a set "target-shifted", the target frames moved by a pixel.
+        intensity: (N, T) float64 in [0, 1], of the expression in the real clip; NaN where there is none.
+    """
+
+    length: int
+    frames: MetricInputs
+    intensity: Floats
+
+    def rows(self, rows: Rows) -> Rows:
+        """The frames of requests: (len(rows) * T,)."""
+        return (rows[:, None] * self.length + np.arange(self.length)).reshape(-1)
+
+
+@dataclass
 class MetricInputs:
     """One group of requests of one cell: one task in one domain.
 
@@ -100,6 +123,8 @@ class MetricInputs:
         face_rule: the detector's signature.
         judges: the panel behind the features of "judge"; "judge-members" has its members' one behind another;
             None: one judge, of whose error nothing is known.
+        clips: every frame, where clips are asked for; ``generated`` and ``target`` are then the last ones.
+            None for images.
     """
 
     requests: pd.DataFrame
@@ -126,6 +151,7 @@ class MetricInputs:
     face_kept: npt.NDArray[np.bool_] | None = None
     face_rule: str = ""
     judges: Judges | None = None
+    clips: Clips | None = None
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -172,7 +198,8 @@ class MetricInputs:
             answers = each.values.reshape(len(each.values), judges.members, whole.values.shape[1])
             return FoundFeatures(np.delete(answers, member, 1).mean(axis=1), whole.valid, whole.signature)
 
-        return replace(self, features=features, judges=None, _memo={})
+        clips = self.clips and replace(self.clips, frames=self.clips.frames.without_judge(member))
+        return replace(self, features=features, judges=None, clips=clips, _memo={})
 
     def answered_by(self, answers: Callable[[str], FeatureSet]) -> MetricInputs:
         """The same requests as if other images had been made, known by their features alone.

@@ -8,23 +8,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fesbench.errors import MethodError
+from fesbench.methods.clips import clip_rows
+from fesbench.metrics.selection import metrics_of, protocol_metrics
 from fesbench.protocol.tasks import outputs_of
 from fesbench.records.record import NotRun
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fesbench.data.store.aligned import AlignedStore
     from fesbench.methods.base import Method
     from fesbench.methods.card import Need, Problem
     from fesbench.methods.training_set import TrainingSet
+    from fesbench.protocol.protocol import Protocol
 
 
-def unscored(requests: pd.DataFrame) -> list[NotRun]:
-    """The tasks whose answers nothing measures, with the reason."""
+def unscored(protocol: Protocol, requests: pd.DataFrame) -> list[NotRun]:
+    """The tasks of clips that the protocol has no metric for, with the reason."""
+    metrics = protocol_metrics(protocol)
     clips = requests[outputs_of(requests) == "clip"]
     groups = dict.fromkeys(clips[["task", "domain"]].itertuples(index=False, name=None))
-    reason = "made, not scored: no metric reads clips yet"
-    return [NotRun(task=task, domain=domain, reason=reason) for task, domain in groups]
+    reason = "made, not scored: the protocol has no metric of clips"
+    return [
+        NotRun(task=task, domain=domain, reason=reason)
+        for task, domain in groups
+        if not metrics_of(task, metrics)
+    ]
 
 
 def unbuildable(method: type[Method], problem: Problem, hyper: Any) -> str:
@@ -63,9 +72,17 @@ def answerable(
         along: set[Need] = {"sequences"} if ramps(method.card, task, given) else set()
         lacking = training.lacks(replace(method.card, needs=method.card.needs | along))
         reason = lacking or applicable(method.card, task, given, problem)
-        if method.card.answers_with_target and not (group["target"] >= 0).any():
-            reason = "no target images"
+        if not reason and method.card.answers_with_target:
+            reason = _no_target(training.store, group)
         if reason:
             keep[group.index.to_numpy()] = False
             refused.append(NotRun(task=task, domain=domain, reason=f"not applicable: {reason}"))
     return requests[keep].reset_index(drop=True), refused
+
+
+def _no_target(store: AlignedStore, group: pd.DataFrame) -> str:
+    """Why a task cannot be answered with its target images or clips; "" where it can."""
+    targets = group["target"].to_numpy(dtype=np.int64)
+    if (outputs_of(group) != "clip").any():
+        return "" if (targets >= 0).any() else "no target images"
+    return "" if (clip_rows(store.manifest.table, targets, 2) >= 0).all() else "no target clips"

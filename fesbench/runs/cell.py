@@ -147,7 +147,7 @@ class _Work:
             self.method: Method = self.kind(self.problem, hyper)
             self.method.helpers.load_with(checked_weights(self.weights))
         self.record = open_record(self.cell, context.out, reporter)
-        context.describe(self.record, job.card(), [*refused, *unscored(self.requests)])
+        context.describe(self.record, job.card(), [*refused, *unscored(context.protocol, self.requests)])
         self.record.saw_unlabelled_test_domain = self._saw_a_tested_domain()
         asked = self.requests[["task", "given"]].drop_duplicates().to_numpy()
         self.record.ramped = any(ramps(self.kind.card, task, given) for task, given in asked)

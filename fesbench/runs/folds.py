@@ -26,6 +26,7 @@ from fesbench.records.fingerprints import hash_parts
 from fesbench.records.record import RECORD_NAME, Cell, Health, NotRun, Record, load_record, open_record
 from fesbench.runs.cells import holding, run_cells
 from fesbench.runs.job import Job
+from fesbench.synthesis import request_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,14 +163,16 @@ def _gather(whole: FoldedContext, parts: dict[int, Record], folder: Path) -> pd.
     import pandas as pd
 
     with writing(folder):
-        shutil.rmtree(folder / "images", ignore_errors=True)
+        for what in ("images", "clips"):
+            shutil.rmtree(folder / what, ignore_errors=True)
         (folder / "images").mkdir(parents=True)
     tables = []
     for number, part in parts.items():
         made = whole.folds[number].out / part.cell.folder
         tables.append(requested_once(made_requests(whole.folds[number], made)))
-        for name in tables[-1]["request"]:
-            _link(made / "images" / f"{name}.png", folder / "images" / f"{name}.png")
+        for names in request_files(tables[-1]):
+            for name in names:
+                _link(made / name, folder / name)
     table = pd.concat(tables, ignore_index=True)
     if len(table):
         table.to_csv(folder / "requests.csv", index=False)
@@ -177,6 +180,8 @@ def _gather(whole: FoldedContext, parts: dict[int, Record], folder: Path) -> pd.
 
 
 def _link(made: Path, wanted: Path) -> None:
+    with writing(wanted):
+        wanted.parent.mkdir(exist_ok=True, parents=True)
     try:
         os.link(made, wanted)
     except FileNotFoundError:

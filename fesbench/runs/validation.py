@@ -164,8 +164,9 @@ def _requests(
     from fesbench.protocol.tasks import task_kind
     from fesbench.protocol.tasks.base import Ask
 
-    plain = (t for t in context.protocol.tasks if t.given == "label" and task_kind(t.kind).one_label)
-    task = next((t for t in plain if "in" in t.domains and task_kind(t.kind).has_source), None)
+    kinds = [(task, task_kind(task.kind)) for task in context.protocol.tasks if task.given == "label"]
+    plain = (t for t, k in kinds if k.one_label and k.has_source and k.outputs != "clip")
+    task = next((t for t in plain if "in" in t.domains), None)
     rows: list[Any] = []
     if task is not None and index.people:
         rows = list(task_kind(task.kind).rows(Ask(task, "in", index, (), False)))

@@ -29,6 +29,7 @@ RECIPES = {
     "facex-1": "acd27971",
     "fer-1": "72fb22f1",
     "hog-1": "ba572ec7",
+    "hog-fine-1": "da740862",
     "level-1": "dab75058",
     "native-1": "2e3c4087",
     "piq-1": "9732d355",

@@ -87,6 +87,17 @@ def test_a_label_brings_its_mean_development(store: AlignedStore, training: Trai
     assert batch.driver_landmarks is None
 
 
+def test_a_label_without_clips_moves_evenly_to_its_images(store: AlignedStore, training: TrainingSet) -> None:
+    rows = np.array([row_of(store, "v0000", "fear", frame) for frame in (0, FRAMES - 1)])
+    few = TrainingSet(store, rows, training.problem, 0)
+    assert np.isnan(few.mean_motion(3).landmarks[training.problem.labels.index("fear")]).all()
+    batch = request_batch(asked(store), store, few, few.problem)
+    assert batch.clip_landmarks is not None
+    middle = (batch.source_landmarks + batch.target_landmarks) / 2
+    assert torch.allclose(batch.clip_landmarks[:, 1], middle, atol=1e-4)
+    assert torch.allclose(batch.clip_landmarks[:, 2], batch.target_landmarks)
+
+
 def test_images_have_no_development(store: AlignedStore, training: TrainingSet) -> None:
     one = asked(store).assign(task="expression", length=1)
     batch = request_batch(one, store, training, training.problem)

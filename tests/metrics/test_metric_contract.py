@@ -39,7 +39,12 @@ such evidence.
 """
 
 METRICS = REGISTRY.all()
-NAMES = tuple(name for name in METRICS if name not in OTHER_EVIDENCE and not name.startswith(OTHER_KINDS))
+NAMES = tuple(
+    name
+    for name, found in METRICS.items()
+    if not (found.reads_clips or name in OTHER_EVIDENCE or name.startswith(OTHER_KINDS))
+)
+"""Those of clips: test_clip_contract.py."""
 PEOPLE, PER = 40, 7
 
 

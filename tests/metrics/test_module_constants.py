@@ -27,6 +27,8 @@ MOVE_NOTHING = {
     "metrics.control.action_unit_error.ACTION_UNITS": "FACS' own numbers",
     "metrics.control.face_hull._CHIN": "iBUG's number of the chin",
     "metrics.control.face_hull._ON_EDGE": "rounding tolerance of a distance",
+    "metrics.identity.clip_distance.MISSING": "that of metrics.identity.acd",
+    "metrics.motion.timing.STILL": "rounding tolerance of a squared way",
     "metrics.control.landmarks._OUTER_EYES": "iBUG's numbers of what the signature calls outer-eyes",
     "metrics.distribution.frechet_distance.SMALLEST": REFUSES,
     "metrics.distribution.frechet_math.CHEAP": INTERVAL,

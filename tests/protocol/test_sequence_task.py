@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from fesbench.metrics import metric
 from fesbench.metrics.selection import metrics_of, protocol_metrics
 from fesbench.protocol.requests import COLUMNS, build_requests
 from fesbench.protocol.split import build_split
@@ -76,7 +77,46 @@ def test_the_length_is_part_of_the_hash_unless_it_is_the_default() -> None:
     assert silent == spelled != other
 
 
-def test_no_metric_speaks_of_clips() -> None:
-    found = rules({"kind": "sequence"})
-    assert metrics_of("sequence", protocol_metrics(found)) == []
+def test_metrics_of_images_say_nothing_of_clips_nor_the_other_way() -> None:
+    found = rules({"kind": "sequence"}, {"kind": "expression"})
+    known = protocol_metrics(found) | {"SSIM-frames": metric("SSIM-frames")}
+    assert metrics_of("sequence", known) == metrics_of("motion-transfer", known) == ["SSIM-frames"]
+    assert "SSIM" in metrics_of("expression", known)
+    assert "SSIM-frames" not in metrics_of("expression", known)
     assert "16 frames" in task_kind("sequence").described(found.tasks[0], found)
+
+
+def test_from_standard_up_clips_may_be_longer(store) -> None:
+    found = rules({"kind": "sequence", "length": 4, "standard_length": 9})
+    split = build_split(found, store)
+    lengths = {
+        budget: set(build_requests(found, store, split, budget)[0]["length"])
+        for budget in ("smoke", "short", "standard", "paper")
+    }
+    assert lengths == {"smoke": {4}, "short": {4}, "standard": {9}, "paper": {9}}
+    assert "9 from budget standard up" in task_kind("sequence").described(found.tasks[0], found)
+
+
+def test_no_sequence_is_kept_back_where_there_is_no_gallery(tmp_path) -> None:
+    rows = [
+        row for who in "abc" for k, what in enumerate(("fear", "happiness")) for row in sequence(who, k, what)
+    ]
+    made = tiny_store(tmp_path / "two", rows)
+    assert len(table(made, {"kind": "sequence"})) == 2
+
+
+def test_another_subject_drives_a_motion_transfer(tmp_path) -> None:
+    rows = [row for who in "abcd" for row in sequence(who, 1, "fear")]
+    made = tiny_store(tmp_path / "four", rows)
+    found = protocol(
+        tasks=[{"kind": "motion-transfer", "labels": ["fear"], "length": 5}],
+        data={"set": "tiny", "size": 16, "alignment": "none@1", "pairing": "sequence"},
+        split={"rule": "index", "train": 1, "validation": 1, "test": 2},
+        metrics={"required": ["SSIM-frames"], "gallery": "none", "reference": "halves"},
+    )
+    asked = build_requests(found, made, build_split(found, made), "smoke")[0]
+    names = made.manifest.table["image"]
+    assert list(asked["given"]) == ["driver", "driver"]
+    assert list(names[asked["source"]]) == ["c_001_1.png", "d_001_1.png"]
+    assert list(names[asked["driver"]]) == ["d_001_9.png", "c_001_9.png"]
+    assert list(asked["length"]) == [5, 5]

@@ -18,12 +18,8 @@ from tests.end_to_end import PROTOCOLS, records
 pytestmark = pytest.mark.slow
 
 CLIPS = PROTOCOLS / "clips@1.toml"
-MADE = ("sequence", "in", "made, not scored: no metric reads clips yet")
-NOT_APPLICABLE = {
-    "copy": "needs sequences",
-    "mean-shift": "needs sequences",
-    "real": "does not control sequence",
-}
+MADE = ("sequence", "in", "made, not scored: the protocol has no metric of clips")
+NOT_APPLICABLE = {"mean-shift": "needs sequences", "real": "no target clips"}
 
 
 def run_fading(protocol: Path, out: Path) -> tuple[Path, dict[str, Record]]:
@@ -63,8 +59,11 @@ def test_clips_are_made_kept_and_resumed_beside_images(out: Path) -> None:
     assert record.cost["parameters"] == 0
     for name, reason in NOT_APPLICABLE.items():
         assert left_out(found[name]) == [("sequence", "in", f"not applicable: {reason}")]
-        assert not found[name].ramped
         assert not list(cell.parent.parent.glob(f"{name}*/0/clips"))
+    for name in ("copy", "warp"):
+        assert left_out(found[name]) == [MADE]
+        assert list(cell.parent.parent.glob(f"{name}*/0/clips"))
+    assert not any(found[name].ramped for name in ("copy", "warp", "mean-shift", "real"))
     page = (out / "report" / "index.html").read_text()
     assert MADE[2] in page
 

@@ -31,7 +31,7 @@ from fesbench.data.datasets.base import Count, DatasetAdapter, Facts, Item, Skip
 from fesbench.data.datasets.ck48 import recognized
 from fesbench.data.datasets.ckplus_files import Files, read_landmarks, scan
 from fesbench.data.datasets.ckplus_labels import Labels, read_labels
-from fesbench.data.datasets.clips import Clip, ends, naming
+from fesbench.data.datasets.clips import CLIPS, Clip, ends, frames_between, naming, settled
 from fesbench.data.datasets.listing import ListedImage, ListedPlan, counts, unknown
 from fesbench.errors import DataError
 from fesbench.vocabulary import ACTION_UNITS
@@ -80,7 +80,8 @@ class CkPlusPlan(ListedPlan):
 
 class CkPlusAdapter(DatasetAdapter):
     """See the module's text. Options: ``frames`` (of each group, 3); ``landmarks``: "files" (CK+'s own,
-    dlib's where a file is missing) or "dlib" (dlib's for every frame).
+    dlib's where a file is missing) or "dlib" (dlib's for every frame); ``clips``: the frames between as well,
+    at intensities that rise evenly over time (false).
     """
 
     name = "ck+"
@@ -113,7 +114,11 @@ The outer folders may have any names (Emotion_labels/Emotion, extended-cohn-kana
         "sequences with landmarks": SEQUENCES,
     }
     allowed = {"frames": 1, "landmarks": ("files", "dlib")}  # noqa: RUF012 - read only
-    defaults = {"frames": 3, "landmarks": "files"}  # noqa: RUF012 - read only
+    defaults = {"frames": 3, "landmarks": "files", "clips": False}  # noqa: RUF012 - read only
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """See `DatasetAdapter.check_options`; ``clips`` is left out where it is false."""
+        return settled(super().check_options(options))
 
     def absent(self) -> str:
         """What to tell somebody who asks for CK+ and has not given it."""
@@ -184,9 +189,10 @@ def _frames(
         if expression and labels.frame[key] != clip.numbers[-1]:
             no_peak.append(clip)
             peak = []
-        images += clip.rows(neutral, peak, (nothing, labels.action_units.get(key)))
+        between = frames_between(clip.numbers, neutral, peak) if options.get(CLIPS) else []
+        images += clip.rows(neutral, peak, (nothing, labels.action_units.get(key)), between)
         given = files.of("landmarks", key) if options["landmarks"] == "files" else {}
-        points += [given.get(number) for number in (*neutral, *peak)]
+        points += [given.get(number) for number in (*neutral, *peak, *between)]
     notes = [
         *naming(no_onset, "lack frame 00000001 and give no neutral frames", ""),
         *naming(

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from fesbench.data.datasets.listing import ListedImage
+from fesbench.errors import DataError
+from fesbench.vocabulary import PEAK
 
 _NAMED = 10
 
@@ -48,12 +50,17 @@ class Clip:
         neutral: Sequence[int],
         peak: Sequence[int],
         units: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+        between: Sequence[int] = (),
     ) -> list[ListedImage]:
         """Manifest rows: neutral frames with intensity 0, peak frames with 1; take = place in the group.
+
+        Nobody coded the intensity of the frames between: it is taken to rise evenly over time, and kept below
+        what counts as a peak.
 
         Args:
             neutral, peak: frame numbers.
             units: action units of the neutral frames and of the peak.
+            between: numbers of the frames that lead from the one to the other; they come last.
         """
         strength = 0.0 if self.expression == "neutral" else 1.0
         groups = (("neutral", 0.0, neutral, units[0]), (self.expression, strength, peak, units[1]))
@@ -61,6 +68,12 @@ class Clip:
             ListedImage(self.files[number][1], self._row(number, take, expression, intensity), None, coded)
             for expression, intensity, numbers, coded in groups
             for take, number in enumerate(numbers)
+        ] + [
+            ListedImage(
+                self.files[number][1], self._row(number, take, self.expression, intensity), None, None
+            )
+            for take, number in enumerate(between)
+            for intensity in [PEAK * (number - neutral[-1]) / (peak[0] - neutral[-1])]
         ]
 
     def _row(self, number: int, take: int, expression: str, intensity: float) -> dict[str, Any]:
@@ -76,6 +89,33 @@ class Clip:
             "publishable": False,
             **self.columns,
         }
+
+
+def frames_between(numbers: Sequence[int], neutral: Sequence[int], peak: Sequence[int]) -> list[int]:
+    """The frames behind the last neutral and before the first peak one; none where either is missing.
+
+    >>> frames_between([1, 2, 3, 4, 5, 6, 7], [1, 2], [6, 7])
+    [3, 4, 5]
+    """
+    return [n for n in numbers if neutral and peak and neutral[-1] < n < peak[0]]
+
+
+CLIPS = "clips"
+"""Option of the data sets of films: whether the frames between neutral and peak become rows too."""
+
+
+def settled(options: dict[str, Any]) -> dict[str, Any]:
+    """Options without ``clips`` where it is false: the set is what it was before there was the option.
+
+    Raises:
+        DataError: it is neither true nor false.
+
+    >>> settled({"frames": 3, "clips": False})
+    {'frames': 3}
+    """
+    if not isinstance(options[CLIPS], bool):
+        raise DataError(f"option '{CLIPS}' must be true or false, found {options[CLIPS]!r}")
+    return options if options[CLIPS] else {name: value for name, value in options.items() if name != CLIPS}
 
 
 def ends(numbers: Sequence[int], frames: int) -> tuple[list[int], list[int]]:

@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fesbench.data.datasets.base import Count
-from fesbench.data.datasets.clips import Clip, naming, start_and_middle
+from fesbench.data.datasets.clips import CLIPS, Clip, frames_between, naming, settled, start_and_middle
 from fesbench.data.datasets.listing import Found, ListedImage, incomplete
 from fesbench.data.datasets.named import Chosen, NamedImages
 from fesbench.vocabulary import canonical_label
@@ -41,7 +41,9 @@ _LEFT_OUT = re.compile(r".*end|.*nsg.*")
 
 
 class MugAdapter(NamedImages):
-    """See the module's text. Option: ``frames`` (of each group, 3)."""
+    """See the module's text. Options: ``frames`` (of each group, 3); ``clips``: the frames from rest to the
+    apex as well, at intensities that rise evenly over time (false).
+    """
 
     name = "mug"
     title = "MUG: sequences of six posed expressions from rest to the apex and back, and neutral ones"
@@ -62,12 +64,16 @@ The outer folders may have any names."""
     serves = "sequences, six labels"
     expected = {"subjects": DISTRIBUTED}  # noqa: RUF012 - read only
     allowed = {"frames": 1}  # noqa: RUF012 - read only
-    defaults = {"frames": 3}  # noqa: RUF012 - read only
+    defaults = {"frames": 3, "clips": False}  # noqa: RUF012 - read only
     # a session is often named like a subject: the number below another number is no subject
     pattern = re.compile(
         rf"(?<!/\d{{3}}/)(?P<identity>\d{{3}})/(?:(?P<session>[^/]+)/)?(?P<label>{'|'.join(FOLDERS)})/"
         r"(?P<take>[^/]+)/img_(?P<frame>\d{4})\.jpg"
     )
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """See `DatasetAdapter.check_options`; ``clips`` is left out where it is false."""
+        return settled(super().check_options(options))
 
     def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
         """The posed takes: where they begin, and their middle."""
@@ -94,7 +100,8 @@ The outer folders may have any names."""
             neutral, peak = start_and_middle(clip.numbers, frames)
             if clip.expression == "neutral":
                 neutral, peak = clip.numbers[:frames], []
-            images += clip.rows(neutral, peak)
+            between = frames_between(clip.numbers, neutral, peak) if options.get(CLIPS) else []
+            images += clip.rows(neutral, peak, between=between)
         notes = [
             "takes: " + ", ".join(f"{label} {takes[label]}" for label in FOLDERS),
             *incomplete(

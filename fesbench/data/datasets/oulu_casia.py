@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fesbench.data.datasets.clips import Clip, ends, naming
+from fesbench.data.datasets.clips import CLIPS, Clip, ends, frames_between, naming, settled
 from fesbench.data.datasets.listing import Found, ListedImage, incomplete
 from fesbench.data.datasets.named import Chosen, NamedImages, left_out
 from fesbench.vocabulary import canonical_label
@@ -36,7 +36,8 @@ IDENTITIES = 80
 
 class OuluCasiaAdapter(NamedImages):
     """See the module's text. Options: ``modality`` ("VL" or "NI"); ``lighting`` (some of "Strong", "Weak" and
-    "Dark"); ``frames`` (of each group, 3).
+    "Dark"); ``frames`` (of each group, 3); ``clips``: the frames between as well, at intensities that rise
+    evenly over time (false).
     """
 
     name = "oulu-casia"
@@ -61,12 +62,16 @@ The outer folders may have any names (B_OriginalImg/B_OriginalImg/OriginalImg, O
         **{f"VL Strong {canonical_label(name)}": IDENTITIES for name in EXPRESSIONS},
     }
     allowed = {"modality": MODALITIES, "lighting": list(LIGHTS), "frames": 1}  # noqa: RUF012 - read only
-    defaults = {"modality": "VL", "lighting": ["Strong"], "frames": 3}  # noqa: RUF012 - read only
+    defaults = {"modality": "VL", "lighting": ["Strong"], "frames": 3, "clips": False}  # noqa: RUF012 - read only
     pattern = re.compile(
         rf"(?P<modality>{'|'.join(MODALITIES)})/(?P<light>{'|'.join(LIGHTS)})/(?P<identity>P\d{{3}})/"
         rf"(?P<label>{'|'.join(EXPRESSIONS)})/(?P<frame>\d{{3}})(?i:\.jpeg)"
     )
     without = re.compile(r".*pre[-_ ]?process.*", re.IGNORECASE)
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """See `DatasetAdapter.check_options`; ``clips`` is left out where it is false."""
+        return settled(super().check_options(options))
 
     def choose(self, found: Sequence[Found], options: Mapping[str, Any]) -> Chosen:
         """The sequences of one camera under the kinds of light that are asked for."""
@@ -94,7 +99,8 @@ The outer folders may have any names (B_OriginalImg/B_OriginalImg/OriginalImg, O
             neutral, peak = ends(clip.numbers, frames)
             if peaks_alone or 0 not in clip.files:
                 neutral, peak = [], clip.numbers[-frames:]
-            images += clip.rows(neutral, peak)
+            between = frames_between(clip.numbers, neutral, peak) if options.get(CLIPS) else []
+            images += clip.rows(neutral, peak, between=between)
         tally["subjects"] = len(identities)
         return Chosen(
             images,

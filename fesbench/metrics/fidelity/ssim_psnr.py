@@ -54,13 +54,14 @@ class _Fidelity(Metric):
         if target is not None:
             present = has_target(inputs)
             key = (self.name, tuple(self.settings().items()))
-            values = inputs.memo(key, lambda: self._per_image(inputs.generated, target, present))[rows]
+            values = inputs.memo(key, lambda: self.per_image(inputs.generated, target, present))[rows]
         n_valid = int(np.isfinite(values).sum())
         return Found(n_valid, values, resize="none", reference="truth", reason="" if n_valid else NO_TARGET)
 
-    def _per_image(
+    def per_image(
         self, generated: npt.NDArray[np.uint8], target: npt.NDArray[np.uint8], present: npt.NDArray[np.bool_]
     ) -> Floats:
+        """The values (N,) of two stacks uint8 (N, S, S, 3), NaN where ``present`` is false."""
         import torch
 
         if generated.shape != target.shape or generated.dtype != np.uint8 or target.dtype != np.uint8:

@@ -57,7 +57,7 @@ class ActionUnit(TaskKind):
 
     def measures(self, metric: MetricFacts) -> bool:
         """There is no expression to recognize."""
-        return metric.extractor != "judge"
+        return super().measures(metric) and metric.extractor != "judge"
 
     def described(self, task: Task, rules: Protocol) -> str:
         """Which units."""

@@ -33,6 +33,10 @@ class MetricFacts(Protocol):
     def needs(self) -> Collection[str]:
         """The sets of images that it reads."""
 
+    @property
+    def reads_clips(self) -> bool:
+        """Whether it reads clips; else images."""
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -266,7 +270,7 @@ class TaskKind:
 
     def measures(self, metric: MetricFacts) -> bool:
         """Whether a metric means something for the kind."""
-        return True
+        return metric.reads_clips == (self.outputs == "clip")
 
     def described(self, task: Task, rules: Rules) -> str:
         """What a description of the protocol says of the task beside what all kinds have."""

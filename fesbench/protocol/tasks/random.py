@@ -37,4 +37,4 @@ class Random(TaskKind):
 
     def measures(self, metric: MetricFacts) -> bool:
         """A random image has no source, no target image and no subject."""
-        return not set(metric.needs) & {"target", "source", "gallery"}
+        return super().measures(metric) and not set(metric.needs) & {"target", "source", "gallery"}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from fesbench.protocol.protocol import Protocol
 from fesbench.protocol.schema import Task
-from fesbench.protocol.tasks.base import Ask, MetricFacts, Row, TaskKind
+from fesbench.protocol.tasks.base import Ask, Row, TaskKind
 
 
 class Sequence(TaskKind):
@@ -38,10 +38,6 @@ class Sequence(TaskKind):
     def files(self, request: str, length: int) -> tuple[str, ...]:
         """One file a frame, in a folder of the clip's own."""
         return tuple(f"clips/{request}/{frame:04d}.png" for frame in range(length))
-
-    def measures(self, metric: MetricFacts) -> bool:
-        """No metric reads clips yet."""
-        return False
 
     def described(self, task: Task, rules: Protocol) -> str:
         """How many frames."""

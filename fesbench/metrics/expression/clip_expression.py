@@ -1,0 +1,64 @@
+"""Does a clip end in the expression that was asked for, and does it grow as it really does?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fesbench.metrics.base import Found
+from fesbench.metrics.clips import NO_CLIP, OVER, ClipMetric, correlations
+from fesbench.metrics.expression.score import ExpressionScore, asked_columns, judged_images
+from fesbench.metrics.inputs import MetricInputs, Rows
+
+CLIP_TASKS = frozenset({"sequence", "motion-transfer"})
+
+
+class ApexExpressionScore(ExpressionScore):
+    """ECS of the last frame, where the peak is asked for."""
+
+    name = "ECS-apex"
+    named = {}
+    title = "expression classification score of the last frame"
+    plain = "share of clips in whose last frame the judge sees the expression that was asked for"
+    tasks = CLIP_TASKS
+    reads_clips = True
+    meanings = ExpressionScore.meanings | OVER
+
+    def settings(self) -> dict[str, str]:
+        """ECS's, and which frame."""
+        return super().settings() | {"over": "last-frame"}
+
+
+class IntensityCorrelation(ClipMetric):
+    """Correlation over a clip's frames of the judge's probability of the label with the true intensity.
+
+    0 where the judge's answer never changes; in a frame without a face the probability is 0. The row ``real``
+    shows how far the judge itself follows the intensity.
+    """
+
+    name = "Intensity-correlation"
+    title = "correlation of the judged expression with the real clip's intensity, over frames"
+    low = -1.0
+    extractor = "judge"
+    wants_face = True
+    needs = frozenset({"source"})
+    tasks = CLIP_TASKS
+    source = "fesbench; Pearson's correlation"
+    meanings = {"constant": "a constant series counts as", "corr": "correlation"}
+
+    def settings(self) -> dict[str, str]:
+        """Which correlation, what is missing."""
+        return {"corr": "pearson", "constant": "0", "missing": "0", "pair": "probability-intensity"}
+
+    def find(self, inputs: MetricInputs, rows: Rows) -> Found:
+        """Of the clips with a real one and a label that the judge knows."""
+        clips = self.clips(inputs)
+        judged = judged_images(clips.frames, self.extractor, faces=True)
+        columns = asked_columns(clips.frames, self.extractor, clips.rows(rows))
+        own = judged.values[clips.rows(rows), np.maximum(columns, 0)].astype(np.float64)
+        seen = np.where(judged.valid[clips.rows(rows)], own, 0.0).reshape(len(rows), clips.length)
+        values = correlations(seen, clips.intensity[rows])
+        values[columns.reshape(len(rows), -1)[:, 0] < 0] = np.nan
+        n_valid = int(np.isfinite(values).sum())
+        return Found(
+            n_valid, values, extractor=judged.signature, reference="truth", reason="" if n_valid else NO_CLIP
+        )
