@@ -119,6 +119,10 @@ def run(
     jobs: Annotated[
         int, typer.Option(min=1, help="Cells run at once, each in its own process; 1: in this one.")
     ] = 1,
+    engine: Annotated[
+        str,
+        typer.Option(help="local, or slurm: each cell a job of its own; SBATCH_* variables choose where."),
+    ] = "local",
     shard: Annotated[
         str, typer.Option(help="i/n: only the i-th of n equal shares of the cells; the others run elsewhere.")
     ] = "1/1",
@@ -159,6 +163,7 @@ def run(
         weights=parse_weights(weights),
         train=train,  # type: ignore[arg-type]
         jobs=jobs,
+        engine=engine,
         shard=parse_shard(shard),
     )
     if emit_sbatch is not None:

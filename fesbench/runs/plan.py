@@ -17,6 +17,7 @@ from fesbench.protocol.forms import suitable
 from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.records.environment import resolve_device
 from fesbench.records.record import REFERENCE, Record, safe_name
+from fesbench.runs.engines.base import Engine
 from fesbench.runs.job import Job, shared_job
 from fesbench.runs.loaded_weights import check_weights
 from fesbench.runs.method_sets import expand
@@ -54,6 +55,8 @@ class RunOptions:
     """Whether weights of the zoo may stand in for a training."""
     jobs: int = 1
     """Cells that are run at once; 1 = in this process."""
+    engine: str = "local"
+    """Where cells run: "local" or "slurm"."""
     shard: tuple[int, int] = (1, 1)
     """(i, n) = only the i-th of n equal shares of the cells."""
 
@@ -93,7 +96,6 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
         FesbenchError: a wrong option, data that cannot be had, or (``strict``) a metric that could not run.
     """
     from fesbench.reports.site import build
-    from fesbench.runs.engines.local import LocalEngine
 
     reporter = reporter or Reporter()
     form = suitable(options.protocol, options.source, reporter, data=options.data, split=options.split)
@@ -108,13 +110,30 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
     for name, reason in inapplicable(protocol, chosen.values(), options.preset).items():
         reporter.note(f"{name}: not applicable to {protocol.name} ({reason})", warning=True)
-    engine = LocalEngine(options.jobs, options.shard)
-    records = engine.run(plan_jobs(options, chosen), reporter)
+    records = make_engine(options).run(plan_jobs(options, chosen), reporter)
     page = None
     if options.report:
         with reporter.stage("report"):
             page = build(options.out, options.out / "report")
     return RunSummary(records, missing, page)
+
+
+def make_engine(options: RunOptions) -> Engine:
+    """What runs the cells.
+
+    Raises:
+        UsageError: no such engine, or what it needs is not installed.
+    """
+    from fesbench.runs.engines.local import LocalEngine
+    from fesbench.runs.engines.slurm import SlurmEngine
+
+    if options.engine == "local":
+        return LocalEngine(options.jobs, options.shard)
+    if options.engine != "slurm":
+        raise UsageError(f"--engine '{options.engine}' is none of local, slurm")
+    if options.jobs != 1:
+        raise UsageError("--jobs is of the local engine; Slurm decides how many cells run at once")
+    return SlurmEngine(options.shard)
 
 
 def plan_jobs(options: RunOptions, chosen: Mapping[str, type[Method]]) -> list[Job]:
@@ -157,7 +176,9 @@ def _resolve(options: RunOptions, reporter: Reporter) -> tuple[RunOptions, Proto
     """Settle what ``auto`` means on this machine, and say so."""
     if options.train not in TRAIN:
         raise UsageError(f"--train '{options.train}' is none of {', '.join(TRAIN)}")
-    device = resolve_device(options.device)
+    # who hands cells to other machines says what device those have
+    there = options.engine != "local" and options.device != AUTO
+    device = options.device if there else resolve_device(options.device)
     gpu = device == "cuda"
     preset = options.preset if options.preset != AUTO else ("paper" if gpu else "tiny")
     budget = options.budget if options.budget != AUTO else ("standard" if gpu else "smoke")

@@ -12,8 +12,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,11 +19,11 @@ import fesbench
 from fesbench.context.context import RunContext
 from fesbench.errors import UsageError
 from fesbench.progress import Reporter, Stage
-from fesbench.records.record import Cell, Record, load_record
+from fesbench.records.record import Record
 from fesbench.runs.cells import record_failure
-from fesbench.runs.folds import place_of, pool, run_jobs, spread
+from fesbench.runs.engines.spread import Planned, SpreadEngine
+from fesbench.runs.folds import run_jobs
 from fesbench.runs.job import Job
-from fesbench.runs.zoo import settle
 
 _LOOK = 0.2
 """Seconds between two looks at the threads."""
@@ -33,60 +31,42 @@ _PATIENCE = 30
 """Seconds that an interrupted child has to save where it stands."""
 
 
-class LocalEngine:
+class LocalEngine(SpreadEngine):
     """Runs jobs on this machine.
 
     Args:
         processes: 1 = in this process, jobs of one context one after another; more = in so many child
             processes, a job each at a time. The speeds in the records are then measured side by side.
-        shard: (i, n) = only the i-th of n equal shares, 1 <= i <= n; other machines run the others.
+        shard: see `SpreadEngine`.
     """
 
     def __init__(self, processes: int = 1, shard: tuple[int, int] = (1, 1)) -> None:
         if processes < 1:
             raise UsageError(f"--jobs {processes}: at least one process is needed")
-        self.processes, self.shard = processes, shard
+        super().__init__(shard)
+        self.processes = processes
 
-    def run(self, jobs: Sequence[Job], reporter: Reporter) -> list[Record]:
-        """See `Engine.run`."""
-        records: list[Record] = []
-        part, parts = self.shard
-        for shared, group in groupby(jobs, key=lambda job: job.shared):
-            context = shared.open_context(reporter)  # trains what is shared, such as the judge, once
-            try:
-                mine = settle(list(group), context, reporter)
-                if self.processes > 1 or parts > 1:
-                    mine = spread(mine, context)[part - 1 :: parts]
-                records += self._run(mine, context, reporter) if mine else []
-            finally:
-                context.close()
-        return records
+    @property
+    def divides(self) -> bool:
+        """See `SpreadEngine.divides`."""
+        return self.processes > 1
 
-    def _run(self, jobs: Sequence[Job], context: RunContext, reporter: Reporter) -> list[Record]:
-        if self.processes == 1:
-            return run_jobs(jobs, context, reporter)
-        planned = [
-            _Planned(replace(job, store=context.store.fingerprint), *place_of(job, context)) for job in jobs
-        ]
+    def do(self, jobs: Sequence[Job], context: RunContext, reporter: Reporter) -> list[Record]:
+        """See `SpreadEngine.do`; with one process in this one."""
+        return super().do(jobs, context, reporter) if self.divides else run_jobs(jobs, context, reporter)
+
+    def hand_out(self, planned: Sequence[Planned], reporter: Reporter) -> None:
+        """See `SpreadEngine.hand_out`."""
         _Children(planned, min(self.processes, len(planned)), reporter).run()
-        made = [(p.job, load_record(p.runs / p.cell.folder)) for p in planned]
-        return pool(made, context, reporter)
-
-
-@dataclass(frozen=True)
-class _Planned:
-    job: Job
-    cell: Cell
-    runs: Path
 
 
 class _Children:
     """Child processes that take jobs from one queue, a thread of this process beside each."""
 
-    def __init__(self, planned: Sequence[_Planned], count: int, reporter: Reporter) -> None:
+    def __init__(self, planned: Sequence[Planned], count: int, reporter: Reporter) -> None:
         self.planned, self.reporter, self.count = planned, reporter, count
         self.ended, self.done = False, 0
-        self.waiting: queue.SimpleQueue[_Planned] = queue.SimpleQueue()
+        self.waiting: queue.SimpleQueue[Planned] = queue.SimpleQueue()
         self.running: set[_Child] = set()
         self.lock = threading.Lock()
         self.errors: list[BaseException] = []
