@@ -267,6 +267,14 @@ def test_what_a_discriminator_says_of_itself_is_marked_and_not_ranked() -> None:
     assert ordered({"FID", "ECS", "zeta", "FSS"}) == ["ECS", "FSS", "FID", "zeta"]
 
 
+def test_of_clips_the_expression_comes_first_and_the_floor_stands_beside_its_distance_unranked() -> None:
+    names = {"ACD-C", "Drift", "ECS-apex", "Motion-distance", "Motion-floor", "PSNR-frames"}
+    expected = ["ECS-apex", "Motion-distance", "Motion-floor", "ACD-C", "Drift", "PSNR-frames"]
+    assert ordered(names) == expected
+    assert [name for name in expected if not style_of(name).quality] == ["Motion-floor"]
+    assert [style_of(name).unit for name in expected[:2]] == ["%", "rad"]
+
+
 @pytest.mark.parametrize(
     ("style", "value", "text"),
     [
