@@ -29,3 +29,8 @@ def show_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None
 def print_json(value: Any) -> None:
     """Print a value as JSON on standard output."""
     typer.echo(json.dumps(value, indent=1, default=str))
+
+
+def print_scores(scores: list[dict[str, Any]]) -> None:
+    """Print scores as JSON, one object a score."""
+    typer.echo(json.dumps(scores, indent=1, allow_nan=False))
