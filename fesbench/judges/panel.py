@@ -17,19 +17,18 @@ from fesbench.errors import WeightsError
 from fesbench.extractors.base import DerivedExtractor, Extractor
 from fesbench.extractors.registry import JUDGE, MEMBERS
 from fesbench.judges.expression import Judge
-from fesbench.protocol.budget import FEW
 from fesbench.records.judges import Judges
 
 MOST, FEWEST = 5, 3
 
 
 def members_of(budget: str) -> int:
-    """How many judges a panel has under a budget.
+    """How many judges a panel has under a budget: fewer where it is a trial.
 
-    >>> members_of("smoke"), members_of("standard")
-    (3, 5)
+    >>> members_of("smoke"), members_of("steps=100"), members_of("standard")
+    (3, 3, 5)
     """
-    return FEWEST if budget in FEW else MOST
+    return MOST if budget in ("standard", "paper") else FEWEST
 
 
 class PanelMembers(Extractor):
