@@ -93,9 +93,10 @@ def build_context(
     """
     from fesbench.data.splits.leakage import check_leakage
     from fesbench.extractors.cache import FeatureCache
-    from fesbench.files import fesbench_home
+    from fesbench.files import fesbench_home, locked
     from fesbench.judges.build import build_regressor, regressor_wanted
     from fesbench.protocol.requests import build_requests
+    from fesbench.records.fingerprints import engine_hash, hash_parts
 
     reporter = reporter or Reporter()
     store = open_store(protocol, source, reporter)
@@ -106,15 +107,18 @@ def build_context(
         check_leakage(store.manifest, store.images, split)
     requests, not_run = build_requests(protocol, store, split, budget)
     cache = FeatureCache(fesbench_home() / "features" / "features.sqlite")
-    folder = out / f"{protocol.name}-{protocol.hash[:8]}" / f"{store.data}-{store.fingerprint[:8]}"
+    # the same training images and code give the same judges in every runs folder; two runs train them once
+    made_of = hash_parts(protocol.hash, store.fingerprint, engine_hash("fesbench.judges"))
+    judges = fesbench_home() / "judges" / f"{protocol.id.replace('/', '-')}-{made_of}"
     judge: JudgePanel | None = None
     card: dict[str, Any] = {}
-    if protocol.labels:
-        judge, card = build_judge(protocol, store, split, folder / "judge", reporter, budget)
     regressor: ActionUnitRegressor | None = None
     regressor_card: dict[str, Any] = {}
-    if regressor_wanted(protocol, requests):
-        regressor, regressor_card = build_regressor(protocol, store, split, folder / "judge", reporter)
+    with locked(judges / ".lock"):
+        if protocol.labels:
+            judge, card = build_judge(protocol, store, split, judges, reporter, budget)
+        if regressor_wanted(protocol, requests):
+            regressor, regressor_card = build_regressor(protocol, store, split, judges, reporter)
     return RunContext(
         protocol, store, split, budget, requests, not_run, judge, card, cache, out, regressor, regressor_card
     )

@@ -16,7 +16,11 @@ N = PEOPLE * PER
 LABELS = np.tile(np.arange(1, PER + 1), PEOPLE)
 
 METRICS = REGISTRY.all()
-JUDGED = [name for name, metric in METRICS.items() if metric.by_judges and metric.card.tasks != {"compound"}]
+JUDGED = [
+    name
+    for name, metric in METRICS.items()
+    if metric.by_judges and metric.card.tasks != {"compound"} and not metric.reads_clips
+]
 
 
 class Everything(dict):

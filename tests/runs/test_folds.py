@@ -19,7 +19,7 @@ from fesbench.external.evaluate import evaluate_folder
 from fesbench.external.requests_export import asked
 from fesbench.judges import training as judges
 from fesbench.judges.expression import Judge
-from fesbench.judges.panel import MOST
+from fesbench.judges.panel import FEWEST
 from fesbench.progress import Reporter
 from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.records.record import FOLDS, REFERENCE, Record, load_record
@@ -79,8 +79,8 @@ def test_everybody_is_tested_once_and_judged_by_a_stranger(scored: tuple[FoldedC
     identity = context.store.manifest.table["identity"].to_numpy()
     everybody = sorted(set(identity))
     assert sorted(who for fold in context.folds.values() for who in fold.split.test) == everybody
-    assert len(SEEN) == MOST * len(context.folds) >= 2 * MOST
-    judged = [fold for fold in context.folds.values() for _ in range(MOST)]
+    assert len(SEEN) == FEWEST * len(context.folds) >= 2 * FEWEST
+    judged = [fold for fold in context.folds.values() for _ in range(FEWEST)]
     for fold, seen in zip(judged, SEEN, strict=True):
         others = np.flatnonzero([who in fold.split.test | fold.split.validation for who in identity])
         assert seen
@@ -125,7 +125,8 @@ def test_the_same_command_again_runs_nothing_twice(scored: tuple[FoldedContext, 
     before = [load_record(path.parent).stages for path in paths]
     again = open_context(rules(), budget="steps=2", out=out)
     found = run_jobs(jobs("copy", "mean-shift"), again, Reporter())
-    assert not SEEN
+    open_context(rules(), budget="steps=2", out=out.with_name("elsewhere")).close()
+    assert not SEEN  # nor in another runs folder
     assert sorted(out.rglob("record.json")) == paths
     assert [load_record(path.parent).stages for path in paths] == before
     assert [figures(record) for record in found] == [figures(record) for record in records]
