@@ -84,6 +84,7 @@ def paper_table(runs: Path, layout: str, metrics: Sequence[str] = (), board: str
 def main_grid(table: Table, metrics: Sequence[str] = ()) -> Grid:
     """A leaderboard's table with all rows and some of its columns, the best rank group bold."""
     columns = _chosen(table, metrics)
+    doubts = [f"{c.style.name}: {c.unreliable}, not ranked" for c in columns if c.unreliable]
     return Grid(
         f"Task {table.task}, domain {table.domain}; bold: rows that cannot be told from the best",
         [_head(column.style) for column in columns],
@@ -95,7 +96,7 @@ def main_grid(table: Table, metrics: Sequence[str] = ()) -> Grid:
             for given, rows in table.groups
         ],
         [column.signature for column in columns],
-        table.split_note,
+        "; ".join(filter(None, [table.split_note, *doubts])),
     )
 
 

@@ -216,7 +216,8 @@ def baseline_save(
     method: MethodOption = None,
 ) -> None:
     """Write what 'fesbench check' needs of a run's methods into one JSON file; it holds no images."""
-    from fesbench.gate.rows import rows_of, save_rows
+    from fesbench.gate.baselines import save_rows
+    from fesbench.gate.rows import rows_of
 
     rows = rows_of(run, method)
     save_rows(rows, out)

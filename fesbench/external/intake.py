@@ -11,7 +11,9 @@ import json
 import math
 import re
 import stat
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -30,8 +32,11 @@ _LARGEST_IMAGE = 16_000_000
 _LARGEST_IN_ALL = 8_000_000_000
 MOST_MEMBERS = 200_000
 _LONGEST_TEXT = 20_000
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Also the signs that turn the direction of writing: they can make a name read as another."""
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Also the signs that turn the direction of writing, which can make a name read as another, and halves of
+characters, which no file can hold."""
 
 
 class Manifest(BaseModel):
@@ -105,8 +110,11 @@ def open_package(path: Path) -> Package:
                 if hashlib.sha256(_read(archive, name, path)).hexdigest() != digest:
                     _refuse(path, f"'{name}' is not the file of its manifest")
             record = _parse(Record, _read(archive, RECORD, path), path, RECORD)
-    # zipfile: RuntimeError = encrypted, NotImplementedError = a compression that it does not know
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+    # zipfile: RuntimeError = encrypted, NotImplementedError = a feature that it does not know
+    except (
+        *(zipfile.BadZipFile, zlib.error, struct.error),
+        *(OSError, EOFError, RuntimeError, NotImplementedError, ValueError),
+    ) as error:
         _refuse(path, f"it cannot be read ({error})")
     protocol = _check_record(record, manifest, path)
     images = tuple(sorted(n.removeprefix(IMAGES).removesuffix(".png") for n in names if n.startswith(IMAGES)))
@@ -133,6 +141,9 @@ def _members(archive: zipfile.ZipFile, path: Path) -> set[str]:
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
             _refuse(path, f"'{entry.filename}' is no plain file")
+        # zipfile unpacks bzip2 and lzma without a bound: a few bytes would fill the memory
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            _refuse(path, f"'{entry.filename}' is packed in a way that is not read here")
         if entry.flag_bits & 1:
             _refuse(path, f"'{entry.filename}' is encrypted")
     if sum(entry.file_size for entry in entries) > _LARGEST_IN_ALL:
@@ -189,6 +200,8 @@ def _check_record(record: Record, manifest: Manifest, path: Path) -> Protocol:
             safe_name(part)
         head, _, tail = cell.protocol.partition("@")
         version, *overrides = tail.split("+")
+        if not version.isdecimal():
+            _refuse(path, f"its protocol '{cell.protocol}' names no installed version")
         changes = dict(item.split("=", 1) for item in overrides)
         size = int(changes["size"]) if "size" in changes else None
         if set(changes) - {"size", "data"} or head.startswith((".", "/")) or ".." in head:

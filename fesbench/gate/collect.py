@@ -10,10 +10,21 @@ import numpy as np
 from pydantic import ValidationError
 
 from fesbench.errors import NotComparableError, RecordError, UsageError
-from fesbench.gate.snapshot import CostSummary, RowScore, Snapshot, load_snapshot
+from fesbench.gate.baselines import load_rows
+from fesbench.gate.snapshot import CostSummary, RowScore, Snapshot
 from fesbench.metrics.explain import judge_of
 from fesbench.records.judges import differing, mean_without_judge
-from fesbench.records.record import EXTERNAL, FOLDS, LEVEL, RECORD_NAME, REFERENCE, Record, Score, load_record
+from fesbench.records.record import (
+    EXTERNAL,
+    FOLDS,
+    LEVEL,
+    RECORD_NAME,
+    REFERENCE,
+    Cell,
+    Record,
+    Score,
+    load_record,
+)
 from fesbench.records.replicates import ReplicateRow, ScoreKey, read_replicates
 from fesbench.records.samples import PER_SUBJECT, read_samples
 
@@ -27,7 +38,7 @@ def open_row(place: Path, method: str | None = None, *, seed: int | None = None)
     """The one row that is meant by a baseline file, a record's folder or a folder of records.
 
     Args:
-        place: ``*.json`` written by :func:`fesbench.gate.snapshot.save_snapshot`, a cell's folder, or any
+        place: ``*.json`` written by :func:`fesbench.gate.baselines.save_rows`, a cell's folder, or any
             folder above cells.
         method: its id, where the folder holds several.
         seed: only this seed; default: all seeds, taken together.
@@ -37,7 +48,13 @@ def open_row(place: Path, method: str | None = None, *, seed: int | None = None)
         UsageError: several rows are there and none was chosen.
     """
     if place.is_file() and place.name != RECORD_NAME:
-        return load_snapshot(place)
+        rows = load_rows(place)
+        named = [row for row in rows if row.cell.method == method]
+        chosen = rows if len(rows) == 1 else named
+        if not chosen:
+            there = ", ".join(row.cell.method for row in rows)
+            raise UsageError(f"{place} holds several rows; name a method, one of: {there}")
+        return chosen[0]
     return take_snapshot(find_row(place, method, seed))
 
 
@@ -58,11 +75,11 @@ def open_rows(
         UsageError: rows of several protocols, data sets, presets or budgets; a method that is not there.
     """
     if place.is_file() and place.name != RECORD_NAME:
-        return [load_snapshot(place)]
+        return _in_file(place, protocol, methods)
     cells = [
         item
         for item in _cells(place.parent if place.name == RECORD_NAME else place)
-        if item[1].status == "scored" and (protocol is None or _is_of(item[1], protocol))
+        if item[1].status == "scored" and (protocol is None or _is_of(item[1].cell, protocol))
     ]
     if not cells:
         told = f" of protocol '{protocol}'" if protocol else ""
@@ -87,9 +104,20 @@ def open_rows(
     return [take_snapshot(sorted(row, key=lambda item: item[1].cell.seed)) for _, row in sorted(rows.items())]
 
 
-def _is_of(record: Record, protocol: str) -> bool:
-    """Whether a record's protocol is the named one, whose version and overrides may be left out."""
-    name = record.cell.protocol
+def _in_file(place: Path, protocol: str | None, methods: Sequence[str] | None) -> list[Snapshot]:
+    """The rows of a baseline file that are meant."""
+    rows = [row for row in load_rows(place) if protocol is None or _is_of(row.cell, protocol)]
+    there = {row.cell.method for row in rows}
+    if absent := [name for name in methods or () if name not in there]:
+        raise UsageError(f"{place} holds no row of '{absent[0]}'; there are: {', '.join(sorted(there))}")
+    if not rows:
+        raise RecordError(f"{place} holds no row of protocol '{protocol}'")
+    return [row for row in rows if methods is None or row.cell.method in methods]
+
+
+def _is_of(cell: Cell, protocol: str) -> bool:
+    """Whether a cell's protocol is the named one, whose version and overrides may be left out."""
+    name = cell.protocol
     return name == protocol or name.startswith((f"{protocol}@", f"{protocol}+"))
 
 

@@ -84,7 +84,8 @@ def count_cells(options: RunOptions) -> int:
         FesbenchError: a wrong option.
     """
     reporter = Reporter()
-    options, protocol = _resolve(options, reporter)
+    form = suitable(options.protocol, options.source, reporter, data=options.data, split=options.split)
+    options, protocol = _resolve(replace(options, protocol=form), reporter)
     chosen = _with_preset(select_methods(options.methods, reporter), options, reporter)
     return len(plan_jobs(options, chosen)) * max(1, protocol.split.n_folds)
 

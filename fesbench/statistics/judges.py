@@ -148,10 +148,15 @@ def crossed(
         bounds_at: bounds over subjects at a level.
         term: the judges' part of the difference.
         level: of the bounds that are given back.
+
+    Returns:
+        low, high, p; where the subjects allow no bounds, p over both is NaN.
     """
     low, high = bounds_at(level)
     if term.error == 0:
         return low, high, p
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return low, high, math.nan
     return *term.widen(value, low, high, level), max(p, _inverted(value, bounds_at, term))
 
 

@@ -120,6 +120,9 @@ def first_value(value: Any) -> Callable[[Any], object]:
         (edited(lambda r: r["cell"].update(protocol_hash="0" * 64)), "has other rules"),
         (edited(lambda r: r.update(error="a\x1b[31mb")), "control characters"),
         (edited(lambda r: r.update(error="a\u202eb")), "control characters"),
+        (edited(lambda r: r.update(error="a\u200fb")), "control characters"),
+        (edited(lambda r: r.update(error="a\ud800b")), "control characters"),
+        (edited(lambda r: r["cell"].update(protocol="avatars@1.toml")), "names no installed version"),
         (edited(lambda r: r.update(error="a" * 30_000)), "endless"),
         (edited(lambda r: r.update(surprise=1)), "surprise"),
         (edited(lambda r: r["scores"][0].update(method="other")), "scores of another cell"),
@@ -130,6 +133,28 @@ def test_a_hostile_file_is_refused(packed: Path, change: Callable[[Files], objec
         open_package(rewritten(packed, change))
     assert why in str(refused.value)
     assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_packing_that_unpacks_without_a_bound_is_refused(packed: Path, packing: int) -> None:
+    with zipfile.ZipFile(packed) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(packed, "w", packing) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    with pytest.raises(DataError, match="packed in a way that is not read here"):
+        open_package(packed)
+
+
+def test_a_damaged_stream_is_refused(packed: Path) -> None:
+    with zipfile.ZipFile(packed) as archive:
+        entry = archive.getinfo(RECORD)
+    raw = bytearray(packed.read_bytes())
+    start = entry.header_offset + 30 + len(RECORD)
+    raw[start : start + 200] = b"\xff" * 200
+    packed.write_bytes(raw)
+    with pytest.raises(DataError, match="is refused: it cannot be read"):
+        open_package(packed)
 
 
 def test_edited_members_are_refused(packed: Path) -> None:

@@ -10,9 +10,11 @@ from xml.etree import ElementTree
 import pytest
 
 from fesbench.cli.main import main
-from fesbench.errors import RecordError
-from fesbench.gate.collect import open_row
-from fesbench.gate.rows import check_rows, exit_code, load_rows, rows_of, save_rows
+from fesbench.errors import RecordError, UsageError
+from fesbench.gate.baselines import load_rows, save_rows
+from fesbench.gate.collect import open_row, open_rows
+from fesbench.gate.power import power
+from fesbench.gate.rows import check_rows, exit_code, rows_of
 from fesbench.gate.snapshot import Snapshot
 from tests.reports.synthetic_records import ROWS, write_runs
 
@@ -39,6 +41,23 @@ def darker(row: Snapshot) -> Snapshot:
         for score in row.figures
     ]
     return row.model_copy(update={"figures": scores})
+
+
+def test_a_file_of_several_rows_serves_wherever_one_does(runs: Path, tmp_path: Path) -> None:
+    rows, path = rows_of(runs), tmp_path / "b.json"
+    save_rows(rows, path)
+    assert open_row(path, "reggan") == rows[1]
+    with pytest.raises(UsageError, match="holds several rows; name a method, one of: mr, reggan"):
+        open_row(path)
+    assert open_rows(path) == rows
+    assert open_rows(path, methods=("reggan", "mr")) == rows
+    with pytest.raises(UsageError, match="holds no row of 'stargan'"):
+        open_rows(path, methods=("stargan", "mr"))
+    with pytest.raises(RecordError, match="no row of protocol 'ck\\+'"):
+        open_rows(path, "ck+")
+    (needed,) = power(path, "SSIM", 0.05)
+    (same,) = power(runs, "SSIM", 0.05)
+    assert needed == same
 
 
 def test_every_method_is_held_against_its_own(runs: Path, tmp_path: Path) -> None:

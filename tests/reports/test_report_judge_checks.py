@@ -14,6 +14,7 @@ from fesbench.records.record import load_record
 from fesbench.records.samples import SAMPLES
 from fesbench.reports.boards import Board, make_boards, read_runs
 from fesbench.reports.judges import independence, judges, mark_dependent
+from fesbench.reports.paper_tables import main_grid
 from fesbench.reports.site import build
 from fesbench.reports.tables import build_table
 from tests.reports.synthetic_records import LABELS, ROWS, requests_table, write_cell
@@ -135,6 +136,8 @@ def test_an_unreliable_judge_is_not_ranked_not_sorted_by_and_marks_nobody(tmp_pa
     assert 'class="num weak"' in page
     markdown = (tmp_path / "page" / "leaderboard.md").read_text(encoding="utf-8")
     assert "- ECS: judge unreliable here: 54.9 % on real images; not ranked" in markdown
+    assert "ECS: judge unreliable here: 54.9 % on real images, not ranked" in main_grid(table).note
+    assert main_grid(table, ["FSS"]).note == ""
 
 
 def test_records_without_checks_are_ranked_as_ever(tmp_path: Path) -> None:

@@ -95,6 +95,13 @@ def test_p_of_a_difference_that_judges_alone_make_is_students():
     assert found.p == pytest.approx(2 * stats.t.sf(found.value / 0.06, 4), rel=1e-6)
 
 
+def test_where_the_subjects_allow_no_bounds_there_is_no_p_over_judges():
+    gap = np.array([0.1, 0.2, math.nan, 0.4, 0.1])
+    found = difference_of_deleted(0.2, gap, np.zeros(5), clusters=5, judges=JudgeTerm.of(THREE))
+    assert not np.isfinite([found.low, found.high]).any()
+    assert math.isnan(found.p)
+
+
 @pytest.mark.parametrize("pair", [difference_of_deleted, difference_of_draws])
 def test_replicates_have_the_judges_part_as_well(pair):
     rng = np.random.default_rng(0)
