@@ -75,12 +75,22 @@ def _umask() -> int:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, waits: Callable[[], object] | None = None) -> Iterator[None]:
     """Hold ``path`` (a lock file) for the block; a second process waits, a killed one leaves no lock behind.
+
+    Args:
+        path: the lock file.
+        waits: called before a wait.
 
     Raises:
         DataError: the lock file cannot be written.
     """
+    with lock(path, wait=False) as held:
+        if held:
+            yield
+            return
+    if waits is not None:
+        waits()
     with lock(path, wait=True):
         yield
 

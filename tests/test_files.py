@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from fesbench.errors import DataError
-from fesbench.files import fesbench_home, lock
+from fesbench.files import fesbench_home, lock, locked
 
 
 def test_the_variable_wins_and_the_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +39,23 @@ def test_a_lock_is_told_or_waited_for(tmp_path: Path) -> None:
             assert not again
     with lock(path, wait=True) as held:
         assert held
+
+
+def test_who_waits_for_a_lock_says_so_first(tmp_path: Path) -> None:
+    path, told = tmp_path / ".lock", []
+    with locked(path, lambda: told.append("free")):
+        other = threading.Thread(target=lambda: told.append("held") if _held(path, told) else None)
+        other.start()
+        while not told:
+            time.sleep(0.01)
+        assert told == ["waits"]
+    other.join(10)
+    assert told == ["waits", "held"]
+
+
+def _held(path: Path, told: list[str]) -> bool:
+    with locked(path, lambda: told.append("waits")):
+        return True
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])

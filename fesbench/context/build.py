@@ -114,7 +114,7 @@ def build_context(
     card: dict[str, Any] = {}
     regressor: ActionUnitRegressor | None = None
     regressor_card: dict[str, Any] = {}
-    with locked(judges / ".lock"):
+    with locked(judges / ".lock", lambda: reporter.note("another run makes these judges; waiting for it")):
         if protocol.labels:
             judge, card = build_judge(protocol, store, split, judges, reporter, budget)
         if regressor_wanted(protocol, requests):

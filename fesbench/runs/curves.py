@@ -56,7 +56,7 @@ def curve_of(run: Run, title: str, folder: Path, reporter: Reporter) -> Learning
     Args:
         run: with its record.
         title: of the curve.
-        folder: of the judge, where a checkpoint is scored and one has to be trained.
+        folder: of runs, in which a checkpoint's context is opened.
         reporter: told why a checkpoint cannot be scored.
     """
     logged = logged_curve(run, title)
@@ -81,7 +81,7 @@ def score_checkpoint(run: Run, folder: Path, reporter: Reporter) -> dict[str, fl
 
     Args:
         run: with a checkpoint.
-        folder: of the judge, where one has to be trained.
+        folder: of runs, in which its context is opened.
         reporter: shown the progress.
 
     Raises:
