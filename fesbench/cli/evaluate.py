@@ -32,6 +32,7 @@ def show_submission(submission: Submission, *, as_json: bool) -> int:
         "extra (answer no request)": report["extra"],
         "more than one file": report["double"],
         "of the wrong size": list(report["wrong_size"].values()),
+        "of the wrong length": list(report["wrong_length"].values()),
         "unreadable": list(report["unreadable"].values()),
     }
     for what, names in lists.items():
@@ -40,6 +41,8 @@ def show_submission(submission: Submission, *, as_json: bool) -> int:
             typer.echo("\n".join(f"  {name}" for name in names))
     if report["identical"]:
         typer.echo(f"\n{report['identical']} images equal another one; they are scored, and counted")
+    if report["warning"]:
+        typer.echo(f"\n{report['warning']}")
     typer.echo(f"\nnot scored: {report['fault']}" if report["fault"] else "\nready to be scored")
     return EXIT_USAGE if report["fault"] else EXIT_OK
 

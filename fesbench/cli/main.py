@@ -103,9 +103,9 @@ def evaluate(
         bool, typer.Option("--json", help="Print the scores as JSON on standard output.")
     ] = False,
 ) -> None:
-    """Score images that another program made, beside the reference rows.
+    """Score images or clips that another program made, beside the reference rows.
 
-    'fesbench protocols requests' lists the wanted images.
+    'fesbench protocols requests' lists what is wanted, and under which name.
     """
     from fesbench.cli.evaluate import names_of_networks, show_submission
     from fesbench.external.evaluate import evaluate as evaluate_any

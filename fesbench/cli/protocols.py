@@ -138,7 +138,8 @@ def protocols_requests(
     source: FromOption = None,
     size: _Size = None,
     sources: Annotated[
-        Path | None, typer.Option(help="Also write every source image as PNG to this folder.")
+        Path | None,
+        typer.Option(help="Also write source images and granted clips as PNG to this folder."),
     ] = None,
 ) -> None:
     """Write what must be made: one row a request, with the file name it must have and what is granted."""

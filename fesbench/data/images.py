@@ -12,6 +12,8 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +64,20 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     >>> decode_image(b"P5 2 1 255 \\x00\\xff", "two.pgm").tolist()
     [[[0, 0, 0], [255, 255, 255]]]
     """
+    with reading(content, name) as image:
+        if getattr(image, "is_animated", False) and image.format in ("GIF", "PNG", "WEBP", "TIFF"):
+            raise DataError(f"{name} holds several images; give one image a file")
+        image.load()
+        return to_rgb(image, name)
+
+
+@contextmanager
+def reading(content: bytes, name: str) -> Iterator[Image.Image]:
+    """An image file's bytes, opened; whatever is wrong with them while it is read is said in one sentence.
+
+    Raises:
+        DataError: empty, truncated, no image at all, or enormous.
+    """
     from PIL import Image, UnidentifiedImageError
 
     if not content:
@@ -71,10 +87,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
             # Pillow warns about metadata that it repairs and about large images; neither changes pixels
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(content)) as image:
-                if getattr(image, "is_animated", False) and image.format in ("GIF", "PNG", "WEBP", "TIFF"):
-                    raise DataError(f"{name} holds several images; give one image a file")
-                image.load()
-                return _to_rgb(image, name)
+                yield image
     except DataError:
         raise
     except UnidentifiedImageError:
@@ -87,7 +100,12 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
         raise DataError(f"{name} is truncated or damaged ({error}); copy the file again") from None
 
 
-def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
+def to_rgb(image: Image.Image, name: str) -> np.ndarray:
+    """The pixels of an opened image, uint8 (H, W, 3) RGB; ``name`` is for messages.
+
+    Raises:
+        DataError: of a kind that is refused.
+    """
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(image)

@@ -95,7 +95,8 @@ def score_cell(
         on_progress: shown (done, total, what).
         device: "auto", "cpu" or "cuda", for what is trained while scoring.
         discriminator: the method's own class head, where it has one.
-        images: the images of ``requests``, uint8 (N, S, S, 3), where they are decoded already; clips are not.
+        images: the images of those of ``requests`` that ask for no clip, uint8 (N, S, S, 3), where they are
+            decoded already; clips are read from the folder.
 
     Raises:
         DataError: an image or a frame is missing or unreadable.
@@ -123,7 +124,9 @@ def _stacks(
     stills, clips = (requests[outputs == what].reset_index(drop=True) for what in ("image", "clip"))
     if len(stills):
         decoded = (
-            load_images(folder / "images", stills, size) if images is None else images[outputs == "image"]
+            load_images(folder / "images", stills, size)
+            if images is None
+            else images[outputs[outputs != "clip"] == "image"]
         )
         parts.append((stills, decoded))
     for _, rows in clips.groupby("length", sort=False) if len(clips) else ():

@@ -68,7 +68,7 @@ class CommandAdapter(BaseModel):
             except UsageError as error:
                 raise ValueError(str(error)) from None
             if clip:
-                raise ValueError(f"'{name}' asks for clips, which no metric reads yet")
+                raise ValueError(f"'{name}' asks for clips; give a folder of them instead")
         return value
 
     @field_validator("words")

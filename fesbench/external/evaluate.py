@@ -1,4 +1,4 @@
-"""Score images that fesbench did not make."""
+"""Score images and clips that fesbench did not make."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ import numpy as np
 from fesbench.context.context import RunContext
 from fesbench.errors import EXIT_CELLS_FAILED, DataError, FesbenchError, UsageError
 from fesbench.external.requests_export import _opened, asked, wanted
-from fesbench.external.submission import Submission, read_submission
+from fesbench.external.submission import CLIP, Submission, read_submission, write_answers
 from fesbench.progress import Reporter
 from fesbench.protocol.budget import parse_budget
 from fesbench.protocol.data_folders import Sources
 from fesbench.protocol.forms import suitable
 from fesbench.protocol.protocol import Protocol, load_protocol
+from fesbench.protocol.tasks import outputs_of
 from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.records.record import EXTERNAL, REFERENCE, NotRun, Record, safe_name
+from fesbench.runs.answerable import unscored
 from fesbench.runs.job import shared_job
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_OF_FILES = ["file", "source_file", "driver_files", "target_landmarks"]
+"""What a function, which reads no files, is not told."""
 
 
 class CellsFailedError(FesbenchError):
@@ -74,7 +79,8 @@ def evaluate_folder(
 
     Args:
         folder: images, one per request (``<request>.png``, or the one ``.png`` in a folder ``<request>``), of
-            the protocol's size; every task that any image answers must be answered whole.
+            the protocol's size, and clips (a folder ``<request>`` of ``0000.png`` and so on, an animated
+            ``<request>.webp`` or ``<request>.gif``); every task that any file answers must be answered whole.
         protocol: name or TOML file.
         data: a stand-in data set of the protocol.
         split: a CSV with identity and subset, in place of the protocol's own split.
@@ -116,13 +122,17 @@ def evaluate_folder(
     table, store = asked(rules, budget, source, reporter)
     submission = read_submission(folder, table, store.size)
     images = submission.stack()
+    if submission.warning:
+        reporter.note(submission.warning, warning=True)
     context = open_context(rules, budget=budget, out=out, source=source, reporter=reporter)
     try:
         requests = replace(submission, requests=context.requests).chosen
         record = _record(name, context, requests, made_by or {})
         record.trained_with = None if trained_with is None else sorted(trained_with)
         target = context.out / record.cell.folder
-        _write_images(dict(zip(requests["request"], images, strict=True)), target / "images")
+        for place, axes in (("images", 3), ("clips", CLIP)):
+            answers = {name: submission.images[name] for name in requests["request"]}
+            write_answers({k: made for k, made in answers.items() if made.ndim == axes}, target / place)
         requests.to_csv(target / "requests.csv", index=False)
         beside = run_jobs(references, context, reporter)
         with reporter.stage(f"{name}: score") as stage:
@@ -149,7 +159,8 @@ def _record(name: str, context: RunContext, requests: pd.DataFrame, made_by: Map
         environment=describe_environment(resolve_device("auto")),
     )
     card = {"id": name, "title": name, "citation": ""}
-    context.describe(record, card, _unanswered(context.requests, requests))
+    left_out = [*_unanswered(context.requests, requests), *unscored(context.protocol, requests)]
+    context.describe(record, card, left_out)
     return record
 
 
@@ -166,11 +177,12 @@ def evaluate(
     """Score a folder, a network in a file, a command or a function; the same as ``fesbench evaluate``.
 
     Args:
-        images: a folder of ``<request>.png``; an ``.onnx`` or ``.pt2`` file; a ``.toml`` file that names a
-            command (`fesbench.external.command`); or a function of (sources uint8
-            (N, S, S, 3), requests: one dictionary each with target_expression, intensity, ...) that returns
-            uint8 (N, S, S, 3). A function is asked for what needs the label alone, a network for what its
-            inputs can carry; all else is answered by a folder.
+        images: a folder of ``<request>.png`` and clips; an ``.onnx`` or ``.pt2`` file; a ``.toml`` file that
+            names a command (`fesbench.external.command`); or a function of (sources uint8 (N, S, S, 3),
+            requests: one dictionary each with target_expression, intensity, ...) that returns uint8
+            (N, S, S, 3), or (N, T, S, S, 3) where clips of ``length`` T are asked for. A function is asked
+            for what needs the label alone, a network for what its inputs can carry; all else is answered by a
+            folder.
         protocol: name or TOML file.
         adapter: what a network's inputs are; default: the TOML file of its name beside it.
         batch_size: how many requests the function gets at once.
@@ -235,17 +247,21 @@ def _ask_function(
             f"{rules.name} asks for nothing by its label alone, so a function cannot answer it; "
             "give a folder, made from 'fesbench protocols requests --sources'"
         )
-    table = wanted(requests, store).drop(columns=["file", "source_file", "target_landmarks"])
-    for start in range(0, len(table), batch_size):
-        batch = table.iloc[start : start + batch_size]
-        given = store.images[requests["source"].to_numpy()[start : start + batch_size]]
-        made = np.asarray(function(given, batch.to_dict("records")))
-        if made.shape != given.shape or made.dtype != np.uint8:
-            raise DataError(
-                f"the function returned {made.dtype} {made.shape} for {given.shape}; it must return uint8 "
-                "images of the sources' shape"
-            )
-        _write_images(dict(zip(batch["request"], made, strict=True)), folder)
+    lengths = np.where(outputs_of(requests) == "clip", requests.get("length", 1), 0)
+    for frames, rows in requests.groupby(lengths, sort=False):
+        for start in range(0, len(rows), batch_size):
+            batch = rows.iloc[start : start + batch_size]
+            given = store.images[batch["source"].to_numpy()]
+            told = wanted(batch, store).drop(columns=_OF_FILES, errors="ignore").to_dict("records")
+            made = np.asarray(function(given, told))
+            shape = (len(given), *[frames] * (frames > 0), *given.shape[1:])
+            if made.shape != shape or made.dtype != np.uint8:
+                what = f"clips of {frames} frames" if frames else "images"
+                raise DataError(
+                    f"the function returned {made.dtype} {made.shape} for {given.shape}; it must return "
+                    f"uint8 {what} of the sources' shape"
+                )
+            write_answers(dict(zip(batch["request"], made, strict=True)), folder)
 
 
 def _ask_network(
@@ -270,7 +286,7 @@ def _ask_network(
         ):
             told = requests.drop(columns="target")
             for done, (name, image) in enumerate(exported_images(network, part, store, told), made + 1):
-                _write_images({name: image}, folder)
+                write_answers({name: image}, folder)
                 stage.update(done, None)
                 made = done
     if not made:
@@ -291,19 +307,3 @@ def _unanswered(requests: pd.DataFrame, answered: pd.DataFrame) -> list[NotRun]:
         for task, domain in groups
         if (task, domain) not in found
     ]
-
-
-def _write_images(images: Mapping[str, np.ndarray], folder: Path) -> None:
-    """Write images as ``<request>.png``, 8-bit RGB.
-
-    Raises:
-        DataError: the disk is full or the folder not writable.
-    """
-    from PIL import Image
-
-    from fesbench.files import writing
-
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, image in images.items():
-            Image.fromarray(image).save(folder / f"{name}.png", compress_level=1)

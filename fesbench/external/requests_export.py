@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fesbench.errors import DataError
+from fesbench.external.clip_answers import FRAMES
+from fesbench.methods.clips import clip_rows
 from fesbench.progress import Reporter
 from fesbench.protocol.budget import parse_budget
 from fesbench.protocol.data_folders import Sources
@@ -23,14 +26,11 @@ if TYPE_CHECKING:
 def asked(
     protocol: Protocol, budget: str, source: Sources, reporter: Reporter
 ) -> tuple[pd.DataFrame, AlignedStore]:
-    """A protocol's request table without the scoring side's columns and without clips, which no metric reads
-    yet, and the store that its rows count in.
-    """
+    """A protocol's request table without the scoring side's columns, and the store that its rows count in."""
     from fesbench.context.folded import requests_of
 
     protocol, store = _opened(protocol, source, reporter)
     requests, _ = requests_of(protocol, store, parse_budget(budget).text)
-    requests = requests[outputs_of(requests) != "clip"].reset_index(drop=True)
     return requests.drop(columns=["target", "noise_seed"]), store
 
 
@@ -46,18 +46,24 @@ def _opened(protocol: Protocol, source: Sources, reporter: Reporter) -> tuple[Pr
 def wanted(requests: pd.DataFrame, store: AlignedStore) -> pd.DataFrame:
     """The table for an external program: names of images in place of rows of the store.
 
-    Columns beside those of the request table: ``file`` (the name that the answer must have),
+    Columns beside those of the request table: ``file`` (the name that the answer must have; of a clip
+    ``<request>/%04d.png``, a name a frame from 0 on, as many as ``length`` says),
     ``source_image`` (the source's name in the data set), ``source_file`` (its name in the folder that
     `write_sources` writes), and ``target_landmarks``: where granted, the driver's 68 [x, y] as JSON in
-    pixels of the aligned image (0 = center of the first pixel), "" elsewhere. The driver's image is not
-    given out: methods inside fesbench do not see it either.
+    pixels of the aligned image (0 = center of the first pixel), "" elsewhere. Where clips are asked for,
+    ``driver_files`` names the frames of the driver's clip in the same folder, where that is granted. The
+    driver's image is not given out otherwise: methods inside fesbench do not see it either.
     """
     shown = requests.drop(columns=["source", "driver"])
-    shown.insert(1, "file", requests["request"] + ".png")
+    clip = outputs_of(requests) == "clip"
+    frames = requests["request"] + "/" + FRAMES
+    shown.insert(1, "file", frames.where(clip, requests["request"] + ".png"))
     sources = requests["source"].to_numpy()
     images = store.manifest.table["image"].to_numpy()[np.maximum(sources, 0)]
     shown["source_image"] = np.where(sources >= 0, images, "")
-    shown["source_file"] = np.where(sources >= 0, shown["file"], "")
+    shown["source_file"] = np.where(sources >= 0, requests["request"] + ".png", "")
+    if clip.any():
+        shown["driver_files"] = frames.where(clip & _granted(requests), "")
     shown["target_landmarks"] = [
         _landmarks(store, driver) if given == "landmarks" and driver >= 0 else ""
         for given, driver in zip(requests["given"], requests["driver"], strict=True)
@@ -73,20 +79,36 @@ def _landmarks(store: AlignedStore, row: int) -> str:
 def write_sources(requests: pd.DataFrame, store: AlignedStore, folder: Path) -> None:
     """Write each request's source image as ``<request>.png``, for programs that read files.
 
+    Where a driver's clip is granted, its frames are written as ``<request>/0000.png`` and so on.
+
     Args:
         requests: as `asked` returns them.
         store: of the same call.
         folder: made where it does not exist.
 
     Raises:
-        DataError: the folder cannot be written or the disk is full.
+        DataError: the folder cannot be written, the disk is full, or a driver's image ends no clip.
     """
     from PIL import Image
 
     from fesbench.files import writing
 
+    driven = requests[_granted(requests) & (outputs_of(requests) == "clip")]
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with_source = requests[requests["source"] >= 0]
         for name, source in zip(with_source["request"], with_source["source"], strict=True):
             Image.fromarray(store.images[source]).save(folder / f"{name}.png")
+        for _, rows in driven.groupby("length") if len(driven) else ():
+            clips = clip_rows(store.manifest.table, rows["driver"].to_numpy(), int(rows["length"].iloc[0]))
+            for name, clip in zip(rows["request"], clips, strict=True):
+                if (clip < 0).any():
+                    raise DataError(f"request '{name}' grants a driver whose image is the end of no clip")
+                (folder / name).mkdir(exist_ok=True)
+                for place, row in enumerate(clip):
+                    Image.fromarray(store.images[row]).save(folder / name / (FRAMES % place))
+
+
+def _granted(requests: pd.DataFrame) -> pd.Series:
+    """Whether a request is granted its driver's frames, bool (N,)."""
+    return (requests["given"] == "driver") & (requests["driver"] >= 0)

@@ -1,8 +1,8 @@
-"""What a folder of images answers: each file read once, every fault by name, before anything is scored."""
+"""What a folder of images and clips answers: each read once, every fault named, before any is scored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fesbench.errors import DataError, UsageError
+from fesbench.external.clip_answers import FILES, FRAMES, WrongLengthError, WrongSizeError, read_clip
+from fesbench.protocol.tasks import outputs_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SUFFIX = ".png"
+CLIP = 4
+"""Axes of a clip; an image has one less."""
 _LISTED = 10
 _GROUP = ["task", "domain"]
 
@@ -24,14 +28,17 @@ class Submission:
     """A folder held against a request table.
 
     Attributes:
-        folder: with ``<request>.png``, or a folder ``<request>`` that holds one ``.png`` of any name.
+        folder: with ``<request>.png``, or a folder ``<request>`` that holds one ``.png`` of any name; for a
+            clip a folder ``<request>`` with its frames, or ``<request>`` as .webp, .gif or .mp4.
         requests: the table.
         size: side of an image.
-        images: request -> image uint8 (S, S, 3), those that can be scored.
+        images: request -> image uint8 (S, S, 3), or clip (T, S, S, 3), those that can be scored.
         extra: files and folders that answer no request.
         double: requests with more than one file.
         wrong_size: request -> its size in words.
+        wrong_length: request of a clip -> its frames in words.
         unreadable: request -> why.
+        lossy: requests that a GIF or an mp4 answers.
     """
 
     folder: Path
@@ -41,12 +48,29 @@ class Submission:
     extra: list[str] = field(default_factory=list)
     double: list[str] = field(default_factory=list)
     wrong_size: dict[str, str] = field(default_factory=dict)
+    wrong_length: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
+    lossy: list[str] = field(default_factory=list)
 
     @property
     def given(self) -> set[str]:
         """Requests that have a file, good or not."""
-        return {*self.images, *self.double, *self.wrong_size, *self.unreadable}
+        return {*self.images, *self.double, *self.wrong_size, *self.wrong_length, *self.unreadable}
+
+    @property
+    def clips(self) -> set[str]:
+        """Requests that ask for a clip."""
+        return set(self.requests["request"][outputs_of(self.requests) == "clip"])
+
+    @property
+    def warning(self) -> str:
+        """What does not keep the folder from being scored, in a sentence; "" = nothing."""
+        if not self.lossy:
+            return ""
+        return (
+            "GIF (256 colors a frame) and mp4 (compressed with loss) cost quality; write .png frames or "
+            f"lossless WebP for {listed(self.lossy)}"
+        )
 
     @property
     def chosen(self) -> pd.DataFrame:
@@ -67,33 +91,38 @@ class Submission:
 
     def fault(self) -> str:
         """The first kind of fault that keeps the folder from being scored, in a sentence; "" = none."""
-        wrong = {**self.unreadable, **self.wrong_size}
+        wrong = {**self.unreadable, **self.wrong_length, **self.wrong_size}
+        clips = self.clips
+        answers = "clips" if clips >= set(self.requests["request"]) else "images"
+        answers = "images and clips" if clips and answers == "images" else answers
         if self.double:
-            return f"{self.folder}: more than one file for {listed(self.double)}; keep one .png a request"
+            return f"{self.folder}: more than one file for {listed(self.double)}; keep one answer a request"
         if self.extra:
             return (
                 f"{self.folder}: {len(self.extra)} files answer no request: {listed(self.extra)}; "
                 "'fesbench protocols requests' lists the wanted names (mind --budget, --size and --data)"
             )
         if not self.given:
-            return f"{self.folder} holds none of the {len(self.requests)} requested images"
+            return f"{self.folder} holds none of the {len(self.requests)} requested {answers}"
         if self.missing:
-            names = listed([f"{name}.png" for name in self.missing])
-            return f"{self.folder}: {len(self.missing)} of {len(self.chosen)} images are missing: {names}"
+            names = listed([f"{name}/" if name in clips else f"{name}.png" for name in self.missing])
+            return f"{self.folder}: {len(self.missing)} of {len(self.chosen)} {answers} are missing: {names}"
         if wrong:
             shown = "; ".join(list(wrong.values())[:_LISTED]) + _more(len(wrong))
-            return f"{len(wrong)} of {len(self.chosen)} images in {self.folder} cannot be scored: {shown}"
+            return f"{len(wrong)} of {len(self.chosen)} {answers} in {self.folder} cannot be scored: {shown}"
         return ""
 
     def stack(self) -> np.ndarray:
-        """The images of `chosen` in its order, uint8 (N, S, S, 3).
+        """The images of `chosen` in its order, without the clips: uint8 (N, S, S, 3).
 
         Raises:
             DataError: the folder cannot be scored.
         """
         if fault := self.fault():
             raise DataError(fault)
-        return np.stack([self.images[name] for name in self.chosen["request"]])
+        clips = self.clips
+        stills = [self.images[name] for name in self.chosen["request"] if name not in clips]
+        return np.array(stills, dtype=np.uint8).reshape(-1, self.size, self.size, 3)
 
     def report(self) -> dict[str, Any]:
         """Everything that was found, for a program."""
@@ -114,46 +143,80 @@ class Submission:
             "extra": self.extra,
             "double": self.double,
             "wrong_size": self.wrong_size,
+            "wrong_length": self.wrong_length,
             "unreadable": self.unreadable,
             "identical": self.identical,
+            "warning": self.warning,
             "fault": self.fault(),
         }
 
 
 def read_submission(folder: Path, requests: pd.DataFrame, size: int) -> Submission:
-    """Read every image of a folder, once.
+    """Read every image and clip of a folder, once.
 
     Raises:
         UsageError: the folder does not exist.
     """
-    from fesbench.data.images import read_image
-
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give the folder that holds <request>.png images")
     found = Submission(folder, requests, size)
-    files: dict[str, list[Path]] = {}
+    entries: dict[str, list[Path]] = {}
     for path in sorted(_visible(folder)):
-        name = path.name if path.is_dir() else path.stem
-        files.setdefault(name, []).extend(sorted(_visible(path)) if path.is_dir() else [path])
-    wanted = set(requests["request"])
-    for name, paths in files.items():
-        shown = [str(path.relative_to(folder)) for path in paths]
-        if len(paths) > 1 and (name in wanted or all(path.parent == folder for path in paths)):
-            found.double.append(name)
-        elif name not in wanted or any(path.suffix != SUFFIX for path in paths):
-            found.extra += shown or [name]
-        elif paths:
-            try:
-                image = read_image(paths[0])
-            except DataError as error:
-                found.unreadable[name] = str(error)
-                continue
-            height, width = image.shape[:2]
-            if (height, width) == (size, size):
-                found.images[name] = image
-            else:
-                found.wrong_size[name] = f"{shown[0]} is {width}x{height}, the protocol wants {size}x{size}"
+        entries.setdefault(path.name if path.is_dir() else path.stem, []).append(path)
+    wanted, clips = set(requests["request"]), found.clips
+    lengths = dict(zip(requests["request"], requests["length"], strict=True)) if clips else {}
+    for name, paths in entries.items():
+        if name in clips:
+            _take_clip(found, name, paths, int(lengths[name]))
+        else:
+            files = [file for path in paths for file in (_visible(path) if path.is_dir() else [path])]
+            _take_image(found, name, sorted(files), wanted=name in wanted)
     return found
+
+
+def _take_image(found: Submission, name: str, paths: list[Path], *, wanted: bool) -> None:
+    """Read what lies under the name of an image, or under a name that nothing asks for."""
+    from fesbench.data.images import read_image
+
+    size = found.size
+    shown = [str(path.relative_to(found.folder)) for path in paths]
+    if len(paths) > 1 and (wanted or all(path.parent == found.folder for path in paths)):
+        found.double.append(name)
+    elif not wanted or any(path.suffix != SUFFIX for path in paths):
+        found.extra += shown or [name]
+    elif paths:
+        try:
+            image = read_image(paths[0])
+        except DataError as error:
+            found.unreadable[name] = str(error)
+            return
+        height, width = image.shape[:2]
+        if (height, width) == (size, size):
+            found.images[name] = image
+        else:
+            found.wrong_size[name] = f"{shown[0]} is {width}x{height}, the protocol wants {size}x{size}"
+
+
+def _take_clip(found: Submission, name: str, paths: list[Path], length: int) -> None:
+    """Read what lies under the name of a clip: a folder or a file."""
+    paths = [path for path in paths if not path.is_dir() or any(_visible(path))]
+    if len(paths) > 1:
+        found.double.append(name)
+        return
+    for path in paths:
+        if not path.is_dir() and path.suffix not in FILES:
+            found.extra.append(path.name)
+            continue
+        try:
+            found.images[name] = read_clip(path, path.name, length, found.size)
+        except WrongLengthError as error:
+            found.wrong_length[name] = str(error)
+        except WrongSizeError as error:
+            found.wrong_size[name] = str(error)
+        except DataError as error:
+            found.unreadable[name] = str(error)
+        if path.suffix in (".gif", ".mp4"):
+            found.lossy.append(name)
 
 
 def _visible(folder: Path) -> Iterator[Path]:
@@ -167,3 +230,24 @@ def listed(names: list[str]) -> str:
 
 def _more(count: int) -> str:
     return f" and {count - _LISTED} more" if count > _LISTED else ""
+
+
+def write_answers(answers: Mapping[str, np.ndarray], folder: Path) -> None:
+    """Write images as ``<request>.png``, clips as ``<request>/0000.png`` and so on, 8-bit RGB.
+
+    Raises:
+        DataError: the disk is full or the folder not writable.
+    """
+    from PIL import Image
+
+    from fesbench.files import writing
+
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, made in answers.items():
+            files = [f"{name}.png"]
+            if made.ndim == CLIP:
+                (folder / name).mkdir(exist_ok=True)
+                files = [f"{name}/{FRAMES % frame}" for frame in range(len(made))]
+            for file, image in zip(files, made.reshape(-1, *made.shape[-3:]), strict=True):
+                Image.fromarray(image).save(folder / file, compress_level=1)

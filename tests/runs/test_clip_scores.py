@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import math
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
+from fesbench.cli.main import main
+from fesbench.data.images import read_image
+from fesbench.data.store.aligned import AlignedStore
+from fesbench.errors import DataError
+from fesbench.external.evaluate import evaluate, evaluate_folder
+from fesbench.external.requests_export import asked, wanted, write_sources
 from fesbench.metrics.selection import metrics_of, protocol_metrics
+from fesbench.progress import Reporter
 from fesbench.protocol.protocol import load_protocol
 from fesbench.records.record import Record
 from fesbench.runs.plan import RunOptions, run
@@ -15,7 +27,7 @@ from tests.end_to_end import PROTOCOLS, find_records
 
 pytestmark = pytest.mark.slow
 
-VIDEO = str(PROTOCOLS / "video@1.toml")
+VIDEO, BUDGET = str(PROTOCOLS / "video@1.toml"), "steps=3"
 ROWS = {"copy", "mean-shift", "real", "warp"}
 JUDGED = {"ECS-apex", "Intensity-correlation"}
 AGAINST_ITSELF = "the target clip against itself"
@@ -23,13 +35,13 @@ Values = dict[tuple[str, str], dict[str, float]]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     place = tmp_path_factory.mktemp("video")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FESBENCH_HOME", str(place / "home"))
-        summary = run(RunOptions("copy", VIDEO, budget="steps=3", out=place / "runs"))
-    assert summary.exit_code == 0, [record.error for record in summary.records]
-    return place / "runs"
+        summary = run(RunOptions("copy", VIDEO, budget=BUDGET, out=place / "runs"))
+        assert summary.exit_code == 0, [record.error for record in summary.records]
+        yield place / "runs"
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +54,20 @@ def values(rows: dict[str, Record]) -> Values:
     """Task and metric -> row -> its pooled score."""
     found: Values = {}
     for name, record in rows.items():
-        for score in record.scores:
-            if score.expression == "all" and score.value is not None:
-                found.setdefault((score.task, score.metric), {})[name] = score.value
+        for key, value in pooled(record).items():
+            found.setdefault(key, {})[name] = value
     return found
+
+
+def pooled(record: Record) -> dict[tuple[str, str], float]:
+    """Task and metric -> score."""
+    kept = [score for score in record.scores if score.expression == "all" and score.value is not None]
+    return {(score.task, score.metric): score.value for score in kept if score.value is not None}
+
+
+@pytest.fixture(scope="module")
+def asked_of_others(runs: Path) -> tuple[pd.DataFrame, AlignedStore]:
+    return asked(load_protocol(VIDEO), BUDGET, None, Reporter())
 
 
 def test_every_metric_of_clips_is_scored_for_every_row(rows: dict[str, Record]) -> None:
@@ -101,3 +123,74 @@ def test_the_page_shows_clips_with_their_metrics(runs: Path) -> None:
         assert words in page
     assert "another subject&#39;s clip" in page or "another subject's clip" in page
     assert list((runs / "report" / "images").iterdir())
+
+
+def test_an_external_program_is_told_lengths_and_names_and_gets_the_drivers_frames(
+    asked_of_others: tuple[pd.DataFrame, AlignedStore], tmp_path: Path
+) -> None:
+    requests, store = asked_of_others
+    table = wanted(requests, store)
+    assert (table["file"] == table["request"] + "/%04d.png").all()
+    assert dict(zip(table["task"], table["length"], strict=True)) == {"sequence": 6, "motion-transfer": 4}
+    driven = (table["task"] == "motion-transfer").to_numpy()
+    assert (table["driver_files"] == np.where(driven, table["file"], "")).all()
+    write_sources(requests, store, tmp_path)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(table["request"][driven])
+    for row, told in zip(requests[driven].itertuples(), table[driven].itertuples(), strict=True):
+        frames = [read_image(tmp_path / (told.driver_files % frame)) for frame in range(told.length)]
+        assert len(list((tmp_path / row.request).iterdir())) == told.length
+        assert np.array_equal(frames[-1], store.images[row.driver])
+        assert store.manifest.table["identity"][row.driver] != row.identity
+        assert np.array_equal(read_image(tmp_path / told.source_file), store.images[row.source])
+    still = store.manifest.table.query("expression == 'neutral'").index[0]
+    with pytest.raises(DataError, match="grants a driver whose image is the end of no clip"):
+        write_sources(requests[driven].assign(driver=still), store, tmp_path)
+
+
+def test_the_real_clips_from_elsewhere_score_as_the_truth(
+    runs: Path, rows: dict[str, Record], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = tmp_path / "truth"
+    shutil.copytree(runs / rows["real"].cell.folder / "clips", ours)
+    # one clip as a lossless animation
+    first = sorted(ours.iterdir())[0]
+    frames = [Image.open(path) for path in sorted(first.iterdir())]
+    frames[0].save(
+        ours / f"{first.name}.webp", save_all=True, append_images=frames[1:], lossless=True, duration=40
+    )
+    shutil.rmtree(first)
+    record = evaluate_folder(ours, protocol=VIDEO, budget=BUDGET, out=runs)
+    found, real = pooled(record), pooled(rows["real"])
+    assert {key: found[key] for key in real} == real
+    for task in ("sequence", "motion-transfer"):
+        assert found[task, "SSIM-frames"] == pytest.approx(1)
+        assert found[task, "PSNR-frames"] == pytest.approx(80)
+        assert found[task, "Flicker"] == 0
+    for name in ("Motion-distance", "Onset-error", "Apex-error"):
+        assert found["sequence", name] == pytest.approx(0, abs=1e-6)
+    assert found["sequence", "Motion-length"] == pytest.approx(1)
+    assert record.not_run == []
+
+    broken = next(path for path in ours.iterdir() if path.is_dir()) / "0001.png"
+    broken.write_bytes(broken.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"1 of 6 clips in .* cannot be scored: .*0001.png is truncated"):
+        evaluate_folder(ours, protocol=VIDEO, budget=BUDGET, out=runs)
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", str(ours), "--protocol", VIDEO, "--budget", BUDGET, "--dry-run"])
+    assert left.value.code == 2
+    assert "unreadable: 1" in capsys.readouterr().out
+
+
+def test_a_function_makes_clips_of_what_the_label_grants(runs: Path, rows: dict[str, Record]) -> None:
+    def still(sources: np.ndarray, requests: list[dict[str, object]]) -> np.ndarray:
+        (length,) = {int(str(request["length"])) for request in requests}
+        return np.repeat(sources[:, None], length, axis=1)
+
+    record = evaluate(still, protocol=VIDEO, budget=BUDGET, out=runs, batch_size=3)
+    expected = {key: value for key, value in pooled(rows["copy"]).items() if key[0] == "sequence"}
+    assert pooled(record) == expected
+    assert [(item.task, item.reason) for item in record.not_run] == [
+        ("motion-transfer", "no images were given")
+    ]
+    with pytest.raises(DataError, match="must return uint8 clips of 6 frames of the sources' shape"):
+        evaluate(lambda sources, _: sources, protocol=VIDEO, budget=BUDGET, out=runs)
