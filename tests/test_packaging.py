@@ -40,7 +40,7 @@ def test_documents_name_only_files_that_are_there() -> None:
 
 def test_documents_name_only_modules_that_are_there() -> None:
     groups = {f"fesbench.{kind}" for kind in ("methods", "metrics", "extractors", "datasets", "tasks")}
-    pattern = re.compile(r"\bfesbench(?:\.[a-z_]+)+\b")
+    pattern = re.compile(r"\bfesbench(?:\.(?!zip\b)[a-z_]+)+\b")
     named = {(document, name) for document, text in _documents() for name in pattern.findall(text)}
     missing = []
     for document, name in sorted(named):

@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from fesbench.data.store.aligned import AlignedStore
 from fesbench.errors import DataError
 from fesbench.external.evaluate import evaluate, evaluate_folder
 from fesbench.external.requests_export import asked, wanted, write_sources
+from fesbench.judges.panel import members_of
 from fesbench.metrics.selection import metrics_of, protocol_metrics
 from fesbench.progress import Reporter
 from fesbench.protocol.protocol import load_protocol
@@ -91,11 +93,13 @@ def test_every_metric_of_clips_is_scored_for_every_row(rows: dict[str, Record]) 
     assert told == [("motion-transfer", "not applicable: does not control motion-transfer")]
 
 
-def test_five_judges_stand_in_the_scores_that_read_one_and_in_no_other(rows: dict[str, Record]) -> None:
+def test_the_panel_stands_in_the_scores_that_read_a_judge_and_in_no_other(rows: dict[str, Record]) -> None:
+    judges = members_of(BUDGET)
+    assert judges > 1
     for record in rows.values():
         for score in (score for score in record.scores if score.value is not None):
-            assert len(score.without_judge or []) == (5 if score.metric in JUDGED else 0), score.metric
-            assert ("|judges:K=5," in score.signature) is (score.metric in JUDGED)
+            assert len(score.without_judge or []) == (judges if score.metric in JUDGED else 0), score.metric
+            assert (f"|judges:K={judges}," in score.signature) is (score.metric in JUDGED)
         assert [check.judge for check in record.judge_checks] == ["judge"]
 
 
@@ -142,9 +146,9 @@ def test_an_external_program_is_told_lengths_and_names_and_gets_the_drivers_fram
         assert np.array_equal(frames[-1], store.images[row.driver])
         assert store.manifest.table["identity"][row.driver] != row.identity
         assert np.array_equal(read_image(tmp_path / told.source_file), store.images[row.source])
-    still = store.manifest.table.query("expression == 'neutral'").index[0]
+    stills = SimpleNamespace(table=store.manifest.table.assign(sequence=""))
     with pytest.raises(DataError, match="grants a driver whose image is the end of no clip"):
-        write_sources(requests[driven].assign(driver=still), store, tmp_path)
+        write_sources(requests, SimpleNamespace(manifest=stills, images=store.images), tmp_path)
 
 
 def test_the_real_clips_from_elsewhere_score_as_the_truth(
