@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fesbench.errors import MethodError, UsageError
 from fesbench.methods.batches import RequestBatch
-from fesbench.methods.card import MethodCard, Phase, Problem
+from fesbench.methods.card import MethodCard, Phase, Problem, makes_clips
 from fesbench.methods.helpers import Helpers
 from fesbench.methods.native import Batch, Native
 from fesbench.methods.ramp import ramped
@@ -181,7 +181,7 @@ class Method(nn.Module, ABC):
         """``synthesize`` in eval mode, from and to images of the protocol's size: float (N, 3, H, W), or
         (N, T, 3, H, W) for clips, which a method that makes images is ramped to.
         """
-        if requests.length > 1 and "sequence" not in self.card.controls:
+        if requests.length > 1 and not makes_clips(self.card):
             return ramped(self.answer, requests)
         with evaluating(self):
             made = self.synthesize(self.natively(requests))

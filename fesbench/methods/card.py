@@ -174,13 +174,18 @@ class Phase:
         return max(1, round((self.paper_epochs or 0) * math.ceil(examples(self) / self.batch_size)))
 
 
+def makes_clips(card: MethodCard) -> bool:
+    """Whether a method answers a kind of task with clips of its own."""
+    return any(TASKS.get(kind).outputs == "clip" for kind in card.controls)
+
+
 def ramps(card: MethodCard, task_kind: str, given: str) -> bool:
     """Whether a method answers a kind of task by ramped clips; see `fesbench.methods.ramp`."""
     return (
         TASKS.get(task_kind).outputs == "clip"
         and given == "label"
-        and "intensity" in card.controls
-        and "sequence" not in card.controls
+        and bool(card.controls & {"intensity"})
+        and not makes_clips(card)
         and not card.answers_with_target
     )
 

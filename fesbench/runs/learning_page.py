@@ -150,7 +150,7 @@ def page(trainings: Sequence[Training]) -> str:
         kind.card for name, kind in sorted(known.items()) if name not in shown and not kind.card.reference
     ]
     why = {
-        "answer no label on a source image": [c for c in absent if "expression" not in c.controls],
+        "answer no label on a source image": [c for c in absent if not c.controls & {"expression"}],
         f"need what `{trainings[0].protocol}` does not grant": [c for c in absent if "unlabelled" in c.needs],
     }
     why["are in no run that was measured"] = [
