@@ -58,7 +58,6 @@ class StructuredConfusion(JudgedExpression):
         labels = inputs.labels[rows]
         wanted = np.where(labels >= 0, partner[labels], -1)
         paired = wanted >= 0
-        found.n_valid, found.n_requested = int(judged.valid[rows[paired]].sum()), int(paired.sum())
         columns = class_columns(classes_of(inputs, self.extractor))[wanted[paired]]
         if not paired.any():
             found.reason = "no two expressions that look alike are both asked for"

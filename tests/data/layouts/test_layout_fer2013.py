@@ -62,7 +62,7 @@ def test_the_table_comes_back_pixel_by_pixel(tmp_path: Path) -> None:
 
 def test_the_folders_come_back(tmp_path: Path) -> None:
     store = made(tmp_path, "folder")
-    assert by(store, "part") == {"train": 21 + 1, "test": 14 + 2}
+    assert by(store, "part") == {"train": 21 + 1, "validation": 7, "test": 7 + 2}
     assert by(store, "expression") == {
         **dict.fromkeys(CLASSES.values(), 5),
         "anger": 6,
@@ -83,7 +83,7 @@ def test_the_folders_come_back(tmp_path: Path) -> None:
 
 def test_the_other_pack_comes_back(tmp_path: Path) -> None:
     store = made(tmp_path, "images")
-    assert by(store, "part") == {"train": 22, "validation": 16}
+    assert by(store, "part") == {"train": 22, "validation": 7, "test": 9}
     assert len(store.info["failures"]) == 2
 
 
