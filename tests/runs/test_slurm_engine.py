@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -69,19 +67,6 @@ def test_a_job_that_dies_leaves_a_failed_record(tmp_path: Path, home: Path) -> N
     assert {name for name, record in found.items() if record.status == "scored"} == {
         *("copy", "mean-shift", "real", "warp")
     }
-
-
-def test_an_interrupt_cancels_the_jobs_and_the_same_command_resumes(tmp_path: Path, home: Path) -> None:
-    out = tmp_path / "runs"
-    driver = drive(home, "usgan", out, "steps=60")
-    deadline = time.monotonic() + 300
-    while not list(out.rglob("losses.csv")) and time.monotonic() < deadline and driver.poll() is None:
-        time.sleep(0.1)
-    driver.send_signal(signal.SIGINT)
-    assert driver.wait(120) != 0
-    again = drive(home, "usgan", out, "steps=60")
-    assert again.wait(600) == 0
-    assert records(out)["usgan"].status == "scored"
 
 
 def test_what_is_asked_again_is_the_same_job() -> None:
