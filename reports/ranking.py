@@ -46,7 +46,7 @@ def rank_table(board: Board, table: Table) -> None:
                 column.rank_rule = TOO_FEW if few else f"not ranked: {column.unreliable}"
                 continue
             metric = column.style.name
-            contestants = [r for r in rows if not r.reference and r.cells[metric].value is not None]
+            contestants = [r for r in rows if not r.reference and _stands(r.cells[metric])]
             if len(contestants) < 2:
                 continue
             _rank_column(board, table, column, contestants)
@@ -54,6 +54,11 @@ def rank_table(board: Board, table: Table) -> None:
     if (table.task, table.domain) == board.headline:
         flag_suspicious(board, table)
         flag_judge_only(table)
+
+
+def _stands(cell: ScoreCell) -> bool:
+    """Whether a score was measured here; one that is only reported is shown beside, never ranked."""
+    return cell.value is not None and not cell.reported
 
 
 def _rank_column(board: Board, table: Table, column: Column, rows: Sequence[Row]) -> None:

@@ -61,9 +61,8 @@ def _build(runs: Path, out: Path) -> Path:
     summaries = []
     for number, (board, page) in enumerate(zip(boards, pages, strict=True)):
         context = _context(board, images, f"b{number}", unreadable)
-        key = board.key
         context["titles"] = {name: members[0].title for name, members in board.methods.items()}
-        context["studies"] = studies_of(runs, f"{key.protocol}, {key.preset}, {key.budget}")
+        context["studies"] = studies_of(runs, board.key.slug)
         stem = "leaderboard" if len(boards) == 1 else board.key.slug
         context["downloads"] = _write_tables(context["tables"], out, stem)
         context["siblings"] = [(b.key, p, b is board) for b, p in zip(boards, pages, strict=True)]

@@ -59,7 +59,7 @@ class StudyResults(_Model):
 
     Attributes:
         study: its id.
-        board: protocol, preset and budget of the records it stands on.
+        board: the slug of the key of the leaderboard it stands on.
         raters, subjects, items: whose answers count, on whom, and how many pairs of images.
         refused, dropped: files that were not read and raters that failed traps, with reasons.
         questions: one each.

@@ -36,6 +36,8 @@ class ScoreCell:
     seeds: tuple[float, ...] = ()
     extra: str = ""
     """One more fact below the value, such as the spread over a recognizer's seeds."""
+    reported: bool = False
+    """Whether others report it and it was not made again here: it is shown, and not ranked."""
     without_judge: tuple[float, ...] = ()
     """The score without each judge of the panel, mean over seeds."""
     disputed: tuple[str, ...] = ()

@@ -147,7 +147,7 @@ def _row(
     for metric in metrics:
         row.cells[metric] = _cell(board, method, [by_name.get(metric) for by_name in seeds], task, domain)
         if len(seeds) == 1:
-            row.cells[metric].extra = row.cells[metric].extra or _recognizers_spread(metric, seeds[0])
+            row.cells[metric].extra = _recognizers_spread(metric, seeds[0])
     row.marks = _marks(board.methods[method])
     if board.methods[method][0].record.ramped and plain_kind(task).outputs == "clip":
         row.marks.append(("ramped", "its clips are images, made one by one at rising intensity"))
@@ -186,8 +186,7 @@ def _cell(board: Board, method: str, seeds: Sequence[Score | None], task: str, d
         return ScoreCell(reason=refused[0] if refused else "not scored")
     first = scores[0]
     cell = ScoreCell.of(first, n_valid=min(s.n_valid for s in scores))
-    if first.metric in board.methods[method][0].record.submitted.get("reported", ()):
-        cell.extra = "reported"
+    cell.reported = first.metric in board.methods[method][0].record.submitted.get("reported", ())
     if len(seeds) == 1:
         return cell
     unlike = any(differing(first, s) for s in scores if s.value is not None)

@@ -58,4 +58,5 @@ class JudgeCheck(BaseModel):
         """What stands beside its scores where it does not reach the bar; else ""."""
         if self.reliable:
             return ""
-        return f"judge unreliable here: {100 * self.accuracy:.1f} % on real images"
+        told = f"judge unreliable here: {100 * self.accuracy:.1f} % on real images"
+        return told if self.accuracy < LEAST else f"{told}, perhaps as few as {100 * (self.low or 0):.1f} %"

@@ -49,7 +49,7 @@ def unbuildable(method: type[Method], problem: Problem, hyper: Any) -> str:
             method(problem, hyper)
     except MethodError as error:
         return str(error)
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         return ""
     return ""
 

@@ -47,7 +47,7 @@ class Key(BaseModel):
 
     Attributes:
         study: drawn at random; answers name it.
-        board: protocol, preset and budget of the records.
+        board: the slug of the leaderboard's key: rules, data, preset and budget.
         methods: that are compared.
         seed: of the design.
         raters: the trials of each rater, from "1".
@@ -97,7 +97,7 @@ def make_study(
     study = secrets.token_hex(_TOKEN_BYTES)
     key = Key(
         study=study,
-        board=f"{board.key.protocol}, {board.key.preset}, {board.key.budget}",
+        board=board.key.slug,
         methods=list(methods),
         seed=seed,
         raters={

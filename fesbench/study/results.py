@@ -93,14 +93,8 @@ def groups(order: Sequence[str], gaps: Sequence[Gap]) -> dict[str, int]:
 
 def _scores(runs: Path, key: Key) -> dict[str, dict[str, float]]:
     """Each metric's scores of the methods on the headline task, turned so that higher is better."""
-    board = next(
-        (
-            board
-            for board in make_boards(read_runs(runs)[0])
-            if f"{board.key.protocol}, {board.key.preset}, {board.key.budget}" == key.board
-        ),
-        None,
-    )
+    boards = make_boards(read_runs(runs)[0])
+    board = next((board for board in boards if board.key.slug == key.board), None)
     if board is None:
         raise RecordError(
             f"{runs} holds no board '{key.board}', of which the study is; give --runs its folder"

@@ -93,3 +93,4 @@ def test_the_bar(accuracy: float, low: float | None, chance: float, reliable: bo
 
 def test_the_verdict_says_the_figure() -> None:
     assert made(0.5489, 0.5).verdict == "judge unreliable here: 54.9 % on real images"
+    assert made(0.65, 0.2).verdict.endswith("65.0 % on real images, perhaps as few as 20.0 %")

@@ -19,7 +19,9 @@ from fesbench.external.intake import IMAGES, MANIFEST, RECORD, Package, open_pac
 from fesbench.external.pack import pack
 from fesbench.external.reproduce import reproduce
 from fesbench.records.record import Record, Score, load_record
+from fesbench.reports.boards import make_boards, read_runs
 from fesbench.reports.site import build
+from fesbench.reports.tables import build_table
 from tests.reports.synthetic_records import ROWS, write_runs
 
 Files = dict[str, bytes]
@@ -262,6 +264,20 @@ def test_without_images_everything_is_reported(runs: Path, tmp_path: Path) -> No
     assert not record.environment
     with pytest.raises(DataError, match="exists already"):
         reproduce(package, into=into)
+
+
+def test_what_is_only_reported_is_not_ranked(tmp_path: Path) -> None:
+    rows = [row for row in ROWS if row.id in ("copy", "real", "mr", "reggan", "stargan")]
+    board = write_runs(tmp_path / "board", identities=10, rows=rows, styles=False)
+    pack(board, tmp_path / "x.zip", method="mr", trained_on="unknown", images=False)
+    reproduce(open_package(tmp_path / "x.zip"), into=board)
+    (made,) = make_boards(read_runs(board)[0])
+    cells = {row.id: row.cells["FID"] for row in build_table(made, *made.headline).rows}
+    assert cells["mr-submitted"].reported
+    assert cells["mr-submitted"].value == cells["mr"].value
+    assert cells["mr-submitted"].rank is None
+    assert not cells["mr-submitted"].best
+    assert {cells[name].rank for name in ("mr", "reggan", "stargan")} >= {1}
 
 
 def test_the_verbs(
