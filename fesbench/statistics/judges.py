@@ -42,8 +42,8 @@ class JudgeTerm:
     def of(cls, without: Sequence[float]) -> JudgeTerm:
         """Of one figure, from the figure without each judge; nothing is known of fewer than two.
 
-        >>> JudgeTerm.of([0.5, 0.6, 0.7])
-        JudgeTerm(error=0.1414213562373095, freedom=2)
+        >>> round(JudgeTerm.of([0.5, 0.6, 0.7]).error, 6)
+        0.141421
         """
         values = np.asarray(without, dtype=np.float64)
         if len(values) < 2:

@@ -68,7 +68,7 @@ def smallest_effect(sd: float, subjects: int, *, power: float = POWER, level: fl
     """The smallest true difference that so many subjects (>= 2) show with the stated power.
 
     >>> round(smallest_effect(sd=1.0, subjects=34), 2)
-    0.49
+    0.5
     """
     from scipy.optimize import brentq
 

@@ -61,7 +61,7 @@ def described() -> list[dict[str, str]]:
     One of another package that does not load is named in a warning and left out.
 
     >>> [known["name"] for known in described()][:3]
-    ['avatars', 'cfee', 'ck+']
+    ['avatars', 'avatars-video', 'cfee']
     """
     found = []
     for name, entry in sorted(DATASETS.known().items()):
