@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-import fesbench
 from fesbench.errors import DataError
 from fesbench.files import atomic_write_bytes, locked
 from fesbench.protocol.tasks import plain_kind
@@ -24,6 +20,7 @@ from .grid_writers import to_latex
 from .image_grid import Gallery, build_gallery
 from .judges import BAR, independence, judges, mark_dependent
 from .notes import notes
+from .pages import environment
 from .paper_tables import main_grid
 from .published import beside
 from .study_results import studies_of
@@ -57,7 +54,7 @@ def _build(runs: Path, out: Path) -> Path:
     images = out / IMAGES
     _fresh(images)
     pages = [board.key.slug + ".html" for board in boards] if len(boards) > 1 else ["index.html"]
-    environment = _environment()
+    templates = environment()
     summaries = []
     for number, (board, page) in enumerate(zip(boards, pages, strict=True)):
         context = _context(board, images, f"b{number}", unreadable)
@@ -66,7 +63,7 @@ def _build(runs: Path, out: Path) -> Path:
         stem = "leaderboard" if len(boards) == 1 else board.key.slug
         context["downloads"] = _write_tables(context["tables"], out, stem)
         context["siblings"] = [(b.key, p, b is board) for b, p in zip(boards, pages, strict=True)]
-        html = environment.get_template("board.html.j2").render(context)
+        html = templates.get_template("board.html.j2").render(context)
         atomic_write_bytes(out / page, html.encode())
         summaries.append(
             {"key": board.key, "page": page, "table": context["table"], "title": context["title"]}
@@ -74,10 +71,9 @@ def _build(runs: Path, out: Path) -> Path:
     table = [s.model_dump(mode="json") for run in found for s in run.record.scores]
     atomic_write_bytes(out / "scores.json", json.dumps(table, indent=1, ensure_ascii=False).encode())
     if len(boards) > 1:
-        html = environment.get_template("index.html.j2").render(
+        html = templates.get_template("index.html.j2").render(
             boards=summaries,
             unreadable=unreadable,
-            version=fesbench.__version__,
             title="fesbench leaderboards",
         )
         atomic_write_bytes(out / "index.html", html.encode())
@@ -104,20 +100,6 @@ def _unwritable(folder: Path, error: OSError) -> DataError:
     return DataError(f"cannot write {folder} ({error.strerror or error}); choose another folder with --out")
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("fesbench.reports", "templates"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    here = files("fesbench.reports") / "templates"
-    environment.globals["style_sheet"] = (here / "style.css").read_text(encoding="utf-8")
-    environment.globals["script"] = (here / "app.js").read_text(encoding="utf-8")
-    return environment
-
-
 def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> dict[str, Any]:
     pairs = [board.headline, *(pair for pair in domains_of(board) if pair != board.headline)]
     tables = [build_table(board, task, domain) for task, domain in pairs]
@@ -136,7 +118,6 @@ def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> 
         "rules": rules,
         "why_no_rules": why_no_rules,
         "title": rules.title if rules else board.key.protocol,
-        "version": fesbench.__version__,
         "facts": _facts(board, table),
         "notes": notes(board, tables, unreadable),
         "table": table,

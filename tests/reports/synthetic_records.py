@@ -23,7 +23,7 @@ PROTOCOL = load_protocol("avatars@1").with_overrides(size=64)
 HASH = PROTOCOL.hash
 FINGERPRINT = "5d90aa17" + "1" * 56
 
-EVIL = "CDAAE <script>window.hacked = 1</script>\"'&"
+EVIL = "CDAAE <script>window.hacked = 1</script><img src=x onerror=window.hacked=2>\"'&"
 PRIVATE = "a0221"
 JUDGE = {
     "origin": "shipped",

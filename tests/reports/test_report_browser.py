@@ -1,28 +1,23 @@
-"""The page in headless Chromium: a driver script is put into a copy of the page, and the DOM is read back."""
+"""The page in headless Chromium."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import subprocess
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fesbench.reports.pages import policy
+from fesbench.reports.site import build
+from tests.reports.browser import chromium, drive
+from tests.reports.synthetic_records import ROWS, write_runs
+
 pytestmark = pytest.mark.browser
 
-WATCH = """<script>
-window.faults = [];
-addEventListener("error", (e) => faults.push(String(e.message || (e.target && e.target.src))), true);
-const { error } = console;
-console.error = (...words) => { faults.push(words.join(" ")); error(...words); };
-</script>"""
-
-DRIVE = """<script>
-addEventListener("load", () => {
+DRIVE = """
   const table = document.getElementById("table-expression-in");
   const names = () => [...table.tBodies[0].rows].map((row) => row.cells[0].dataset.value);
   const head = (index) => table.tHead.rows[0].cells[index];
@@ -50,90 +45,92 @@ addEventListener("load", () => {
   };
   document.querySelector("button.zoom").click();
   result.zoomed = document.querySelectorAll("dialog[open] img").length;
-  result.faults = faults;
-  const out = document.createElement("pre");
-  out.id = "result";
-  out.textContent = JSON.stringify(result);
-  document.body.append(out);
-});
-</script>"""
-
-
-def chromium(page: Path, profile: Path, *, width: int = 1400) -> tuple[str, str]:
-    """DOM after loading, and what the browser logged."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    assert browser is not None
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--enable-logging=stderr",
-        "--virtual-time-budget=4000",
-        "--dump-dom",
-    ]
-    done = subprocess.run(
-        [browser, *options, f"--user-data-dir={profile}", f"--window-size={width},1000", page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=True,
-    )
-    return done.stdout, done.stderr
+  document.querySelector("dialog[open] button").click();
+  result.closed = !document.querySelector("dialog[open]");
+  return result;
+"""
+INJECT = """
+  const place = document.createElement("div");
+  place.innerHTML = '<img src="images/none.png" onerror="window.hacked = 1">'
+    + '<a href="javascript:window.hacked = 2">x</a>';
+  document.body.append(place);
+  const script = document.createElement("script");
+  script.textContent = "window.hacked = 3";
+  document.body.append(script);
+  place.querySelector("a").click();
+  await later(200);
+  return { hacked: typeof window.hacked };
+"""
 
 
 @pytest.fixture(scope="module")
-def driven(site: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
-    folder = tmp_path_factory.mktemp("driven") / "site"
-    shutil.copytree(site, folder)
+def folder(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("driven") / "site"
+    shutil.copytree(site, copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def driven(folder: Path) -> dict[str, Any]:
+    return drive(folder / "index.html", DRIVE)
+
+
+def test_it_loads_without_errors(driven: dict[str, Any]) -> None:
+    assert driven["faults"] == []
+    assert driven["hacked"] == "undefined"
+
+
+def test_as_written_it_runs_under_its_own_policy(folder: Path, tmp_path: Path) -> None:
     page = folder / "index.html"
-    text = page.read_text(encoding="utf-8")
-    page.write_text(text.replace("<head>", f"<head>{WATCH}", 1).replace("</body>", f"{DRIVE}</body>", 1))
-    dom, log = chromium(page, folder.parent / "profile")
-    found = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
-    assert found, log
-    return json.loads(unescape(found[1])), log
-
-
-def test_it_loads_without_errors(driven: tuple[dict[str, Any], str]) -> None:
-    result, log = driven
-    assert result["faults"] == []
+    dom, log = chromium(page.as_uri(), tmp_path / "profile")
     assert "CONSOLE" not in log
-    assert result["hacked"] == "undefined"
+    assert '<button type="button" id="theme" aria-label=' in dom  # the script ran and named the other theme
 
 
-def test_sorting_by_a_header_turns_around_and_keeps_missing_figures_last(
-    driven: tuple[dict[str, Any], str],
-) -> None:
-    result, _ = driven
-    assert result["start"][0] == "Real images"
-    assert result["fss"]["names"][0] == "Copy of the source"
-    assert result["fss"]["sort"] == "descending"
-    assert result["again"]["sort"] == "ascending"
-    figures = result["fss"]["names"][:-1]
-    assert result["again"]["names"][:-1] == figures[::-1]
-    assert result["fss"]["names"][-1].startswith("CDAAE")
-    assert result["again"]["names"][-1].startswith("CDAAE")
-    assert result["name"]["names"] == sorted(result["name"]["names"], key=str.casefold)
-    assert result["sorted"] == 1
+def test_every_page_names_its_one_script_by_hash(tmp_path: Path) -> None:
+    write_runs(tmp_path / "runs", identities=3, rows=ROWS[:2], styles=False)
+    write_runs(tmp_path / "runs" / "b", identities=3, rows=ROWS[4:6], changes={"reggan": {"preset": "paper"}})
+    pages = sorted(build(tmp_path / "runs", tmp_path / "site").parent.rglob("*.html"))
+    assert len(pages) == 3
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        (script,) = re.findall("<script>(.*?)</script>", text, re.DOTALL)
+        (told,) = re.findall('<meta http-equiv="Content-Security-Policy" content="([^"]*)">', text)
+        assert unescape(told) == policy(script)
+        assert text.index("Content-Security-Policy") < text.index("<title>")
+        assert not re.search(r"<[a-z][^>]*\son[a-z]+=", text)
 
 
-def test_images_are_there_and_open_large(driven: tuple[dict[str, Any], str]) -> None:
-    result, _ = driven
-    assert result["images"] > 20
-    assert result["loaded"]
-    assert result["zoomed"] == 3
+def test_what_gets_in_does_not_run(folder: Path) -> None:
+    found = drive(folder / "index.html", INJECT)
+    assert found["hacked"] == "undefined"
+    assert len([fault for fault in found["faults"] if fault.startswith("script-src")]) == 3
 
 
-def test_one_heat_map_at_a_time_and_two_themes(driven: tuple[dict[str, Any], str]) -> None:
-    result, _ = driven
-    assert result["heat"] == 1
-    assert result["before"] != result["after"]
+def test_sorting_by_a_header_turns_around_and_keeps_missing_figures_last(driven: dict[str, Any]) -> None:
+    assert driven["start"][0] == "Real images"
+    assert driven["fss"]["names"][0] == "Copy of the source"
+    assert driven["fss"]["sort"] == "descending"
+    assert driven["again"]["sort"] == "ascending"
+    figures = driven["fss"]["names"][:-1]
+    assert driven["again"]["names"][:-1] == figures[::-1]
+    assert driven["fss"]["names"][-1].startswith("CDAAE")
+    assert driven["again"]["names"][-1].startswith("CDAAE")
+    assert driven["name"]["names"] == sorted(driven["name"]["names"], key=str.casefold)
+    assert driven["sorted"] == 1
 
 
-def test_the_page_itself_never_scrolls_sideways(driven: tuple[dict[str, Any], str]) -> None:
-    assert driven[0]["wide"] <= 0
+def test_images_are_there_and_open_large(driven: dict[str, Any]) -> None:
+    assert driven["images"] > 20
+    assert driven["loaded"]
+    assert driven["zoomed"] == 3
+    assert driven["closed"]
+
+
+def test_one_heat_map_at_a_time_and_two_themes(driven: dict[str, Any]) -> None:
+    assert driven["heat"] == 1
+    assert driven["before"] != driven["after"]
+
+
+def test_the_page_itself_never_scrolls_sideways(driven: dict[str, Any]) -> None:
+    assert driven["wide"] <= 0

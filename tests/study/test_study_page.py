@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,12 @@ import pytest
 
 from fesbench.study.answers import read_answers
 from fesbench.study.make import Key
-from tests.reports.test_report_browser import WATCH, chromium
+from tests.reports.browser import chromium, drive
 
 pytestmark = pytest.mark.browser
 
 # Fills the first half, is loaded anew from what the browser kept, and fills the rest.
-DRIVE = """<script>
-addEventListener("load", () => {
+DRIVE = """
   const id = (name) => document.getElementById(name);
   const seen = { begin: id("start").disabled, wide: 0, images: true };
   id("consent").click();
@@ -38,27 +38,15 @@ addEventListener("load", () => {
     id("next").click();
   }
   const kept = Object.keys(localStorage).map((name) => JSON.parse(localStorage[name]));
-  const out = document.createElement("pre");
-  out.id = "result";
-  out.textContent = JSON.stringify({ seen, kept, faults, result: result() });
-  document.body.append(out);
-});
-</script>"""
+  return { seen, kept, result: result() };
+"""
 
 
 @pytest.fixture(scope="module")
 def driven(study: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("page")
-    text = (study / "rater-02.html").read_text(encoding="utf-8")
-    # the page's own policy forbids a foreign script; the driver's copy goes without it
-    text = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
-    page = folder / "page.html"
-    page.write_text(text.replace("<head>", f"<head>{WATCH}", 1).replace("</body>", f"{DRIVE}</body>", 1))
-    dom, log = chromium(page, folder / "profile", width=500)
-    found = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
-    assert found, log
-    done: dict[str, Any] = json.loads(unescape(found[1]))
-    return done
+    shutil.copy(study / "rater-02.html", folder)
+    return drive(folder / "rater-02.html", DRIVE, width=500)
 
 
 def test_what_a_rater_saves_is_what_is_read(driven: dict[str, Any], key: Key, tmp_path: Path) -> None:
@@ -96,6 +84,6 @@ def test_the_page_as_sent_runs_under_its_own_policy(study: Path, tmp_path: Path)
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
         in unescape(text)
     )
-    dom, log = chromium(page, tmp_path / "profile")
+    dom, log = chromium(page.as_uri(), tmp_path / "profile")
     assert "CONSOLE" not in log
     assert re.search('id="start" disabled=""', dom)
