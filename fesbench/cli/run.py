@@ -126,6 +126,7 @@ def _write_sbatch(path: Path, options: RunOptions, context: typer.Context) -> No
     import shlex
 
     from fesbench.files import atomic_write_bytes
+    from fesbench.progress import LiveReporter
     from fesbench.runs.plan import count_cells
     from fesbench.runs.sbatch import sbatch_script
 
@@ -136,8 +137,8 @@ def _write_sbatch(path: Path, options: RunOptions, context: typer.Context) -> No
             continue
         for one in value if isinstance(value, list | tuple) else [value]:
             arguments += parameter.opts[:1] if one is True else [parameter.opts[0], str(one)]
-    script = sbatch_script(
-        arguments, name=path.name, cells=count_cells(options), here=os.getcwd(), python=sys.executable
-    )
+    with LiveReporter() as reporter:
+        cells = count_cells(options, reporter)
+    script = sbatch_script(arguments, name=path.name, cells=cells, here=os.getcwd(), python=sys.executable)
     atomic_write_bytes(path, script.encode())
     typer.echo(f"sbatch {shlex.quote(str(path))}")

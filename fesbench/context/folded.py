@@ -115,7 +115,7 @@ def open_context(
     protocol = settle_labels(protocol, store, build_split(protocol, store))
     folds: dict[int, RunContext] = {}
     with ExitStack() as opened:
-        used = _used_folds(protocol, store)
+        used = used_folds(protocol, store)
         for number, rules in used:
             reporter.note(f"fold {number} of {len(used)}")
             folds[number] = build_context(
@@ -150,7 +150,7 @@ def tables_of(
     if not protocol.split.n_folds:
         return [(protocol, *build_requests(protocol, store, build_split(protocol, store), budget))]
     parts = []
-    for _, rules in _used_folds(protocol, store):
+    for _, rules in used_folds(protocol, store):
         table, left_out = build_requests(rules, store, build_split(rules, store), budget)
         parts.append((rules, requested_once(table), left_out))
     return parts
@@ -172,8 +172,12 @@ def made_requests(fold: RunContext, made: Path) -> pd.DataFrame:
     return fold.requests[fold.requests["request"].isin(answered)]
 
 
-def _used_folds(protocol: Protocol, store: AlignedStore) -> list[tuple[int, Protocol]]:
-    """The folds that have subjects, with their rules."""
+def used_folds(protocol: Protocol, store: AlignedStore) -> list[tuple[int, Protocol]]:
+    """The folds of a k-fold form that have subjects, with their rules.
+
+    Raises:
+        DataError: see `build_split`.
+    """
     used = {int(subset) for subset in assignment(protocol, store).values()}
     return [(number, rules) for number, rules in enumerate(protocol.folds()) if number in used]
 

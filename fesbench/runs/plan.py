@@ -77,17 +77,27 @@ class RunSummary:
         return EXIT_CELLS_FAILED if failed else EXIT_OK
 
 
-def count_cells(options: RunOptions) -> int:
-    """How many cells a run has; every fold of a k-fold protocol counts.
+def count_cells(options: RunOptions, reporter: Reporter) -> int:
+    """How many cells a run has; of a k-fold protocol every fold that has subjects counts.
+
+    Args:
+        options: of the run.
+        reporter: shown how the data of a k-fold protocol is prepared: who is in it decides.
 
     Raises:
-        FesbenchError: a wrong option.
+        FesbenchError: a wrong option, or the data of a k-fold protocol cannot be had.
     """
-    reporter = Reporter()
-    form = suitable(options.protocol, options.source, reporter, data=options.data, split=options.split)
-    options, protocol = _resolve(replace(options, protocol=form), reporter)
-    chosen = _with_preset(select_methods(options.methods, reporter), options, reporter)
-    return len(plan_jobs(options, chosen)) * max(1, protocol.split.n_folds)
+    quiet = Reporter()
+    form = suitable(options.protocol, options.source, quiet, data=options.data, split=options.split)
+    options, protocol = _resolve(replace(options, protocol=form), quiet)
+    chosen = _with_preset(select_methods(options.methods, quiet), options, quiet)
+    cells = len(plan_jobs(options, chosen))
+    if not protocol.split.n_folds:
+        return cells
+    from fesbench.context.build import open_store
+    from fesbench.context.folded import used_folds
+
+    return cells * len(used_folds(protocol, open_store(protocol, options.source, reporter)))
 
 
 def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:

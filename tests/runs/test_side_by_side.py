@@ -11,7 +11,8 @@ import pytest
 
 from fesbench.cli.main import main
 from fesbench.errors import UsageError
-from fesbench.runs.plan import parse_shard
+from fesbench.progress import Reporter
+from fesbench.runs.plan import RunOptions, count_cells, parse_shard
 from tests.end_to_end import PIXELS, PROTOCOLS, command, fesbench, figures, find_records, records
 
 pytestmark = pytest.mark.slow
@@ -109,6 +110,18 @@ def test_a_slurm_script_runs_a_share_of_the_same_command(
     assert [(record.cell.method, record.cell.seed, record.status) for record in found] == [
         ("usgan", 1, "scored")
     ]
+
+
+def test_an_array_has_a_task_for_every_fold_that_has_subjects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FESBENCH_HOME", str(tmp_path))
+    rules = tmp_path / "alone@1.toml"
+    text = Path(FOLDED).read_text().replace("[9, 0, 0]", "[2, 0, 0]").replace('"folded"', '"alone"')
+    rules.write_text(text.replace('rule = "hash"', 'rule = "each"').replace("folds = 3", "folds = 20"))
+    asked = RunOptions("usgan", str(rules), size=16, preset="tiny", budget="smoke")
+    # up to twenty folds, two subjects; four reference rows and a method
+    assert count_cells(asked, Reporter()) == 2 * 5
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", "-1/3"])
