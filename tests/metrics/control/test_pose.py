@@ -10,7 +10,7 @@ import pytest
 from fesbench.data.avatars.capture import capture
 from fesbench.data.avatars.rendering import AvatarSpec, render
 from fesbench.errors import DataError
-from fesbench.metrics.control.head_pose import TEMPLATE, head_angles, turn
+from fesbench.metrics.control.head_pose import MESH, TEMPLATE, head_angles, mesh_angles, turn
 from fesbench.metrics.control.pose import PoseDistance
 
 DETECTOR = "dlib-landmarks"
@@ -84,18 +84,48 @@ def test_what_is_no_face_is_refused(points):
 
 @pytest.fixture
 def detected(make_inputs):
-    def make(made, given, *, valid=None, source_valid=None):
+    def make(made, given, *, valid=None, source_valid=None, detector=DETECTOR):
         n = len(made)
         sets = {"generated": (made, valid), "source": (given, source_valid)}
         return make_inputs(
             np.arange(n) % 4,
             features={
-                (DETECTOR, name): (np.reshape(points, (n, -1)), np.ones(n, bool) if ok is None else ok)
+                (detector, name): (np.reshape(points, (n, -1)), np.ones(n, bool) if ok is None else ok)
                 for name, (points, ok) in sets.items()
             },
         )
 
     return make
+
+
+def mesh(degrees, scale=1.5, shift=(90.0, 80.0)):
+    """A mesh of 468 points with the fixed face's in their places, and the probability of a face behind it."""
+    points = np.random.default_rng(0).uniform(0, 192, (468, 3))
+    points[list(MESH.values()), :2] = project(degrees, scale, shift)[list(MESH)]
+    return np.append(points, 0.9)
+
+
+def test_a_mesh_is_fitted_as_landmarks_are():
+    assert list(MESH) == list(TEMPLATE)
+    assert len(set(MESH.values())) == len(MESH)
+    for degrees in ((0, 0, 0), (-25, 15, -10), (50, 30, 170)):
+        found = mesh_angles(mesh(degrees)[:-1].reshape(1, 468, 3))
+        assert found[0] == pytest.approx(degrees, abs=1e-6)
+    with pytest.raises(DataError, match="finite meshes"):
+        mesh_angles(np.zeros((1, 468, 2)))
+
+
+def test_the_meshs_distance_by_hand(detected):
+    made = [mesh(d) for d in ((0, 0, 0), (6, 0, 0), (3, -3, 3))]
+    metric = PoseDistance(name="Pose-distance[face-mesh]")
+    inputs = detected(made, [mesh((0, 0, 0))] * 3, detector="face-mesh")
+    found = metric.measure(inputs, np.arange(3))
+    assert found.per_sample == pytest.approx([0, 2, 3], abs=1e-4)
+    assert "points:11-of-468:" in str(found.signature)
+    still, turned = project((0, 0, 0)), project((1, 0, 0))
+    assert "468" not in str(measure(detected([still] * 2, [turned] * 2)).signature)
+    with pytest.raises(DataError, match="468 points"):
+        metric.measure(detected([np.zeros(136)] * 2, [np.zeros(136)] * 2, detector="face-mesh"), np.arange(2))
 
 
 def measure(inputs):
