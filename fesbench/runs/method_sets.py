@@ -35,7 +35,8 @@ class MethodSet:
 
     def absent(self) -> tuple[str, ...]:
         """The ids that are not."""
-        return tuple(name for name in self.methods if name not in self.present())
+        here = self.present()
+        return tuple(name for name in self.methods if name not in here)
 
 
 @lru_cache(maxsize=1)
