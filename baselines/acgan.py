@@ -25,6 +25,7 @@ from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase
 from fesbench.methods.state_import import ConditionAxis
 
+from ._adam import adam
 from ._blocks import frozen, one_hot, seeded
 from ._losses import said
 
@@ -168,11 +169,7 @@ class ACGAN(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for each network."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
-        return {
-            "generator": torch.optim.Adam(self.generator.parameters(), rate, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
-        }
+        return adam(self.hyper.learning_rate, self.hyper.betas, generator=self.generator, critic=self.critic)
 
     def make(self, noise: Tensor, label: Tensor) -> Tensor:
         """Noise (N, noise) and labels (N,) -> images; the label takes the first entries' place."""

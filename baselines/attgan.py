@@ -26,6 +26,7 @@ from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
 from fesbench.methods.state_import import ConditionAxis, Release, renamed
 
+from ._adam import adam
 from ._augment import random_window
 from ._blocks import check_side, frozen, one_hot, with_planes
 from ._losses import gradient_penalty
@@ -271,11 +272,7 @@ class AttGAN(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for each network."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
-        return {
-            "generator": torch.optim.Adam(self.generator.parameters(), rate, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
-        }
+        return adam(self.hyper.learning_rate, self.hyper.betas, generator=self.generator, critic=self.critic)
 
     def training_step(self, phase: Phase, batch: ImageBatch, step: int) -> dict[str, Tensor]:
         """A critic step, or behind ``n_critic`` of them a generator step, each on images of its own.

@@ -27,6 +27,7 @@ from fesbench.methods.base import Method
 from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
 
+from ._adam import adam
 from ._blocks import frozen, initialize
 from ._unet import PatchCritic, UNet, batch_norm
 
@@ -150,13 +151,12 @@ class C2GAN(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam, which moves each network by its own gradients alone, however the code groups them."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
-        generators = nn.ModuleList([self.generator, self.keypoint_generator])
-        critics = nn.ModuleList([self.critic, self.keypoint_critic])
-        return {
-            "generators": torch.optim.Adam(generators.parameters(), rate, betas),
-            "critics": torch.optim.Adam(critics.parameters(), rate, betas),
-        }
+        return adam(
+            self.hyper.learning_rate,
+            self.hyper.betas,
+            generators=[self.generator, self.keypoint_generator],
+            critics=[self.critic, self.keypoint_critic],
+        )
 
     def training_step(self, phase: Phase, batch: PairBatch, step: int) -> dict[str, Tensor]:
         """One step of both generators, then one of both discriminators on what was made before it."""

@@ -28,6 +28,7 @@ from fesbench.methods.base import Method
 from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase
 
+from ._adam import adam
 from ._blocks import frozen, one_hot, with_planes
 from ._losses import said
 from ._same import SameConv, SameTransposed
@@ -218,13 +219,13 @@ class CDAAE(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for the autoencoder and each critic."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
-        learned = [*self.encoder.parameters(), *self.decoder.parameters()]
-        return {
-            "generator": torch.optim.Adam(learned, rate, betas),
-            "code_critic": torch.optim.Adam(self.code_critic.parameters(), rate, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
-        }
+        return adam(
+            self.hyper.learning_rate,
+            self.hyper.betas,
+            generator=[self.encoder, self.decoder],
+            code_critic=self.code_critic,
+            critic=self.critic,
+        )
 
     def make(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, S, S) and labels (N, K) in [-1, 1] -> images and codes."""

@@ -27,6 +27,7 @@ from fesbench.methods.batches import ImageBatch, PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
 from fesbench.methods.planes import landmark_planes
 
+from ._adam import adam
 from ._blocks import check_side, frozen, he_initialize, initialize
 from ._unet import batch_norm
 
@@ -243,12 +244,8 @@ class CGANP1(Method):
         """Adam for the network or the two that the phase trains."""
         betas = self.hyper.betas
         if phase.name == "fusion":
-            return {"fusion": torch.optim.Adam(self.fusion.parameters(), self.hyper.fusion_rate, betas)}
-        rate = self.hyper.learning_rate
-        return {
-            "generator": torch.optim.Adam(self.generator.parameters(), rate, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
-        }
+            return adam(self.hyper.fusion_rate, betas, fusion=self.fusion)
+        return adam(self.hyper.learning_rate, betas, generator=self.generator, critic=self.critic)
 
     def training_step(self, phase: Phase, batch: PairBatch, step: int) -> dict[str, Tensor]:
         """One step of module 1, or of the discriminator and then of module 2."""

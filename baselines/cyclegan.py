@@ -22,6 +22,7 @@ from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
 from fesbench.methods.state_import import Release, renamed
 
+from ._adam import adam
 from ._augment import random_window
 from ._blocks import check_side, frozen, initialize
 
@@ -192,11 +193,10 @@ class CycleGAN(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for both generators, and for both critics, of the expression."""
-        rate, betas, pair = self.hyper.learning_rate, self.hyper.betas, self._translation(phase.name)
-        return {
-            "generators": torch.optim.Adam(pair.generators.parameters(), rate, betas),
-            "critics": torch.optim.Adam(pair.critics.parameters(), rate, betas),
-        }
+        pair = self._translation(phase.name)
+        return adam(
+            self.hyper.learning_rate, self.hyper.betas, generators=pair.generators, critics=pair.critics
+        )
 
     def training_step(self, phase: Phase, batch: PairBatch, step: int) -> dict[str, Tensor]:
         """One step of both generators, then one of both critics on faces out of the pools."""

@@ -29,6 +29,7 @@ from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase
 from fesbench.methods.state_import import ConditionAxis, Release
 
+from ._adam import adam
 from ._augment import color_jitter, warp
 from ._blocks import LEAK, frozen, he_initialize, one_hot
 from ._vgg import VGG19Levels
@@ -273,13 +274,13 @@ class DAI2I(StarGAN):
         """StarGAN's; or Adam for the adapters with their encoder, for the critic, and for the classifier."""
         if phase.name != "adaptation":
             return super().optimizers(phase)
-        rate, betas = self.hyper.adapter_rate, self.hyper.betas
-        adapters = [p for part in (self.into, self.back, self.encoder) for p in part.parameters()]
-        return {
-            "adapters": torch.optim.Adam(adapters, rate, betas),
-            "domain_critic": torch.optim.Adam(self.domain_critic.parameters(), rate, betas),
-            "classifier": torch.optim.Adam(self.classifier.parameters(), rate, betas),
-        }
+        return adam(
+            self.hyper.adapter_rate,
+            self.hyper.betas,
+            adapters=[self.into, self.back, self.encoder],
+            domain_critic=self.domain_critic,
+            classifier=self.classifier,
+        )
 
     def training_step(self, phase: Phase, batch: Any, step: int) -> dict[str, Tensor]:
         """StarGAN's; then one step each of the domain's critic, the classifier and the adapters."""

@@ -30,6 +30,7 @@ from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase
 from fesbench.methods.task_kinds import TASKS
 
+from ._adam import adam
 from ._blocks import check_side, frozen, one_hot, with_planes
 from ._vgg import VGGFace
 
@@ -293,11 +294,7 @@ class ExprGAN(Method):
         if phase.name != "controller":
             parts["generator"] = [self.encoder, self.decoder]
             parts["code_critic"] = [self.code_critic]
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
-        return {
-            name: torch.optim.Adam([p for part in found for p in part.parameters()], rate, betas)
-            for name, found in parts.items()
-        }
+        return adam(self.hyper.learning_rate, self.hyper.betas, **parts)
 
     def training_step(self, phase: Phase, batch: ImageBatch, step: int) -> dict[str, Tensor]:
         """One step of everything on one forward pass: the generator through the critics as they were."""

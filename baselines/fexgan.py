@@ -28,6 +28,7 @@ from fesbench.methods.card import MethodCard, Phase
 from fesbench.methods.state_import import ConditionAxis
 from fesbench.methods.task_kinds import TASKS
 
+from ._adam import adam
 from ._blocks import frozen, one_hot, seeded
 from ._losses import said
 from .pix2pix import jitter
@@ -186,12 +187,12 @@ class FExGAN(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for each side."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
-        learned = [*self.encoder.parameters(), *self.decoder.parameters()]
-        return {
-            "generator": torch.optim.Adam(learned, rate, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
-        }
+        return adam(
+            self.hyper.learning_rate,
+            self.hyper.betas,
+            generator=[self.encoder, self.decoder],
+            critic=self.critic,
+        )
 
     def training_step(self, phase: Phase, batch: PairBatch, step: int) -> dict[str, Tensor]:
         """One critic step and one generator step; the target is any image of the subject."""

@@ -31,6 +31,7 @@ from fesbench.methods.batches import ClipBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase
 from fesbench.methods.training_set import TrainingSet
 
+from ._adam import adam
 from ._blocks import check_side
 from ._clips import answered
 from ._vgg import VGG19Levels
@@ -290,12 +291,12 @@ class FOMM(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for the detector, and for the rest."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
-        painting = nn.ModuleList([self.flow, self.generator])
-        return {
-            "key_points": torch.optim.Adam(self.key_points.parameters(), rate, betas),
-            "generator": torch.optim.Adam(painting.parameters(), rate, betas),
-        }
+        return adam(
+            self.hyper.learning_rate,
+            self.hyper.betas,
+            key_points=self.key_points,
+            generator=[self.flow, self.generator],
+        )
 
     def training_step(self, phase: Phase, batch: ClipBatch, step: int) -> dict[str, Tensor]:
         """One step of all networks on two frames of each clip."""

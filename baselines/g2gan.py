@@ -27,6 +27,7 @@ from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
 from fesbench.methods.planes import heat_maps
 
+from ._adam import adam
 from ._blocks import frozen, initialize
 from ._unet import PatchCritic, UNet, batch_norm
 from .pix2pix import jitter
@@ -127,11 +128,7 @@ class G2GAN(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for the generators and for the discriminators."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
-        return {
-            "generator": torch.optim.Adam(self.generator.parameters(), rate, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
-        }
+        return adam(self.hyper.learning_rate, self.hyper.betas, generator=self.generator, critic=self.critic)
 
     def training_step(self, phase: Phase, batch: PairBatch, step: int) -> dict[str, Tensor]:
         """One step of both discriminators, then one of both generators."""

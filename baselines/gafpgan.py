@@ -29,6 +29,7 @@ from fesbench.methods.card import MethodCard, Phase, constant, decay_after
 from fesbench.methods.planes import PARSING, parsing_planes
 from fesbench.methods.state_import import ConditionAxis
 
+from ._adam import adam
 from ._blocks import check_side, frozen, he_initialize, initialize, norm, one_hot, with_planes
 from ._losses import total_variation
 from ._unet import PatchCritic
@@ -205,16 +206,13 @@ class CAFPGAN(Method):
         """Adam for a network and for its discriminators; FPPN beside FESN at a tenth of the rate."""
         rate, betas = self.hyper.learning_rate, self.hyper.betas
         if phase.name == "parsing":
-            return {
-                "parser": torch.optim.Adam(self.parser.parameters(), rate, betas),
-                "critics": torch.optim.Adam(self.map_critics.parameters(), rate, betas),
-            }
-        painter = torch.optim.Adam(self.painter.parameters(), rate, betas)
+            return adam(rate, betas, parser=self.parser, critics=self.map_critics)
+        found = adam(rate, betas, painter=self.painter, critics=self.critics)
         if phase.name == "joint":
-            painter.add_param_group(
+            found["painter"].add_param_group(
                 {"params": list(self.parser.parameters()), "lr": rate * self.hyper.fine_tuning}
             )
-        return {"painter": painter, "critics": torch.optim.Adam(self.critics.parameters(), rate, betas)}
+        return found
 
     def training_step(self, phase: Phase, batch: PairBatch, step: int) -> dict[str, Tensor]:
         """One step of a network's discriminators, then one of the network."""

@@ -29,6 +29,7 @@ from fesbench.methods.card import MethodCard, Phase, decay_after
 from fesbench.methods.state_import import ConditionAxis
 from fesbench.methods.task_kinds import TASKS
 
+from ._adam import adam
 from ._blocks import Critic, Depth, frozen, he_initialize
 from ._losses import gradient_penalty
 from .stargan import StarGAN, StarGenerator
@@ -159,13 +160,12 @@ class GANmut(StarGAN):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for the generator with its axes, and for the critic."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
-        return {
-            "generator": torch.optim.Adam(
-                [*self.generator.parameters(), *self.axes.parameters()], rate, betas
-            ),
-            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
-        }
+        return adam(
+            self.hyper.learning_rate,
+            self.hyper.betas,
+            generator=[self.generator, self.axes],
+            critic=self.critic,
+        )
 
     def draw(self, label: Tensor) -> tuple[Tensor, Tensor, int]:
         """Points to ask for, by their labels.

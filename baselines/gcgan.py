@@ -27,6 +27,7 @@ from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase
 from fesbench.methods.state_import import ConditionAxis
 
+from ._adam import adam
 from ._blocks import frozen, he_initialize
 from ._losses import gradient_penalty
 
@@ -205,17 +206,14 @@ class GCGAN(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam; two of them move the embedder, each with moments of its own."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
-        moved: dict[str, list[nn.Module]] = {
-            "critic": [self.critic],
-            "embedder": [self.embedder],
-            "encoder": [self.encoder],
-            "decoder": [self.decoder, self.embedder.encoder],
-        }
-        return {
-            name: torch.optim.Adam(nn.ModuleList(parts).parameters(), rate, betas)
-            for name, parts in moved.items()
-        }
+        return adam(
+            self.hyper.learning_rate,
+            self.hyper.betas,
+            critic=self.critic,
+            embedder=self.embedder,
+            encoder=self.encoder,
+            decoder=[self.decoder, self.embedder.encoder],
+        )
 
     def training_step(self, phase: Phase, batch: PairBatch, step: int) -> dict[str, Tensor]:
         """Five critic steps on a batch, then one each of embedder, encoder and decoder."""

@@ -27,6 +27,7 @@ from fesbench.methods.batches import ImageBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, constant, decay_after
 from fesbench.methods.state_import import ConditionAxis
 
+from ._adam import adam
 from ._blocks import LEAK, Critic, Depth, Residual, frozen, he_initialize, head, one_hot, trunk, with_planes
 from ._losses import gradient_penalty, total_variation
 
@@ -276,19 +277,13 @@ class LGPGAN(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for the generators and for the critics that the phase trains."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
         local = phase.name == "local"
-        critics = [
-            p
-            for name, net in self.critic.items()
-            if not (local and name == "whole")
-            for p in net.parameters()
-        ]
-        generator = self.generator.local if local else self.generator
-        return {
-            "generator": torch.optim.Adam(generator.parameters(), rate, betas),
-            "critic": torch.optim.Adam(critics, rate, betas),
-        }
+        return adam(
+            self.hyper.learning_rate,
+            self.hyper.betas,
+            generator=self.generator.local if local else self.generator,
+            critic=[net for name, net in self.critic.items() if not (local and name == "whole")],
+        )
 
     def training_step(self, phase: Phase, batch: ImageBatch, step: int) -> dict[str, Tensor]:
         """One step of the critics, and after every ``n_critic``-th of them one of the generators.

@@ -34,6 +34,7 @@ from fesbench.methods.planes import heat_maps
 from fesbench.methods.state_import import ConditionAxis
 from fesbench.vocabulary import N_LANDMARKS
 
+from ._adam import adam
 from ._blocks import check_side, frozen, one_hot
 from ._vgg import VGG19
 
@@ -236,11 +237,7 @@ class Li2021(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for the generator and for both discriminators."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
-        return {
-            "generator": torch.optim.Adam(self.generator.parameters(), rate, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
-        }
+        return adam(self.hyper.learning_rate, self.hyper.betas, generator=self.generator, critic=self.critic)
 
     def training_step(self, phase: Phase, batch: PairBatch, step: int) -> dict[str, Tensor]:
         """One step of both discriminators, then one of the generator."""

@@ -37,6 +37,7 @@ from fesbench.methods.planes import landmark_planes
 from fesbench.methods.training_set import TrainingSet
 
 from . import _srvf as sphere
+from ._adam import adam
 from ._blocks import frozen, he_initialize, initialize, seeded, with_planes
 from ._clips import category, moving
 from ._losses import gradient_penalty, said
@@ -235,11 +236,8 @@ class MotionGAN(Method):
         hyper, motion = self.hyper, phase.name == "motion"
         rate = hyper.motion_rate if motion else hyper.texture_rate
         betas = hyper.motion_betas if motion else hyper.texture_betas
-        networks = (self.motion, self.critic) if motion else (self.texture, self.painting)
-        return {
-            name: torch.optim.Adam(network.parameters(), rate, betas)
-            for name, network in zip(("generator", "critic"), networks, strict=True)
-        }
+        generator, critic = (self.motion, self.critic) if motion else (self.texture, self.painting)
+        return adam(rate, betas, generator=generator, critic=critic)
 
     def training_step(self, phase: Phase, batch: ClipBatch, step: int) -> dict[str, Tensor]:
         """One generator step and four critic steps on motions; or one step each of TextureGAN."""

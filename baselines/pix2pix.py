@@ -23,6 +23,7 @@ from fesbench.methods.card import MethodCard, Phase
 from fesbench.methods.planes import landmark_planes
 from fesbench.methods.state_import import Release
 
+from ._adam import adam
 from ._augment import random_window
 from ._blocks import frozen, initialize
 from ._unet import PatchCritic, UNet, convert_unet
@@ -89,11 +90,7 @@ class Pix2Pix(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for each network."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
-        return {
-            "generator": torch.optim.Adam(self.generator.parameters(), rate, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
-        }
+        return adam(self.hyper.learning_rate, self.hyper.betas, generator=self.generator, critic=self.critic)
 
     def training_step(self, phase: Phase, batch: PairBatch, step: int) -> dict[str, Tensor]:
         """One discriminator step, then one generator step."""

@@ -22,6 +22,7 @@ from fesbench.methods.batches import PairBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase, decay_after
 from fesbench.methods.state_import import ConditionAxis
 
+from ._adam import adam
 from ._blocks import Critic, frozen, norm, one_hot
 from ._losses import gradient_penalty
 from .mr import LocalLinear, MRHyper
@@ -132,13 +133,9 @@ class RegGAN(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for each network; the layer joins the refiner's under ``joint``."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
         self.layer.requires_grad_(self.hyper.joint)
-        learned = [*self.refiner.parameters(), *(self.layer.parameters() if self.hyper.joint else ())]
-        return {
-            "refiner": torch.optim.Adam(learned, rate, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
-        }
+        learned = [self.refiner, self.layer] if self.hyper.joint else [self.refiner]
+        return adam(self.hyper.learning_rate, self.hyper.betas, refiner=learned, critic=self.critic)
 
     def training_step(self, phase: Phase, batch: PairBatch, step: int) -> dict[str, Tensor]:
         """One critic step, and after every ``n_critic``-th of them a refiner step on the same pairs."""

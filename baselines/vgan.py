@@ -29,6 +29,7 @@ from fesbench.methods.base import Method
 from fesbench.methods.batches import ClipBatch, RequestBatch
 from fesbench.methods.card import MethodCard, Phase
 
+from ._adam import adam
 from ._blocks import check_side, frozen, seeded, with_planes
 from ._clips import answered, category, moving
 
@@ -180,12 +181,8 @@ class VGAN(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """Adam for the generator's parts together, and for the critic."""
-        rate, betas = self.hyper.learning_rate, self.hyper.betas
         makers = [self.background, self.foreground, *([self.encoder] if self.hyper.image else [])]
-        return {
-            "generator": torch.optim.Adam(nn.ModuleList(makers).parameters(), rate, betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), rate, betas),
-        }
+        return adam(self.hyper.learning_rate, self.hyper.betas, generator=makers, critic=self.critic)
 
     def training_step(self, phase: Phase, batch: ClipBatch, step: int) -> dict[str, Tensor]:
         """One step of the critic, then one of the generator."""
