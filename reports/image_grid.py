@@ -197,7 +197,7 @@ def _strip(
 
     from PIL import Image
 
-    pictures = [_open(run.image_path(request)) for request in requests]
+    pictures = [open_image(run.image_path(request)) for request in requests]
     present = [p for p in pictures if p is not None]
     if not present:
         return None
@@ -225,7 +225,12 @@ def _strip(
     return Strip(title, f"{folder.name}/{name}.{suffix}", alt, sheet.width, sheet.height, kind, missing)
 
 
-def _open(path: Path | None) -> Image.Image | None:
+def open_image(path: Path | None) -> Image.Image | None:
+    """An RGB image; None where there is no path.
+
+    Raises:
+        RecordError: the file is no image.
+    """
     from PIL import Image
 
     if path is None:

@@ -47,3 +47,11 @@ def policy(script: str) -> str:
         f"default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
         "base-uri 'none'; form-action 'none'"
     )
+
+
+def with_own(templates: Environment, name: str) -> dict[str, str]:
+    """For a page with more: ``name.js`` behind the common script, ``name.css`` behind the style sheet."""
+    here = files("fesbench.reports") / "templates"
+    script = f"{templates.globals['script']}\n{(here / f'{name}.js').read_text(encoding='utf-8')}"
+    style = f"{templates.globals['style_sheet']}\n{(here / f'{name}.css').read_text(encoding='utf-8')}"
+    return {"script": script, "policy": policy(script), "style_sheet": style}

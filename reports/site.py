@@ -23,6 +23,7 @@ from .notes import notes
 from .pages import environment
 from .paper_tables import main_grid
 from .published import beside
+from .requests_page import Place, Room, link_requests, write_requests
 from .study_results import studies_of
 from .table_model import Table
 from .tables import build_table, domains_of
@@ -57,14 +58,17 @@ def _build(runs: Path, out: Path) -> Path:
     templates = environment()
     summaries = []
     for number, (board, page) in enumerate(zip(boards, pages, strict=True)):
-        context = _context(board, images, f"b{number}", unreadable)
+        place = Place(out, images, page, "" if len(boards) == 1 else f"{board.key.slug}-", f"b{number}")
+        context = _context(board, place, unreadable)
         context["titles"] = {name: members[0].title for name, members in board.methods.items()}
         context["studies"] = studies_of(runs, board.key.slug)
         stem = "leaderboard" if len(boards) == 1 else board.key.slug
         context["downloads"] = _write_tables(context["tables"], out, stem)
+        context["requests_page"] = place.requests
         context["siblings"] = [(b.key, p, b is board) for b, p in zip(boards, pages, strict=True)]
         html = templates.get_template("board.html.j2").render(context)
         atomic_write_bytes(out / page, html.encode())
+        write_requests(board, context["tables"], place, templates, Room().share(len(boards)))
         summaries.append(
             {"key": board.key, "page": page, "table": context["table"], "title": context["title"]}
         )
@@ -100,17 +104,18 @@ def _unwritable(folder: Path, error: OSError) -> DataError:
     return DataError(f"cannot write {folder} ({error.strerror or error}); choose another folder with --out")
 
 
-def _context(board: Board, images: Path, prefix: str, unreadable: list[str]) -> dict[str, Any]:
+def _context(board: Board, place: Place, unreadable: list[str]) -> dict[str, Any]:
     pairs = [board.headline, *(pair for pair in domains_of(board) if pair != board.headline)]
     tables = [build_table(board, task, domain) for task, domain in pairs]
     table = tables[0]
     order = [row.id for row in table.rows]
     styles = [d for t, d in pairs if t == HEADLINE[0] and d != "in"]
     galleries = [
-        build_gallery(board, task, domain, order, images, f"{prefix}-{number}")
+        build_gallery(board, task, domain, order, place.images, f"{place.prefix}-{number}")
         for number, (task, domain) in enumerate(pairs)
     ]
     mark_dependent(board, tables)
+    link_requests(board, tables, place.requests)
     rules, why_no_rules = board.protocol
     common, differing = sections.environments(board)
     return {

@@ -42,6 +42,8 @@ class ScoreCell:
     """The score without each judge of the panel, mean over seeds."""
     disputed: tuple[str, ...] = ()
     """Rows that another judge puts, significantly, on the other side of this one."""
+    href: str = ""
+    """The page of its requests, where there is one."""
 
     @classmethod
     def of(cls, score: Score, **more: Any) -> ScoreCell:

@@ -1,4 +1,4 @@
-"""Confusion matrices of the judges that look at a task."""
+"""What the judges that look at a task saw: of each image, and counted in confusion matrices."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from fesbench.extractors.registry import JUDGE
 from fesbench.records.confusion import UNREADABLE, ConfusionMatrix
+from fesbench.records.samples import seen_column
 
 if TYPE_CHECKING:
     from fesbench.metrics.base import Metric
@@ -19,6 +20,18 @@ def judges_of(names: Sequence[str], metrics: Mapping[str, Metric], reasons: Mapp
     """The judges whose expression scores are among these metrics and can be computed."""
     found = [metrics[n].card.extractor for n in names if n.startswith("ECS") and n not in reasons]
     return list(dict.fromkeys(found))
+
+
+def seen_by(inputs: MetricInputs, judges: Sequence[str]) -> dict[str, np.ndarray]:
+    """Probabilities by column of the samples: float32 (N,), NaN where a judge could not read the image."""
+    from fesbench.metrics.expression.score import classes_of, judged_images
+
+    found: dict[str, np.ndarray] = {}
+    for judge in judges:
+        judged = judged_images(inputs, judge)
+        shares = np.where(judged.valid[:, None], judged.values, np.nan).astype(np.float32)
+        found |= {seen_column(judge, name): shares[:, k] for k, name in enumerate(classes_of(inputs, judge))}
+    return found
 
 
 def confusion_matrix(inputs: MetricInputs, judge: str, task: str, domain: str) -> ConfusionMatrix:

@@ -15,9 +15,10 @@ import numpy as np
 from fesbench.context.context import RunContext
 from fesbench.evaluation.anchors import anchors
 from fesbench.evaluation.clips import load_clips
-from fesbench.evaluation.confusion import confusion_matrix, judges_of
+from fesbench.evaluation.confusion import confusion_matrix, judges_of, seen_by
 from fesbench.evaluation.images import load_images
 from fesbench.evaluation.judge_check import judge_check
+from fesbench.evaluation.nearest import keep_nearest
 from fesbench.evaluation.task_group import Group
 from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR
 from fesbench.files import atomic_write_bytes
@@ -85,7 +86,7 @@ def score_cell(
     discriminator: Extractor | None = None,
     images: np.ndarray | None = None,
 ) -> None:
-    """Fill ``record.scores`` and ``record.counts``; write ``samples.parquet`` and ``confusion.json``.
+    """Fill ``record.scores`` and ``record.counts``; write what stands beside the record.
 
     Args:
         context: what the cells share.
@@ -167,11 +168,11 @@ def _score_stacks(
             record.scores += found.scores
             if found.per_sample is not None:
                 columns[name] = found.per_sample
-        samples.append(group.sample_table(columns))
+        judges = judges_of(metrics_of(task, metrics), metrics, reasons)
+        samples.append(group.sample_table(columns).assign(**seen_by(group.inputs, judges)))
         usable = {name: metrics[name] for name in metrics_of(task, metrics) if name not in reasons}
         record.anchors += anchors(group, usable)
         replicates += group.replicates
-        judges = judges_of(metrics_of(task, metrics), metrics, reasons)
         asked_of |= {(judge, domain): None for judge in judges}
         matrices += [confusion_matrix(group.inputs, judge, task, domain) for judge in judges]
     record.weights = _weights(used, [*record.card.get("helpers", ()), *_aligned_by(context.protocol)])
@@ -180,6 +181,7 @@ def _score_stacks(
     write_confusion(folder, matrices)
     table = pd.concat(samples, ignore_index=True)
     atomic_write_bytes(folder / SAMPLES, table.to_parquet(index=False))
+    keep_nearest(context.store, group.training, table, folder)
 
 
 def _aligned_by(protocol: Protocol) -> list[str]:

@@ -16,6 +16,17 @@ PER_SUBJECT = ("task", "domain", "identity", "target_expression")
 """The columns that a paired test needs."""
 SAMPLE_COLUMNS = ("request", *PER_SUBJECT, "publishable")
 """The columns that a page needs."""
+SEEN = r"seen\[(?P<judge>.+)\] (?P<seen>.+)"
+"""A column: the probability that a judge gives a class, float32, NaN where it could not read the image."""
+
+
+def seen_column(judge: str, seen: str) -> str:
+    """Its name: that of ``SEEN``.
+
+    >>> seen_column("fer", "anger")
+    'seen[fer] anger'
+    """
+    return f"seen[{judge}] {seen}"
 
 
 def read_samples(folder: Path, columns: Sequence[str] = SAMPLE_COLUMNS) -> pd.DataFrame | None:

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from fesbench.context.context import RunContext
+from fesbench.evaluation.nearest import keep_nearest
 from fesbench.evaluation.task_group import Group
 from fesbench.extractors.base import Extractor, PairExtractor, check_pairs
 from fesbench.extractors.cache import FeatureCache
@@ -17,6 +20,7 @@ from fesbench.metrics.selection import metric_reasons, protocol_metrics
 from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.protocol.requests import build_requests
 from fesbench.protocol.split import build_split
+from fesbench.records.nearest import nearest_image, nearest_path
 from fesbench.records.record import Cell, Record
 from tests.stores import SIZE, picture, protocol, shot, tiny_store
 
@@ -182,6 +186,21 @@ def test_samples_name_the_nearest_training_image(context: RunContext) -> None:
     assert table["nearest_training"].iloc[1] == "b/happiness_.png"
     assert all(name[0] in "ab" for name in table["nearest_training"])
     assert set(group.sample_table({})["nearest_training"]) == {""}
+
+
+def test_nearest_training_images_are_kept_of_whoever_may_be_shown(tmp_path: Path) -> None:
+    rows = [shot(who, "anger", publishable=who != "b") for who in "abc"]
+    store = tiny_store(tmp_path / "store", rows)
+    names = store.manifest.table["image"].tolist()
+    old = nearest_path(tmp_path / "cell", "old")
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"")
+    keep_nearest(store, np.arange(3), pd.DataFrame({"nearest_training": [*names[:2], ""]}), tmp_path / "cell")
+    assert list(old.parent.iterdir()) == [nearest_path(tmp_path / "cell", names[0])]
+    with Image.open(nearest_path(tmp_path / "cell", names[0])) as image:
+        assert (np.asarray(image) == store.images[0]).all()
+    assert nearest_image(tmp_path / "cell", names[1]) is None
+    assert nearest_image(tmp_path / "cell", "") is None
 
 
 def test_a_card_says_that_a_row_is_the_target_itself(context: RunContext) -> None:

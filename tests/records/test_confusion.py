@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from sklearn.metrics import confusion_matrix as reference
 
 from fesbench.errors import RecordError
-from fesbench.evaluation.confusion import confusion_matrix, judges_of
+from fesbench.evaluation.confusion import confusion_matrix, judges_of, seen_by
 from fesbench.metrics import METRICS
 from fesbench.metrics.inputs import MetricInputs
 from fesbench.records.confusion import CONFUSION, ConfusionMatrix, load_confusion, write_confusion
@@ -53,6 +53,17 @@ def test_agrees_with_scikit_learn_and_every_row_sums_to_its_requests() -> None:
         assert row[-1] == 0
     assert sum(map(sum, made.counts)) == 200
     assert made.seen == [*EXPRESSIONS, "unreadable"]
+
+
+def test_probabilities_stand_in_columns_by_their_class() -> None:
+    found = seen_by(inputs([3, 0], ["anger", "anger"], valid=[True, False]), ["judge"])
+    assert list(found) == [f"seen[judge] {name}" for name in EXPRESSIONS]
+    assert {name: column.dtype for name, column in found.items()} == dict.fromkeys(
+        found, np.dtype(np.float32)
+    )
+    table = np.stack(list(found.values()), axis=1)
+    assert table[0].tolist() == [0, 0, 0, 1, 0, 0, 0, 0]
+    assert np.isnan(table[1]).all()
 
 
 def test_unreadable_compound_and_unlabelled_requests() -> None:

@@ -65,11 +65,8 @@ def chromium(page: str, profile: Path, *options: str, width: int = 1400) -> tupl
     return done.stdout, done.stderr
 
 
-def drive(page: Path, script: str, *, fragment: str = "", width: int = 1400) -> dict[str, Any]:
-    """What ``script``, the body of an async function, returns in the page, and ``faults``.
-
-    A copy of the page is left beside it. ``later()`` waits in it.
-    """
+def driven_copy(page: Path, script: str) -> Path:
+    """A copy of a page, beside it, that runs ``script``: the body of an async function with ``later()``."""
     text = page.read_text(encoding="utf-8")
     scripts = [WATCH, DRIVER % script]
     hashes = " ".join(
@@ -81,7 +78,17 @@ def drive(page: Path, script: str, *, fragment: str = "", width: int = 1400) -> 
     text = text.replace("</body>", f"<script>{scripts[1]}</script></body>", 1)
     copy = page.with_name(f"driven-{page.name}")
     copy.write_text(text, encoding="utf-8")
-    dom, log = chromium(copy.as_uri() + fragment, page.parent / ".profile", width=width)
+    return copy
+
+
+def drive(page: Path, script: str, *options: str, fragment: str = "", width: int = 1400) -> dict[str, Any]:
+    """What ``script``, the body of an async function, returns in the page, and ``faults``.
+
+    A copy of the page is left beside it. ``later()`` waits in it.
+    """
+    copy = driven_copy(page, script)
+    address, profile = copy.as_uri() + fragment, page.parent / ".profile"
+    dom, log = chromium(address, profile, "--dump-dom", *options, width=width)
     found = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
     assert found, log
     result: dict[str, Any] = json.loads(unescape(found[1]))

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from fesbench.protocol.protocol import load_protocol
 from fesbench.records.record import Cell, Health, NotRun, Record, Score
+from fesbench.records.samples import seen_column
 from fesbench.statistics.null import NullBand
 
 LABELS = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -235,6 +236,10 @@ def samples_of(row: Row, requests: pd.DataFrame, seed: int) -> pd.DataFrame:
         table.loc[missing, "FSS"] = np.nan
     wrong = rng.choice(LABELS, len(table))
     table["predicted"] = np.where(hit, table.target_expression, np.where(row.ecs == 0, "neutral", wrong))
+    for label in ("neutral", *LABELS):
+        table[seen_column("judge", label)] = np.where(table["predicted"] == label, 0.93, 0.01).astype(
+            np.float32
+        )
     return table
 
 
