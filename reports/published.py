@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
+
+from fesbench.errors import ProtocolError
 
 from .boards import Board
 from .metric_display import Style, style_of
@@ -67,22 +71,38 @@ class Beside:
 @lru_cache(maxsize=1)
 def published_values() -> tuple[Published, ...]:
     """Every published value that a score of ours answers, in the file's order."""
-    text = files("fesbench.protocols").joinpath("published.csv").read_text(encoding="utf-8")
-    return tuple(
-        Published(
-            row=line["row"],
-            preset=line["preset"],
-            protocol=line["protocol"],
-            task=line["task"],
-            metric=line["score"],
-            value=float(line["offset"]) + float(line["scale"]) * float(line["value"]),
-            source=f"{line['source']}, {line['table']}",
-            setting=line["setting"],
-            verified=line["verified"],
-            differs=line["differs"],
-        )
-        for line in csv.DictReader(text.splitlines())
-        if line["score"]
+    return parse_published(files("fesbench.protocols").joinpath("published.csv"))
+
+
+def parse_published(path: Any) -> tuple[Published, ...]:
+    """Read a table of published values.
+
+    Raises:
+        ProtocolError: no CSV in UTF-8, a column is missing, a line is too short, or a number is none.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        lines = csv.DictReader(text.splitlines(), strict=True)
+        return tuple(_published(line) for line in lines if line["score"])
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ProtocolError(f"{path} is no table of published values: {error}") from None
+
+
+def _published(line: dict[str, str]) -> Published:
+    value = float(line["offset"]) + float(line["scale"]) * float(line["value"])
+    if not math.isfinite(value):
+        raise ValueError(f"{line['value']} is no value")
+    return Published(
+        row=line["row"],
+        preset=line["preset"],
+        protocol=line["protocol"],
+        task=line["task"],
+        metric=line["score"],
+        value=value,
+        source=f"{line['source']}, {line['table']}",
+        setting=line["setting"],
+        verified=line["verified"],
+        differs=line["differs"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -35,7 +36,7 @@ class Pixels(_Model):
     @field_validator("range")
     @classmethod
     def _differ(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[0] >= value[1]:
+        if not -math.inf < value[0] < value[1] < math.inf:
             raise ValueError("must be two rising numbers, black and white")
         return value
 
@@ -102,9 +103,9 @@ def load_adapter(path: Path) -> Adapter:
             f"{path} does not exist; it says what the network's inputs are (docs/external.md), or give "
             "another one with --adapter"
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as TOML ({error})") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{path}: '{key}': {first['msg'].removeprefix('Value error, ')}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read as TOML ({error})") from None

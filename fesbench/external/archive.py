@@ -13,7 +13,9 @@ import ast
 import io
 import json
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,7 +62,10 @@ def checked_archive(content: bytes, name: str) -> bytes:
             broken = archive.testzip()
             records = {item.filename.partition("/")[2]: archive.read(item) for item in archive.infolist()}
     # zipfile: RuntimeError = encrypted, NotImplementedError = a compression that it does not know
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+    except (
+        *(zipfile.BadZipFile, zlib.error, struct.error, ValueError),
+        *(OSError, EOFError, RuntimeError, NotImplementedError),
+    ) as error:
         raise DataError(f"{name} is no archive of torch.export ({error}); {_EXPORT_AGAIN}") from None
     graphs = [record for record in records if record.startswith("models/")]
     if broken or graphs != ["models/model.json"]:

@@ -88,12 +88,12 @@ def load_command(path: Path) -> CommandAdapter:
     """
     try:
         return CommandAdapter.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as TOML ({error})") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{path}: '{key}': {first['msg'].removeprefix('Value error, ')}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read as TOML ({error})") from None
 
 
 def images_of_command(

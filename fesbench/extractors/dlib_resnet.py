@@ -41,7 +41,7 @@ class _Reader:
     """dlib's serialization, as far as this network needs it."""
 
     def __init__(self, content: bytes) -> None:
-        self._stream = io.BytesIO(content)
+        self._content, self._stream = content, io.BytesIO(content)
 
     def take(self, count: int) -> bytes:
         found = self._stream.read(count)
@@ -88,7 +88,7 @@ class _Reader:
         while True:
             place = self._stream.tell()
             self.integer()
-            if self._stream.getvalue()[self._stream.tell() :].startswith(text):
+            if self._content.startswith(text, self._stream.tell()):
                 self._stream.seek(place)
                 return
 

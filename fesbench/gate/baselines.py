@@ -36,7 +36,7 @@ def load_rows(path: Path) -> list[Snapshot]:
     """
     try:
         raw: Any = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raw = None
     if not isinstance(raw, dict) or raw.get("kind") != KIND:
         return [load_snapshot(path)]  # one row; or it says what is wrong

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from fesbench.errors import NotComparableError
+from fesbench.errors import NotComparableError, ProtocolError
 from fesbench.gate.collect import take_snapshot
 from fesbench.gate.comparison import Compared, compare_snapshots, direction_of
 from fesbench.gate.snapshot import Snapshot
@@ -77,8 +77,20 @@ class ClaimVerdict(BaseModel):
 @lru_cache(maxsize=1)
 def known_claims() -> dict[str, Claim]:
     """Every claim by id, in the file's order."""
-    text = files("fesbench.protocols").joinpath("claims.toml").read_text(encoding="utf-8")
-    return {name: Claim.model_validate(told) for name, told in tomllib.loads(text).items()}
+    return parse_claims(files("fesbench.protocols").joinpath("claims.toml"))
+
+
+def parse_claims(path: Any) -> dict[str, Claim]:
+    """Read a table of claims.
+
+    Raises:
+        ProtocolError: no TOML, or a key of a claim is missing, unknown or wrong.
+    """
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: Claim.model_validate(claim) for name, claim in told.items()}
+    except (OSError, ValueError, RecursionError) as error:  # pydantic's and TOML's are ValueErrors
+        raise ProtocolError(f"{path} is no table of claims: {error}") from None
 
 
 def judge(place: int, others: Mapping[str, Side]) -> Verdict:

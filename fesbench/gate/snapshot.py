@@ -158,9 +158,10 @@ def load_snapshot(path: Path) -> Snapshot:
     """
     try:
         raw = json.loads(path.read_bytes())
+        json.dumps(raw, ensure_ascii=False).encode()  # halves of characters, which nothing can print
     except FileNotFoundError:
         raise RecordError(f"{path} does not exist; {_AGAIN}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path} cannot be read ({error}); {_AGAIN}") from None
     return parse_snapshot(raw, path)
 

@@ -88,7 +88,7 @@ def load_tolerances(path: Path, metrics: Collection[str]) -> Tolerances:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist; leave --tolerance out for the defaults") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}") from None
     _known(path, "", raw, ("expressions", "ignore", "metrics", "cost"))
     expressions, ignore = raw.get("expressions", False), raw.get("ignore", [])

@@ -114,7 +114,7 @@ class Protocol(Strict):
         subsets = self.split
         if split is not None:
             given = read_subsets(split)
-            digest, folds = subsets_hash(given), folds_in(given)
+            digest, folds = subsets_hash(given), folds_in(given, split)
             if folds and rule.test_sets:
                 raise ProtocolError(
                     f"{split} holds folds, and {self.name} has sets that are tested once; {_SUBSETS}"
@@ -234,7 +234,7 @@ def parse_protocol(path: Any) -> Protocol:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ProtocolError(f"{path} does not exist; 'fesbench protocols' lists the installed ones") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ProtocolError(f"{path} is not a readable TOML file: {error}") from None
     try:
         protocol = Protocol.model_validate(raw)

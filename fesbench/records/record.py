@@ -245,9 +245,10 @@ def load_record(folder: Path) -> Record:
     path = folder / RECORD_NAME
     try:
         raw = json.loads(path.read_bytes())
+        json.dumps(raw, ensure_ascii=False).encode()  # halves of characters, which no page can hold
     except FileNotFoundError:
         raise RecordError(f"{path} does not exist; give the folder that 'fesbench run' wrote") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(
             f"{path} cannot be read ({error}); delete its folder and run the cell again"
         ) from None

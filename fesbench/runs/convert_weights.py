@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ import fesbench
 from fesbench.errors import DataError, MethodError, UsageError
 from fesbench.methods.card import Problem
 from fesbench.vocabulary import EXPRESSIONS, canonical_expression
+from fesbench.weights.state_dict import saved_by_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -121,18 +121,14 @@ def read_authors(file: Path) -> tuple[dict[str, Tensor], list[str]]:
 
 def _read_file(file: Path) -> dict[str, Tensor]:
     """See `read_authors`."""
-    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
     if not file.is_file():
         raise UsageError(f"{file} does not exist; give the authors' checkpoint")
     try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state: Any = load_file(file)
-        else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+        state: Any = load_file(file) if file.suffix == ".safetensors" else saved_by_torch(file)
+    except (SafetensorError, RuntimeError, OSError, ValueError, KeyError) as error:
         first = " ".join(str(error).split())[:160]
         raise DataError(
             f"{file} holds more than tensors, or is damaged ({first}); save the network's state_dict() alone "
@@ -180,7 +176,8 @@ def _read_matrix(path: Path) -> Tensor:
 
     try:
         matrix = load_npz(path).tocsr()  # without pickles
-    except (OSError, ValueError, KeyError) as error:
+    # A damaged zip file, array or index fails in many classes.
+    except Exception as error:  # noqa: BLE001
         raise DataError(f"{path} is no sparse matrix of scipy ({error})") from None
     parts = [torch.from_numpy(part.copy()) for part in (matrix.indptr, matrix.indices, matrix.data)]
     with warnings.catch_warnings():

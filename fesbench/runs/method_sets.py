@@ -6,8 +6,11 @@ import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
-from fesbench.errors import UnknownNameError, UsageError
+from pydantic import BaseModel, ConfigDict
+
+from fesbench.errors import ProtocolError, UnknownNameError, UsageError
 
 MARK = "@"
 """What the name of a set begins with where names of methods are asked for."""
@@ -39,14 +42,32 @@ class MethodSet:
         return tuple(name for name in self.methods if name not in here)
 
 
+class _Told(BaseModel):
+    """A line of the table."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str
+    methods: tuple[str, ...]
+
+
 @lru_cache(maxsize=1)
 def method_sets() -> dict[str, MethodSet]:
     """Every set by name, in the file's order."""
-    text = files("fesbench.protocols").joinpath(_FILE).read_text(encoding="utf-8")
-    return {
-        name: MethodSet(name, told["title"], tuple(told["methods"]))
-        for name, told in tomllib.loads(text).items()
-    }
+    return parse_sets(files("fesbench.protocols").joinpath(_FILE))
+
+
+def parse_sets(path: Any) -> dict[str, MethodSet]:
+    """Read a table of sets.
+
+    Raises:
+        ProtocolError: no TOML, or a set has not just a title and a list of methods.
+    """
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: MethodSet(name, **_Told.model_validate(one).model_dump()) for name, one in told.items()}
+    except (OSError, ValueError, RecursionError) as error:  # pydantic's and TOML's are ValueErrors
+        raise ProtocolError(f"{path} is no table of method sets: {error}") from None
 
 
 def expand(names: list[str]) -> tuple[list[str], dict[str, tuple[str, ...]]]:

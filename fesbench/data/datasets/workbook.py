@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 _BROKEN = (
     *(OSError, EOFError, ValueError, LookupError, AssertionError, TypeError, SyntaxError, AttributeError),
-    *(struct.error, zlib.error, zipfile.BadZipFile),
+    *(struct.error, zlib.error, zipfile.BadZipFile, RecursionError, NotImplementedError),
 )
 """What the two readers raise on damaged files beside their own errors (XML's ParseError is a SyntaxError)."""
 

@@ -144,20 +144,21 @@ def _subsets(path: Path, reader: csv.DictReader[str], column: str) -> dict[str, 
     return subsets
 
 
-def folds_in(subsets: Mapping[str, str]) -> int | None:
-    """How many folds an assignment has; None where it gives subsets.
+def folds_in(subsets: Mapping[str, str], path: Path) -> int | None:
+    """How many folds an assignment has, which was read from ``path``; None where it gives subsets.
 
     Raises:
         DataError: fewer than three folds.
 
-    >>> folds_in({"a": "0", "b": "1", "c": "4"}), folds_in({"a": "train", "b": "test"})
+    >>> path = Path("split.csv")
+    >>> folds_in({"a": "0", "b": "1", "c": "4"}, path), folds_in({"a": "train", "b": "test"}, path)
     (5, None)
     """
     numbers = {int(subset) for subset in subsets.values() if subset not in SUBSETS}
     if not numbers:
         return None
     if len(numbers) < 3:
-        raise DataError(f"the split has {len(numbers)} folds; to test, validate and train it needs three")
+        raise DataError(f"{path} has {len(numbers)} folds; to test, validate and train it needs three")
     return max(numbers) + 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import tokenize
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class AlignedStore:
         path = Path(path)
         info = read_info(path)
         manifest = Manifest.load(path / MANIFEST)
-        n, size = int(info["rows"]), int(info["size"])
+        n, size = info["rows"], info["size"]
         images = _open_array(path / IMAGES, (n, size, size, 3))
         if len(manifest) != n:
             raise _damaged(path, f"its manifest has {len(manifest)} rows and its images are {n}")
@@ -111,6 +112,8 @@ def read_info(path: Path) -> dict[str, Any]:
         raise _damaged(path, f"{INFO} is not readable: {error}") from None
     if absent:
         raise _damaged(path, f"{INFO} lacks {', '.join(sorted(absent))}")
+    if any(type(info[name]) is not int or info[name] < 0 for name in ("rows", "size")):
+        raise _damaged(path, f"{INFO} gives its rows or size as no whole number")
     return info
 
 
@@ -163,7 +166,7 @@ def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise _damaged(path.parent, f"{path.name} is missing") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError, RecursionError) as error:
         raise _damaged(path.parent, f"{path.name} is truncated or unreadable ({error})") from None
     if array.shape != shape or array.dtype != np.uint8:
         raise _damaged(path.parent, f"{path.name} holds {array.dtype} {array.shape} and should hold {shape}")

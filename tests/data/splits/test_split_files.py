@@ -68,10 +68,10 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
 
 
 def test_folds_are_counted_to_the_highest_number() -> None:
-    assert folds_in({"a": "0", "b": "4", "c": "2"}) == 5
-    assert folds_in({"a": "train"}) is None
+    assert folds_in({"a": "0", "b": "4", "c": "2"}, Path("s.csv")) == 5
+    assert folds_in({"a": "train"}, Path("s.csv")) is None
     with pytest.raises(DataError, match="needs three"):
-        folds_in({"a": "0", "b": "1"})
+        folds_in({"a": "0", "b": "1"}, Path("s.csv"))
 
 
 def test_a_template_leaves_no_subset_empty(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_list_of_folds_as_emotion_fan_publishes_it(tmp_path: Path) -> None:
     )
     path.write_text(text)
     assert read_subsets(path) == {"S130": "0", "S501": "0", "S010": "1", "S034": "9"}
-    assert folds_in(read_subsets(path)) == 10
+    assert folds_in(read_subsets(path), path) == 10
     for more, told in (
         ("S501/002 Fear\n", "line 9: 'S501' stands in two folds"),
         ("x\n", "line 9: 'x' is no"),

@@ -1,0 +1,146 @@
+"""What fuzzing found, one case each: a crash, a hang, a value that is none, or an error without a name."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from fesbench.data.datasets.workbook import sheets
+from fesbench.data.layouts.workbooks import xls_bytes
+from fesbench.data.store.aligned import AlignedStore
+from fesbench.errors import DataError, FesbenchError, ProtocolError, RecordError, UsageError, WeightsError
+from fesbench.external.adapter import load_adapter
+from fesbench.external.archive import checked_archive
+from fesbench.extractors.dlib_resnet import read_layers
+from fesbench.gate.baselines import load_rows
+from fesbench.gate.claims import parse_claims
+from fesbench.protocol.protocol import load_protocol
+from fesbench.records.record import Record, load_record
+from fesbench.reports.published import parse_published
+from fesbench.runs.convert_weights import read_authors
+from fesbench.runs.method_sets import parse_sets
+from fesbench.weights.state_dict import tensors_of
+from tests.records.test_record import make_cell
+from tests.stores import shot, tiny_store
+
+DEEP = "[" * 100_000
+
+
+def test_a_split_of_two_folds_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("identity,subset\na,0\nb,1\n")
+    with pytest.raises(DataError, match=r"mine\.csv has 2 folds"):
+        load_protocol("avatars").with_overrides(split=path)
+
+
+@pytest.mark.parametrize("method", ["\\ud800", DEEP])
+def test_half_a_character_and_endless_nesting_are_no_record(method: str, tmp_path: Path) -> None:
+    text = Record(cell=make_cell()).model_dump_json().replace('"mr"', f'"{method}"')
+    (tmp_path / "record.json").write_text(DEEP if method == DEEP else text)
+    with pytest.raises(RecordError, match=r"record\.json cannot be read"):
+        load_record(tmp_path)
+
+
+@pytest.mark.parametrize("text", [DEEP, '{"kind": "fesbench-baseline", "\\ud800": 1}'])
+def test_nor_are_they_a_baseline(text: str, tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text(text)
+    with pytest.raises(RecordError, match=r"b\.json cannot be read"):
+        load_rows(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize("size", ['"big"', "-1", "16.5", "true"])
+def test_a_store_whose_size_is_none_is_damaged(size: str, tmp_path: Path) -> None:
+    tiny_store(tmp_path / "store", [shot("a", "fear")])
+    path = tmp_path / "store" / "store.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "size": json.loads(size)}))
+    with pytest.raises(DataError, match="no whole number"):
+        AlignedStore.open(tmp_path / "store")
+
+
+def test_an_array_whose_head_is_no_python_is_damaged(tmp_path: Path) -> None:
+    tiny_store(tmp_path / "store", [shot("a", "fear")])
+    path = tmp_path / "store" / "images.npy"
+    path.write_bytes(path.read_bytes().replace(b"(1, 16, 16, 3)", b"(1, 16, 16, 3 "))
+    with pytest.raises(DataError, match=r"images\.npy is truncated or unreadable"):
+        AlignedStore.open(tmp_path / "store")
+
+
+def test_a_workbook_that_points_at_itself_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.xls").write_bytes(xls_bytes({"one": [[1.0]]}))
+
+    def round_and_round(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr("xlrd.open_workbook", round_and_round)
+    with pytest.raises(DataError, match=r"a\.xls is no workbook"):
+        list(sheets(tmp_path / "a.xls"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("G.safetensors", b""),
+        ("G.pth", b"uE\x01"),
+        ("G.pth", b"\x80"),
+        ("G.pth", b"GA\xb9\x96\xbd"),
+        ("G.pth", b"\x80\x02X\xff\xff\xff\x7f."),
+        ("fear/fear_N.npz", b""),
+        ("fear/fear_N.npz", b"PK\x03\x04 and no more"),
+    ],
+)
+def test_no_weights_of_authors(name: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=path.name):
+        read_authors(path if path.suffix != ".npz" else tmp_path)
+    if path.suffix == ".pth":
+        with pytest.raises(RuntimeError, match="no file of tensors"):
+            tensors_of(content)
+
+
+def test_a_network_of_dlib_that_never_begins_is_read_in_one_go() -> None:
+    head = b"\x01\x01\x01\x0eloss_metric_2\x02"
+    with pytest.raises(WeightsError, match="not dlib's"):
+        read_layers(head[:17] + b"\x01\x01" * 500_000)
+
+
+def test_an_archive_whose_directory_lies_before_its_beginning_is_refused() -> None:
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("a/models/model.json", "{}")
+    content = bytearray(stream.getvalue())
+    at = content.rindex(b"PK\x01\x02") + 42  # where the directory says that the file lies
+    content[at : at + 4] = (2**31).to_bytes(4, "little")
+    with pytest.raises(DataError, match=r"net\.pt2"):
+        checked_archive(bytes(content), "net.pt2")
+
+
+def test_a_range_of_pixels_is_two_finite_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    for black in ("nan", "-inf"):
+        path.write_text(f'[inputs]\nx = "source"\n[source_pixels]\nrange = [{black}, 1.0]\n')
+        with pytest.raises(UsageError, match="two rising numbers"):
+            load_adapter(path)
+
+
+@pytest.mark.parametrize("text", ["[a", "a = 1", "[a]\ntitle = 1", f"a = {'9' * 5000}", "\x00"])
+def test_tables_beside_the_protocols_are_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text(text)
+    for parse in (parse_claims, parse_sets):
+        with pytest.raises(ProtocolError, match=r"odd\.toml is no table"):
+            parse(path)
+
+
+@pytest.mark.parametrize("value", ["x", "nan", ""])
+def test_a_published_value_is_a_number(value: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    head = "row,preset,protocol,task,score,offset,scale,value,source,table,setting,verified,differs"
+    path.write_text(f"{head}\nmr,paper,cfee,expression,ECS,0,1,{value},a,b,c,d,e\n")
+    with pytest.raises(FesbenchError, match=r"p\.csv is no table of published values"):
+        parse_published(path)
