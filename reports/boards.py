@@ -141,6 +141,8 @@ class Board:
 
     key: BoardKey
     methods: dict[str, list[Run]] = field(default_factory=dict)
+    _known: dict[tuple[str, str, str, str], pd.Series | None] = field(default_factory=dict, repr=False)
+    """Values that were asked for before: ranks, pairs and drops ask for the same ones many times."""
 
     @property
     def runs(self) -> list[Run]:
@@ -217,6 +219,12 @@ class Board:
 
     def values(self, method: str, metric: str, task: str, domain: str) -> pd.Series | None:
         """Per-request values of a metric, meaned over seeds; None where not every seed has them."""
+        key = (method, metric, task, domain)
+        if key not in self._known:
+            self._known[key] = self._read(*key)
+        return self._known[key]
+
+    def _read(self, method: str, metric: str, task: str, domain: str) -> pd.Series | None:
         import pandas as pd
 
         found = []

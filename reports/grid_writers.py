@@ -1,9 +1,13 @@
-"""A paper's table as LaTeX (booktabs), Markdown, CSV or HTML."""
+"""A paper's table as LaTeX (booktabs), Markdown, CSV, JSON or HTML.
+
+The page writes what its reader chose in the same form (``templates/grid.js``); a test holds the two equal.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from html import escape
 
@@ -55,7 +59,7 @@ def to_markdown(grid: Grid, *, intervals: bool = True) -> str:
 
 
 def to_csv(grid: Grid, *, intervals: bool = True) -> str:
-    """Unrounded values where the grid has them, else its texts; bounds as shown, in columns of their own."""
+    """Values and bounds not rounded where the grid has them, else its texts; bounds in own columns."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     bounded = [
@@ -71,9 +75,25 @@ def to_csv(grid: Grid, *, intervals: bool = True) -> str:
             cells: list[str] = []
             for entry, wide in zip(row.entries, bounded, strict=True):
                 cells.append(entry.text if entry.value is None else repr(entry.value))
-                cells += list(entry.bounds or ("", "")) if wide else []
+                bounds = [repr(limit) for limit in entry.limits] if entry.limits else entry.bounds or ("", "")
+                cells += bounds if wide else []
             writer.writerow([row.title, *(cell.replace("−", "-") for cell in cells)])
     return buffer.getvalue()
+
+
+def to_json(grid: Grid, *, intervals: bool = True) -> str:
+    """One object a row; values and bounds not rounded, in the unit that their name says."""
+    rows = []
+    for title, lines in grid.groups:
+        for line in lines:
+            values = {}
+            for (name, _), entry in zip(grid.heads, line.entries, strict=True):
+                low, high = entry.limits or (None, None)
+                told = {"text": entry.text, "value": entry.value, "best": entry.best}
+                values[name] = told | ({"low": low, "high": high} if intervals else {})
+            rows.append({"method": line.title, "group": title, "reference": line.reference, "values": values})
+    whole = {"caption": grid.caption, "note": grid.note, "signatures": grid.comments, "rows": rows}
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
 
 def to_html(grid: Grid, *, intervals: bool = True) -> str:
@@ -101,6 +121,7 @@ WRITERS: dict[str, Callable[..., str]] = {
     "latex": to_latex,
     "markdown": to_markdown,
     "csv": to_csv,
+    "json": to_json,
     "html": to_html,
 }
 

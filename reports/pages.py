@@ -10,7 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 import fesbench
 
-SCRIPTS = ("app.js",)
+SCRIPTS = (
+    "state.js", "sort.js", "app.js", "board.js", "controls.js", "grid.js", "figures.js", "compare.js",
+)  # fmt: skip
 """Of every page, in this order, as one inline script: a page opens from disk, where ``'self'`` would let any
 file of the disk run, so that the policy names the script by its hash.
 """

@@ -18,12 +18,21 @@ from .tables import build_table, domains_of
 
 @dataclass(frozen=True)
 class Entry:
-    """One cell of a grid: a score, or a plain text."""
+    """One cell of a grid: a score, or a plain text.
+
+    Attributes:
+        text: as shown.
+        value: not rounded, in the unit of the column's head.
+        bounds: of its interval, as shown.
+        best: whether it stands in the best rank group.
+        limits: of its interval, not rounded, in the same unit.
+    """
 
     text: str
     value: float | None = None
     bounds: tuple[str, str] | None = None
     best: bool = False
+    limits: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ def paper_table(runs: Path, layout: str, metrics: Sequence[str] = (), board: str
 def main_grid(table: Table, metrics: Sequence[str] = ()) -> Grid:
     """A leaderboard's table with all rows and some of its columns, the best rank group bold."""
     columns = _chosen(table, metrics)
-    doubts = [f"{c.style.name}: {c.unreliable}, not ranked" for c in columns if c.unreliable]
+    doubts = [doubt_of(column) for column in columns]
     return Grid(
         f"Task {table.task}, domain {table.domain}; bold: rows that cannot be told from the best",
         [_head(column.style) for column in columns],
@@ -98,6 +107,11 @@ def main_grid(table: Table, metrics: Sequence[str] = ()) -> Grid:
         [column.signature for column in columns],
         "; ".join(filter(None, [table.split_note, *doubts])),
     )
+
+
+def doubt_of(column: Column) -> str:
+    """Why a column is not ranked, "" where it is."""
+    return f"{column.style.name}: {column.unreliable}, not ranked" if column.unreliable else ""
 
 
 def _main(board: Board, metrics: Sequence[str]) -> Grid:
@@ -206,10 +220,22 @@ def _line(row: Row, cells: Sequence[tuple[Style, ScoreCell]]) -> Line:
 def _entry(style: Style, cell: ScoreCell) -> Entry:
     if cell.value is None:
         return Entry("n/a")
-    bounds = None
-    if cell.low is not None and cell.high is not None:
-        bounds = style.text(cell.low), style.text(cell.high)
-    return Entry(style.text(cell.value), cell.value, bounds, cell.best)
+    return entry_of(style, cell.value, cell.low, cell.high, best=cell.best)
+
+
+def entry_of(
+    style: Style, value: float, low: float | None, high: float | None, *, best: bool = False
+) -> Entry:
+    """A score as a cell."""
+    if low is None or high is None:
+        return Entry(style.text(value), _in_unit(style, value), best=best)
+    limits = _in_unit(style, low), _in_unit(style, high)
+    return Entry(style.text(value), _in_unit(style, value), (style.text(low), style.text(high)), best, limits)
+
+
+def _in_unit(style: Style, value: float) -> float:
+    """In the unit that the head names; a share is shown in percent."""
+    return float(f"{100 * value:.12g}") if style.percent else value
 
 
 def _head(style: Style) -> tuple[str, str]:

@@ -57,14 +57,13 @@ def heat_maps(board: Board, table: Table, *, levels: bool = False) -> list[HeatM
         and s.expression != "all"
         and s.expression.startswith(LEVEL) == levels
     ]
-    rank = {name: i for i, name in enumerate((*EXPRESSIONS, *(f"AU{unit}" for unit in ACTION_UNITS)))}
     maps = []
     for metric in ordered({s.metric for s in scores if s.value is not None}):
         column = table.column(metric)
         if column is None:
             continue
         mine = [s for s in scores if s.metric == metric]
-        expressions = sorted({s.expression for s in mine}, key=lambda e: (rank.get(e, 99), e))
+        expressions = in_order({s.expression for s in mine})
         found = {(s.method, s.expression): _mean(mine, s.method, s.expression) for s in mine}
         values = [v for v, _ in found.values() if v is not None]
         if not values:
@@ -78,6 +77,12 @@ def heat_maps(board: Board, table: Table, *, levels: bool = False) -> list[HeatM
             rows.append((row, [_heat_cell(column.style, item, low, high) for item in line]))
         maps.append(HeatMap(column.style, by, expressions, rows))
     return maps
+
+
+def in_order(expressions: set[str]) -> list[str]:
+    """Expressions, then action units, then levels, as a reader expects them."""
+    rank = {name: i for i, name in enumerate((*EXPRESSIONS, *(f"AU{unit}" for unit in ACTION_UNITS)))}
+    return sorted(expressions, key=lambda e: (rank.get(e, 99), e))
 
 
 def _mean(scores: Sequence[Score], method: str, expression: str) -> tuple[float | None, str]:

@@ -12,6 +12,7 @@ from fesbench.files import atomic_write_bytes, locked
 from fesbench.protocol.tasks import plain_kind
 
 from . import sections, writers
+from .board_data import board_data
 from .boards import HEADLINE, Board, make_boards, read_runs
 from .confusion import confusions
 from .cost import cost_table
@@ -139,6 +140,7 @@ def _context(board: Board, place: Place, unreadable: list[str]) -> dict[str, Any
             t.id: sections.heat_maps(board, t, levels=not plain_kind(t.task).by_unit) for t in tables
         },
         "data_block": data_block(board),
+        "board_data": board_data(board, tables),
         "galleries": _shown(galleries, board.headline),
         "trade_off": sections.trade_off(table),
         "drops": sections.drops(board, table, styles) if styles else [],

@@ -55,7 +55,7 @@ def table(
         str, typer.Option(help="main, per-expression, ood, cost or ablation (presets).")
     ] = "main",
     metrics: Annotated[str, typer.Option(help="Columns in this order, e.g. ECS,FSS; default: all.")] = "",
-    format_: Annotated[str, typer.Option("--format", help="latex, markdown, csv or html.")] = "latex",
+    format_: Annotated[str, typer.Option("--format", help="latex, markdown, csv, json or html.")] = "latex",
     intervals: Annotated[bool, typer.Option(help="With 95 % intervals.")] = True,
     board: Annotated[str, typer.Option(help="Part of a leaderboard's name, where RUNS holds several.")] = "",
 ) -> None:

@@ -1,69 +1,35 @@
-"use strict";
 (() => {
-  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const root = document.documentElement;
 
-  // Theme: the system's unless the reader chose; "?theme=dark" in the address chooses for links and prints.
+  // Theme: the address's, else what the reader chose before, else the system's.
   const remember = (value) => { try { localStorage.setItem("fesbench-theme", value); } catch { /* private mode */ } };
   const recall = () => { try { return localStorage.getItem("fesbench-theme"); } catch { return null; } };
-  const asked = new URLSearchParams(location.search).get("theme");
-  const chosen = ["light", "dark"].includes(asked) ? asked : recall();
-  if (chosen) root.dataset.theme = chosen;
   const toggle = document.getElementById("theme");
   const dark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-  const name = () => { toggle.textContent = dark() ? "light" : "dark"; toggle.setAttribute("aria-label", `switch to the ${toggle.textContent} theme`); };
   toggle.hidden = false;
-  toggle.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; remember(root.dataset.theme); name(); });
-  name();
-
-  // Sorting: a header is a button; rows without a value stay last either way; groups never mix.
-  const compare = (a, b) => {
-    const x = Number(a), y = Number(b);
-    return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b) : x - y;
-  };
-  const sort = (table, index, direction) => {
-    const sign = direction === "ascending" ? 1 : -1;
-    for (const body of table.tBodies) {
-      const rows = [...body.rows].filter((row) => !row.hasAttribute("data-fixed"));
-      const value = (row) => row.cells[index].dataset.value;
-      rows.sort((a, b) => {
-        if (!value(a) || !value(b)) return (value(a) ? 0 : 1) - (value(b) ? 0 : 1);
-        return sign * compare(value(a), value(b));
-      });
-      body.append(...rows);
-    }
-  };
-  for (const table of all("table[data-sortable]")) {
-    const heads = [...table.tHead.rows[0].cells];
-    heads.forEach((head, index) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.className = "sort";
-      const label = head.querySelector(".head");
-      if (label) { label.replaceWith(button); button.append(label); } else { button.append(...head.childNodes); head.append(button); }
-      button.addEventListener("click", () => {
-        const now = head.getAttribute("aria-sort");
-        const first = head.dataset.first || "ascending";
-        const other = first === "ascending" ? "descending" : "ascending";
-        const next = now === first ? other : first;
-        heads.forEach((h) => h.removeAttribute("aria-sort"));
-        head.setAttribute("aria-sort", next);
-        sort(table, index, next);
-      });
-    });
-  }
+  toggle.addEventListener("click", () => {
+    const next = dark() ? "light" : "dark";
+    remember(next);
+    state.set({ theme: next });
+  });
+  state.listen(() => {
+    const theme = [state.get("theme"), recall()].find((name) => ["light", "dark"].includes(name));
+    if (theme) root.dataset.theme = theme; else delete root.dataset.theme;
+    toggle.textContent = dark() ? "light" : "dark";
+    toggle.setAttribute("aria-label", `switch to the ${toggle.textContent} theme`);
+  });
 
   // Choices: without this script every panel is shown one below the other.
   for (const group of all("[data-choice]")) {
     const panels = all(`[data-panel="${group.dataset.choice}"]`);
     const buttons = all("button", group);
-    const show = (button) => {
-      buttons.forEach((b) => b.setAttribute("aria-pressed", String(b === button)));
-      panels.forEach((p) => { p.hidden = p.id !== button.dataset.show; });
-    };
     group.hidden = buttons.length < 2;
-    buttons.forEach((b) => b.addEventListener("click", () => show(b)));
-    if (buttons.length) show(buttons[0]);
+    buttons.forEach((b, k) => b.addEventListener("click", () => state.set({ [group.dataset.choice]: k ? b.dataset.show : "" })));
+    state.listen(() => {
+      const chosen = buttons.find((b) => b.dataset.show === state.get(group.dataset.choice)) || buttons[0];
+      buttons.forEach((b) => b.setAttribute("aria-pressed", String(b === chosen)));
+      panels.forEach((p) => { p.hidden = p.id !== chosen?.dataset.show; });
+    });
   }
 
   // Copy a signature.
