@@ -138,19 +138,19 @@ class RunContext:
         return "" if self.regressor is None else self.regressor.cache_key
 
     def features(
-        self, name: str, images: np.ndarray, landmarks: np.ndarray | None, identities: np.ndarray
+        self, name: str, images: Any, landmarks: np.ndarray | None, identities: np.ndarray
     ) -> Features:
         """An extractor's features of images, from the cache where it has them.
 
         Args:
             name: of the extractor.
-            images: uint8 (N, S, S, 3).
+            images: uint8 (N, S, S, 3), an array or `LazyRows`.
             landmarks: float32 (N, 68, 2), or None.
             identities: str (N,), whose images these are (of fold-wise extractors).
         """
         return self.cache.get(self.extractor(name), images, landmarks)
 
-    def pair_values(self, name: str, first: np.ndarray, second: np.ndarray, pairs: np.ndarray) -> Features:
+    def pair_values(self, name: str, first: Any, second: Any, pairs: np.ndarray) -> Features:
         """A pair extractor's values, from the cache where it has them.
 
         Args:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fesbench.context.build import build_context, open_store, settle_labels
 from fesbench.context.context import RunContext
+from fesbench.data.views import part
 from fesbench.extractors.registry import JUDGE, MEMBERS, REGRESSOR
 from fesbench.progress import Reporter
 from fesbench.protocol.data_folders import Sources
@@ -67,7 +68,7 @@ class FoldedContext(RunContext):
         return tuple(unit for unit in known[0] if all(unit in units for units in known))
 
     def features(
-        self, name: str, images: np.ndarray, landmarks: np.ndarray | None, identities: np.ndarray
+        self, name: str, images: Any, landmarks: np.ndarray | None, identities: np.ndarray
     ) -> Features:
         """As `RunContext.features`; an image's judge and regressor are those that did not see its subject."""
         if name not in (JUDGE, MEMBERS, REGRESSOR):
@@ -84,7 +85,7 @@ class FoldedContext(RunContext):
             rows = np.flatnonzero(numbers == fold)
             points = None if landmarks is None else landmarks[rows]
             context = self.folds[int(fold)]
-            found = context.features(name, images[rows], points, identities[rows])
+            found = context.features(name, part(images, rows), points, identities[rows])
             own = context.columns(name) if name == REGRESSOR else context.judge_classes
             places = [own.index(column) for column in wanted]
             values[rows] = found.values[:, [k * len(own) + place for k in range(judges) for place in places]]

@@ -235,7 +235,7 @@ def _decoded(requests: pd.DataFrame, images: Path, size: int) -> Iterator[tuple[
 
     for start in range(0, len(requests), _PART):
         rows = requests.iloc[start : start + _PART]
-        yield rows, load_images(images, rows, size)
+        yield rows, np.asarray(load_images(images, rows, size))
 
 
 def _digest(pool: Pool) -> str:

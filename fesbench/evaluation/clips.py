@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fesbench.context.context import RunContext
+from fesbench.data.views import RowsOf
 from fesbench.errors import DataError
 from fesbench.evaluation.inputs import ImageSet, metric_inputs
-from fesbench.evaluation.views import Shifted, StoreRows
+from fesbench.evaluation.views import Shifted
 from fesbench.methods.clips import clip_rows
 from fesbench.protocol.tasks import task_kind
 
@@ -89,14 +90,12 @@ def clip_inputs(
     # every frame is cropped where the face was at the start of its clip
     more: dict[str, ImageSet] = {}
     if (truth >= 0).any():
-        real = StoreRows(images, truth.reshape(-1))
+        real = RowsOf(images, truth.reshape(-1))
         more |= {"target": (real, sources, asked), "target-shifted": (Shifted(real), sources, asked)}
     if (drivers >= 0).any():
-        more["driver"] = StoreRows(images, drivers.reshape(-1)), np.repeat(drivers[:, 0], length), asked
+        more["driver"] = RowsOf(images, drivers.reshape(-1)), np.repeat(drivers[:, 0], length), asked
     apex = metric_inputs(context, requests, np.asarray(clips[:, -1]), **common)
-    frames = metric_inputs(
-        context, table, clips.reshape(-1, *clips.shape[2:]), stack=StoreRows, more=more, **common
-    )
+    frames = metric_inputs(context, table, clips.reshape(-1, *clips.shape[2:]), more=more, **common)
     intensity = manifest.table["intensity"].to_numpy(dtype=np.float64)[np.maximum(truth, 0)]
     intensity[truth < 0] = np.nan
     apex.clips = Clips(length, frames, intensity)

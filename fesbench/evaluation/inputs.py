@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fesbench.context.context import RunContext
+from fesbench.data.views import RowsOf
 from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR, pair_names
 from fesbench.metrics.selection import DETECTOR, protocol_metrics
 from fesbench.protocol.references import neutral_rows
@@ -29,7 +30,7 @@ ImageSet = tuple[Any, np.ndarray, np.ndarray]
 def metric_inputs(
     context: RunContext,
     requests: pd.DataFrame,
-    images: np.ndarray,
+    images: Any,
     *,
     identities: Sequence[str],
     gallery: np.ndarray,
@@ -37,7 +38,6 @@ def metric_inputs(
     reference: np.ndarray,
     reference_name: str,
     discriminator: Extractor | None = None,
-    stack: Callable[[np.ndarray, np.ndarray], Any] | None = None,
     more: Mapping[str, ImageSet] | None = None,
 ) -> MetricInputs:
     """What the metrics of one task in one domain read.
@@ -45,12 +45,11 @@ def metric_inputs(
     Args:
         context: what the cells share.
         requests: N rows of the request table.
-        images: generated for them, uint8 (N, S, S, 3).
+        images: generated for them, uint8 (N, S, S, 3), an array or `LazyRows`.
         identities: names of the store's subjects; a subject's code is its place.
         gallery, training, reference: rows of the store.
         reference_name: of the reference images, as signatures have it.
         discriminator: the method's own class head, where it has one.
-        stack: gives the images of rows of the store, black where a row is -1; None: an array in memory.
         more: further sets, or others in place of these.
     """
     from fesbench.metrics.inputs import MetricInputs
@@ -60,9 +59,8 @@ def metric_inputs(
     code = {name: number for number, name in enumerate(identities)}
     names, expressions = table["identity"].to_numpy(), table["expression"].to_numpy()
     source_rows, target_rows, drivers = (requests[k].to_numpy() for k in ("source", "target", "driver"))
-    stack = stack or _stack
-    target = stack(store.images, target_rows) if (target_rows >= 0).any() else None
-    source = stack(store.images, source_rows)
+    target: Any = RowsOf(store.images, target_rows) if (target_rows >= 0).any() else None
+    source: Any = RowsOf(store.images, source_rows)
     asked = requests["identity"].to_numpy()
     sets = ImageSets(
         context,
@@ -154,9 +152,9 @@ class ImageSets:
         """A pair extractor's values between two sets."""
         return self.context.pair_values(extractor, self._stack(first), self._stack(second), pairs)
 
-    def _stack(self, which: str) -> np.ndarray:
+    def _stack(self, which: str) -> Any:
         found, rows, _ = self.sets[which]
-        return self.context.store.images[rows] if found is None else found
+        return RowsOf(self.context.store.images, rows) if found is None else found
 
 
 def _labels(expressions: np.ndarray) -> np.ndarray:
@@ -169,11 +167,4 @@ def known_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The rows of a table of the manifest; NaN where there is no row."""
     found = np.array(values[np.maximum(rows, 0)], dtype=np.float32)
     found[rows < 0] = np.nan
-    return found
-
-
-def _stack(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The images of rows of the store; black where there is no row."""
-    found = images[np.maximum(rows, 0)]
-    found[rows < 0] = 0
     return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from fesbench.data.views import RowsOf
 from fesbench.extractors.registry import JUDGE
 from fesbench.protocol.training_rows import labelled_rows
 from fesbench.records.confusion import UNREADABLE
@@ -47,7 +48,7 @@ def _measured(context: RunContext, judge: str, domain: str) -> JudgeCheck | None
         return None
     shown, subjects = shown[rows], store.manifest.table["identity"].to_numpy()[rows]
     points = np.asarray(store.manifest.landmarks[rows], dtype=np.float32)
-    found = context.features(judge, store.images[rows], points, subjects)
+    found = context.features(judge, RowsOf(store.images, rows), points, subjects)
     return checked(
         found.values,
         found.valid,

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fesbench.context.context import RunContext
+from fesbench.data.views import part
 from fesbench.evaluation.anchors import anchors
 from fesbench.evaluation.clips import load_clips
 from fesbench.evaluation.confusion import confusion_matrix, judges_of, seen_by
 from fesbench.evaluation.images import load_images
 from fesbench.evaluation.judge_check import judge_check
 from fesbench.evaluation.nearest import keep_nearest
-from fesbench.evaluation.task_group import Group
+from fesbench.evaluation.task_group import CLIPS, Group
 from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR
 from fesbench.files import atomic_write_bytes
 from fesbench.metrics.selection import (
@@ -52,6 +53,7 @@ SCORING = (
     "fesbench.judges",
     "fesbench.protocol",
     "fesbench.context",
+    "fesbench.data.views",
     "fesbench.extractors.crops",
     "fesbench.extractors.face_network",
     "fesbench.extractors.dlib_resnet",
@@ -84,7 +86,7 @@ def score_cell(
     *,
     device: str = "auto",
     discriminator: Extractor | None = None,
-    images: np.ndarray | None = None,
+    images: Any = None,
 ) -> None:
     """Fill ``record.scores`` and ``record.counts``; write what stands beside the record.
 
@@ -96,8 +98,8 @@ def score_cell(
         on_progress: shown (done, total, what).
         device: "auto", "cpu" or "cuda", for what is trained while scoring.
         discriminator: the method's own class head, where it has one.
-        images: the images of those of ``requests`` that ask for no clip, uint8 (N, S, S, 3), where they are
-            decoded already; clips are read from the folder.
+        images: the images of those of ``requests`` that ask for no clip, uint8 (N, S, S, 3), an array or
+            `LazyRows`; None: those of the folder. Clips are read from the folder.
 
     Raises:
         DataError: an image or a frame is missing or unreadable.
@@ -118,8 +120,8 @@ def score_cell(
 
 
 def _stacks(
-    requests: pd.DataFrame, outputs: np.ndarray, folder: Path, size: int, images: np.ndarray | None
-) -> list[tuple[pd.DataFrame, np.ndarray]]:
+    requests: pd.DataFrame, outputs: np.ndarray, folder: Path, size: int, images: Any
+) -> list[tuple[pd.DataFrame, Any]]:
     """The images of a request table, and its clips of each length, with their requests."""
     parts = []
     stills, clips = (requests[outputs == what].reset_index(drop=True) for what in ("image", "clip"))
@@ -127,7 +129,7 @@ def _stacks(
         decoded = (
             load_images(folder / "images", stills, size)
             if images is None
-            else images[outputs[outputs != "clip"] == "image"]
+            else part(images, outputs[outputs != "clip"] == "image")
         )
         parts.append((stills, decoded))
     for _, rows in clips.groupby("length", sort=False) if len(clips) else ():
@@ -138,7 +140,7 @@ def _stacks(
 def _score_stacks(
     context: RunContext,
     record: Record,
-    parts: Sequence[tuple[pd.DataFrame, np.ndarray]],
+    parts: Sequence[tuple[pd.DataFrame, Any]],
     folder: Path,
     on_progress: Progress | None,
     discriminator: Extractor | None,
@@ -150,7 +152,7 @@ def _score_stacks(
     metrics = protocol_metrics(context.protocol)
     reasons = metric_reasons(context.protocol) | unbound_reasons(context, metrics, discriminator)
     groups = [
-        (task, domain, rows.reset_index(drop=True), made[rows.index.to_numpy()])
+        (task, domain, rows.reset_index(drop=True), part(made, rows.index.to_numpy()))
         for requests, made in parts
         for (task, domain), rows in requests.groupby(["task", "domain"], sort=False)
     ]
@@ -202,7 +204,7 @@ def _weights(extractors: set[str], helpers: Iterable[str]) -> dict[str, Any]:
     return WeightsManager(fesbench_home()).licenses_in_use([*names, *helpers])
 
 
-def _count(context: RunContext, stacks: Sequence[np.ndarray]) -> dict[str, int]:
+def _count(context: RunContext, stacks: Sequence[Any]) -> dict[str, int]:
     """Of images and clips: how many, how many equal another, in how many (frames of clips) is no face."""
     import hashlib
 
@@ -210,7 +212,7 @@ def _count(context: RunContext, stacks: Sequence[np.ndarray]) -> dict[str, int]:
     counts = {"images": len(digests), "identical": len(digests) - len(set(digests))}
     detector = context.extractor(DETECTOR)
     if detector.available() is None:
-        frames = [stack.reshape(-1, *stack.shape[-3:]) for stack in stacks]
+        frames = [s.reshape(-1, *s.shape[-3:]) if s.ndim == CLIPS else s for s in stacks]
         valid = [context.cache.get(detector, images, None).valid for images in frames]
         counts["faces_not_found"] = sum(int((~found).sum()) for found in valid)
     return counts

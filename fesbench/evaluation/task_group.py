@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fesbench.context.context import RunContext
+from fesbench.data.views import part
 from fesbench.evaluation.cell_score import cell_score
 from fesbench.evaluation.clips import clip_inputs
 from fesbench.evaluation.inputs import metric_inputs
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from fesbench.metrics.base import Measurement, Metric
     from fesbench.metrics.inputs import MetricInputs
 
-_CLIPS = 5
+CLIPS = 5
 """Axes of a stack of clips."""
 
 
@@ -44,7 +45,7 @@ class Group:
         context: what the cells share.
         record: of the cell.
         requests: N rows of the request table.
-        images: made for them, uint8 (N, S, S, 3), or clips (N, T, S, S, 3).
+        images: made for them, uint8 (N, S, S, 3), an array or `LazyRows`, or clips (N, T, S, S, 3).
         discriminator: the method's own class head, where it has one.
     """
 
@@ -53,7 +54,7 @@ class Group:
         context: RunContext,
         record: Record,
         requests: pd.DataFrame,
-        images: np.ndarray,
+        images: Any,
         discriminator: Extractor | None = None,
     ) -> None:
         self.context, self.record, self.requests = context, record, requests
@@ -71,9 +72,9 @@ class Group:
         self.inputs = self._inputs(requests, images, self.reference, self.reference_name)
 
     def _inputs(
-        self, requests: pd.DataFrame, images: np.ndarray, reference: np.ndarray, reference_name: str
+        self, requests: pd.DataFrame, images: Any, reference: np.ndarray, reference_name: str
     ) -> MetricInputs:
-        made = clip_inputs if images.ndim == _CLIPS else metric_inputs
+        made = clip_inputs if images.ndim == CLIPS else metric_inputs
         return made(
             self.context,
             requests,
@@ -125,7 +126,9 @@ class Group:
         mine = self.requests["identity"].isin(first).to_numpy()
         other = self.requests["target"].to_numpy()[~mine]
         half = self.requests[mine].reset_index(drop=True)
-        inputs = self._inputs(half, self.images[mine], np.unique(other[other >= 0]), "test-real-other-half")
+        inputs = self._inputs(
+            half, part(self.images, mine), np.unique(other[other >= 0]), "test-real-other-half"
+        )
         return inputs, np.arange(len(half))
 
     def _score(self, name: str, expression: str, found: Measurement) -> Score:

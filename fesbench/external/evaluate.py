@@ -130,9 +130,11 @@ def evaluate_folder(
         record = _record(name, context, requests, made_by or {})
         record.trained_with = None if trained_with is None else sorted(trained_with)
         target = context.out / record.cell.folder
-        for place, axes in (("images", 3), ("clips", CLIP)):
-            answers = {name: submission.images[name] for name in requests["request"]}
-            write_answers({k: made for k, made in answers.items() if made.ndim == axes}, target / place)
+        for place in ("images", "clips"):
+            write_answers({}, target / place)
+        for answer in requests["request"]:
+            made = submission.images[answer]
+            write_answers({answer: made}, target / ("clips" if made.ndim == CLIP else "images"))
         requests.to_csv(target / "requests.csv", index=False)
         beside = run_jobs(references, context, reporter)
         with reporter.stage(f"{name}: score") as stage:

@@ -1,14 +1,17 @@
-"""What a folder of images and clips answers: each read once, every fault named, before any is scored."""
+"""What a folder of images and clips answers: each read, every fault named, before any is scored."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fesbench.data.views import ImageRows, OnDemand
 from fesbench.errors import DataError, UsageError
 from fesbench.external.clip_answers import FILES, FRAMES, WrongLengthError, WrongSizeError, read_clip
 from fesbench.protocol.tasks import outputs_of
@@ -32,7 +35,8 @@ class Submission:
             clip a folder ``<request>`` with its frames, or ``<request>`` as .webp, .gif or .mp4.
         requests: the table.
         size: side of an image.
-        images: request -> image uint8 (S, S, 3), or clip (T, S, S, 3), those that can be scored.
+        images: request -> image uint8 (S, S, 3), or clip (T, S, S, 3), those that can be scored; read again
+            where they are many.
         extra: files and folders that answer no request.
         double: requests with more than one file.
         wrong_size: request -> its size in words.
@@ -44,7 +48,7 @@ class Submission:
     folder: Path
     requests: pd.DataFrame
     size: int
-    images: dict[str, np.ndarray] = field(default_factory=dict)
+    images: OnDemand = field(default_factory=OnDemand)
     extra: list[str] = field(default_factory=list)
     double: list[str] = field(default_factory=list)
     wrong_size: dict[str, str] = field(default_factory=dict)
@@ -87,7 +91,9 @@ class Submission:
     @property
     def identical(self) -> int:
         """How many images are equal to an earlier one."""
-        return len(self.images) - len({image.tobytes() for image in self.images.values()})
+        return len(self.images) - len(
+            {hashlib.sha256(image.tobytes()).digest() for image in self.images.values()}
+        )
 
     def fault(self) -> str:
         """The first kind of fault that keeps the folder from being scored, in a sentence; "" = none."""
@@ -112,7 +118,7 @@ class Submission:
             return f"{len(wrong)} of {len(self.chosen)} {answers} in {self.folder} cannot be scored: {shown}"
         return ""
 
-    def stack(self) -> np.ndarray:
+    def stack(self) -> ImageRows:
         """The images of `chosen` in its order, without the clips: uint8 (N, S, S, 3).
 
         Raises:
@@ -121,8 +127,7 @@ class Submission:
         if fault := self.fault():
             raise DataError(fault)
         clips = self.clips
-        stills = [self.images[name] for name in self.chosen["request"] if name not in clips]
-        return np.array(stills, dtype=np.uint8).reshape(-1, self.size, self.size, 3)
+        return ImageRows(self.images, [n for n in self.chosen["request"] if n not in clips], self.size)
 
     def report(self) -> dict[str, Any]:
         """Everything that was found, for a program."""
@@ -192,7 +197,7 @@ def _take_image(found: Submission, name: str, paths: list[Path], *, wanted: bool
             return
         height, width = image.shape[:2]
         if (height, width) == (size, size):
-            found.images[name] = image
+            found.images.add(name, partial(read_image, paths[0]), image)
         else:
             found.wrong_size[name] = f"{shown[0]} is {width}x{height}, the protocol wants {size}x{size}"
 
@@ -208,7 +213,8 @@ def _take_clip(found: Submission, name: str, paths: list[Path], length: int) -> 
             found.extra.append(path.name)
             continue
         try:
-            found.images[name] = read_clip(path, path.name, length, found.size)
+            read = partial(read_clip, path, path.name, length, found.size)
+            found.images.add(name, read, read())
         except WrongLengthError as error:
             found.wrong_length[name] = str(error)
         except WrongSizeError as error:

@@ -3,21 +3,24 @@
 One SQLite file in write-ahead mode: a killed process loses at most the chunk in the making, and several
 processes may share it. A damaged file is set aside with a warning and built anew; a row that does not match
 its own checksum counts as absent.
+
+Images are read a chunk at a time, and features come as one array, beyond `HELD` bytes as a memory map of a
+file beside the cache: memory does not grow with the number of images.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sqlite3
-import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from fesbench.data.views import BLOCK, Places, RowsOf
 from fesbench.errors import DataError
 from fesbench.extractors.base import (
     DerivedExtractor,
@@ -27,6 +30,8 @@ from fesbench.extractors.base import (
     PairExtractor,
     check_inputs,
 )
+from fesbench.extractors.content import DIGEST, Keys, content_keys
+from fesbench.extractors.table import FeatureTable, Row, float_rows
 
 _CHUNK = 64
 """Images between two commits; a kill loses no more, 2.5 s of the slowest extractor."""
@@ -43,8 +48,6 @@ CREATE TABLE IF NOT EXISTS features (
 
 _SIGNS_OF_DAMAGE = ("malformed", "not a database", "no such column", "columns but", "has no column")
 
-Row = tuple[bool, np.ndarray]
-
 
 class FeatureCache:
     """Features of images, computed once an extractor and content."""
@@ -56,7 +59,7 @@ class FeatureCache:
     def get(
         self,
         extractor: Extractor,
-        images: np.ndarray,
+        images: Any,
         landmarks: np.ndarray | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Features:
@@ -64,7 +67,7 @@ class FeatureCache:
 
         Args:
             extractor: who computes what is missing.
-            images: uint8 (N, H, W, 3); a memory map is read a chunk at a time.
+            images: uint8 (N, H, W, 3); of a memory map, or of `LazyRows`, a chunk is read at a time.
             landmarks: float (N, 68, 2) pixels; used, and part of the key, where the extractor needs them.
             on_progress: called with (done, in all).
 
@@ -73,24 +76,23 @@ class FeatureCache:
         """
         if isinstance(extractor, DerivedExtractor):
             found = self.get(extractor.base, images, landmarks, on_progress)
-            return Features(extractor.derive(found.values), found.valid, extractor.signature)
+            return Features(self._derived(extractor, found.values), found.valid, extractor.signature)
         used = landmarks if extractor.needs_landmarks else None
         check_inputs(extractor.name, images, used, needs_landmarks=extractor.needs_landmarks)
-        keys = [content_key(image, None if used is None else used[i]) for i, image in enumerate(images)]
 
-        def compute(part: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        def compute(part: Places) -> tuple[np.ndarray, np.ndarray]:
             return extractor.extract(np.asarray(images[part]), None if used is None else used[part])
 
-        if not keys:
-            values, valid = extractor.extract(images, used)
+        if not len(images):
+            values, valid = extractor.extract(np.asarray(images), used)
             return Features(values, valid, extractor.signature)
-        return self._collect(extractor, keys, compute, on_progress)
+        return self._collect(extractor, content_keys(images, used), compute, on_progress)
 
     def get_pairs(
         self,
         extractor: PairExtractor,
-        first: np.ndarray,
-        second: np.ndarray,
+        first: Any,
+        second: Any,
         pairs: np.ndarray,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Features:
@@ -98,7 +100,7 @@ class FeatureCache:
 
         Args:
             extractor: who computes what is missing.
-            first: uint8 (N, H, W, 3).
+            first: uint8 (N, H, W, 3), an array or `LazyRows`.
             second: uint8 (M, H, W, 3).
             pairs: int (P, 2), a row of each.
             on_progress: called with (done, in all).
@@ -109,72 +111,100 @@ class FeatureCache:
         Raises:
             DataError: images that the extractor cannot read.
         """
-        left, right = np.unique(pairs[:, 0]), np.unique(pairs[:, 1])
-        a = {int(i): content_key(first[i]) for i in left}
-        b = {int(j): content_key(second[j]) for j in right}
-        keys = [b"".join(sorted((a[int(i)], b[int(j)]))) for i, j in pairs]
+        if not len(pairs):
+            return Features(np.zeros((0, 1), np.float32), np.zeros(0, dtype=bool), extractor.signature)
+        ends = []
+        for images, rows in ((first, pairs[:, 0]), (second, pairs[:, 1])):
+            used, place = np.unique(rows, return_inverse=True)
+            ends.append(content_keys(RowsOf(images, used))[place])
+        both = [b"".join(sorted((a.tobytes(), b.tobytes()))) for a, b in zip(*ends, strict=True)]
+        keys = np.frombuffer(b"".join(both), dtype=f"V{2 * DIGEST}")
 
-        def compute(part: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        def compute(part: Places) -> tuple[np.ndarray, np.ndarray]:
             found = extractor.compare(first[pairs[part, 0]], second[pairs[part, 1]])
             return found[:, None], np.ones(len(part), dtype=bool)
 
-        if not keys:
-            return Features(np.zeros((0, 1), np.float32), np.zeros(0, dtype=bool), extractor.signature)
         return self._collect(extractor, keys, compute, on_progress)
 
     def _collect(
         self,
         network: Network,
-        keys: list[bytes],
-        compute: Callable[[list[int]], tuple[np.ndarray, np.ndarray]],
+        keys: Keys,
+        compute: Callable[[Places], tuple[np.ndarray, np.ndarray]],
         on_progress: Callable[[int, int], None] | None,
     ) -> Features:
         """Values by key, computed and kept where the file has none; ``compute`` gets places in ``keys``."""
-        rows = self._read(network.cache_key, set(keys))
-        # Equal images are computed once.
-        first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in rows}
-        missing = sorted(first.values())
+        _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+        # Equal images are computed once, where they come first.
+        owner = first[place]
+        own = np.sort(first)
+        table = FeatureTable(len(keys), self.path.parent)
+        absent = []
+        for start in range(0, len(own), _ASK):
+            asked = own[start : start + _ASK]
+            rows = self._read(network.cache_key, [keys[i].tobytes() for i in asked])
+            for i in asked:
+                row = rows.get(keys[i].tobytes())
+                if row is None:
+                    absent.append(i)
+                else:
+                    table.put(i, row)
+        missing = np.array(absent, dtype=np.int64)
         done = len(keys) - len(missing)
         if on_progress is not None:
             on_progress(done, len(keys))
         for start in range(0, len(missing), _CHUNK):
             part = missing[start : start + _CHUNK]
             values, valid = compute(part)
-            fresh = {keys[i]: _as_row(values[k], bool(valid[k]), network.name) for k, i in enumerate(part)}
+            fresh = {
+                keys[i].tobytes(): _as_row(values[k], bool(valid[k]), network.name)
+                for k, i in enumerate(part)
+            }
             self._write(network.cache_key, fresh)
-            rows.update(fresh)
+            for i, row in zip(part, fresh.values(), strict=True):
+                table.put(i, row)
             done += len(part)
             if on_progress is not None:
                 on_progress(done, len(keys))
-        stacked = np.stack([rows[key][1] for key in keys])
-        return Features(stacked, np.array([rows[key][0] for key in keys], dtype=bool), network.signature)
+        for i in np.flatnonzero(owner != np.arange(len(keys))).tolist():
+            table.put(i, (bool(table.valid[owner[i]]), table.values[owner[i]]))
+        return Features(table.values, table.valid, network.signature)
 
-    def _read(self, extractor: str, keys: set[bytes]) -> dict[bytes, Row]:
-        if self._broken or not keys:
+    def _derived(self, extractor: DerivedExtractor, values: np.ndarray) -> np.ndarray:
+        """A function of features, of those on the disk a chunk at a time."""
+        if not isinstance(values, np.memmap):
+            return extractor.derive(values)
+        found: np.ndarray | None = None
+        for start in range(0, len(values), BLOCK):
+            derived = extractor.derive(values[start : start + BLOCK])
+            if found is None:
+                found = float_rows(len(values), derived.shape[1], self.path.parent)
+            found[start : start + BLOCK] = derived
+        assert found is not None  # a map has rows
+        return found
+
+    def _read(self, extractor: str, keys: list[bytes]) -> dict[bytes, Row]:
+        """The rows of up to `_ASK` keys that the file has."""
+        if self._broken:
             return {}
-        wanted, rows = sorted(keys), {}
         for attempt in (1, 2):
             try:
+                rows = {}
                 with self._open() as connection:
-                    for start in range(0, len(wanted), _ASK):
-                        part = wanted[start : start + _ASK]
-                        marks = ",".join("?" * len(part))
-                        found = connection.execute(
-                            "SELECT content, valid, vector, crc FROM features "
-                            f"WHERE extractor = ? AND content IN ({marks})",
-                            (extractor, *part),
-                        )
-                        for content, valid, vector, crc in found:
-                            if _crc(extractor, content, valid, vector) == crc:
-                                rows[content] = (
-                                    bool(valid),
-                                    np.frombuffer(vector, dtype="<f4").astype(np.float32),
-                                )
+                    marks = ",".join("?" * len(keys))
+                    found = connection.execute(
+                        "SELECT content, valid, vector, crc FROM features "
+                        f"WHERE extractor = ? AND content IN ({marks})",
+                        (extractor, *keys),
+                    )
+                    for content, valid, vector, crc in found:
+                        if _crc(extractor, content, valid, vector) == crc:
+                            rows[content] = bool(valid), np.frombuffer(vector, dtype="<f4").astype(np.float32)
                 return rows
             except sqlite3.DatabaseError as error:
                 if not self._repair(error, last=attempt == 2):
                     break
-        return rows
+        return {}
 
     def _write(self, extractor: str, rows: dict[bytes, Row]) -> None:
         if self._broken:
@@ -233,21 +263,6 @@ class FeatureCache:
             stacklevel=4,
         )
         return False
-
-
-def content_key(image: np.ndarray, landmarks: np.ndarray | None = None) -> bytes:
-    """The sha256 of an image's shape and decoded RGB bytes, and of its landmarks where they decide the crop.
-
-    Args:
-        image: uint8 (H, W, 3).
-        landmarks: float (68, 2) pixels, or None.
-    """
-    digest = hashlib.sha256(struct.pack("<3I", *image.shape))
-    digest.update(np.ascontiguousarray(image).tobytes())
-    if landmarks is not None:
-        digest.update(b"landmarks")
-        digest.update(np.ascontiguousarray(landmarks, dtype="<f4").tobytes())
-    return digest.digest()
 
 
 def _as_row(values: np.ndarray, valid: bool, name: str) -> Row:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fesbench.data.views import in_blocks
 from fesbench.errors import DataError
 from fesbench.extractors.registry import JUDGE, MEMBERS
 from fesbench.vocabulary import EXPRESSIONS
@@ -92,7 +93,7 @@ class MetricInputs:
 
     Attributes:
         requests: (N rows) the request table; ``target`` < 0 marks a request without a target image.
-        generated: (N, S, S, 3) uint8.
+        generated: (N, S, S, 3) uint8; this, target and source may be `LazyRows`, decoded where they are read.
         target: Same shape, or None where no target images exist.
         source: Same shape, the images the method was given.
         clusters: (N,) int identity code, stable across cells.
@@ -248,7 +249,7 @@ class MetricInputs:
                 f"{extractor} features of the {which} images have shapes {values.shape} and {valid.shape}, "
                 f"expected {expected} rows"
             )
-        if not np.isfinite(values[valid]).all():
+        if not all(np.isfinite(values[rows]).all() for rows in in_blocks(np.flatnonzero(valid))):
             raise DataError(f"{extractor} features of the {which} images hold values that are not finite")
         return found
 

@@ -13,12 +13,14 @@ from PIL import Image
 
 from fesbench.context.context import RunContext
 from fesbench.data import images as image_files
+from fesbench.data import views
 from fesbench.evaluation.score import score_cell
 from fesbench.external.requests_export import asked
 from fesbench.external.submission import read_submission
-from fesbench.extractors import registry
+from fesbench.extractors import registry, table
 from fesbench.extractors.base import DerivedExtractor, Extractor
-from fesbench.extractors.cache import FeatureCache, content_key
+from fesbench.extractors.cache import FeatureCache
+from fesbench.extractors.content import content_key
 from fesbench.files import fesbench_home
 from fesbench.metrics import metric
 from fesbench.progress import Reporter
@@ -126,7 +128,7 @@ def answered(context: RunContext, folder: Path) -> np.ndarray:
     return images
 
 
-def score(context: RunContext, images: np.ndarray, folder: Path) -> Record:
+def score(context: RunContext, images: np.ndarray | None, folder: Path) -> Record:
     cell = Cell(
         method="outside",
         protocol=context.protocol.name,
@@ -195,3 +197,26 @@ def test_a_metric_that_is_added_later_runs_no_network(
     assert {extractor.name: dict(extractor.seen) for extractor in everybody if extractor.seen} == {}
     later = figures(after)
     assert {key: later[key] for key in before} == before
+
+
+def test_scores_are_the_same_when_nothing_is_held_in_memory(
+    context: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a folder of millions: images decoded when they are read, features in files."""
+    context.protocol = with_metrics(context.protocol, FIRST + LATER)
+    images = answered(context, tmp_path / "images")
+    wanted = score(context, images, tmp_path)
+    for module in (views, table):
+        monkeypatch.setattr(module, "HELD", 0)
+    context.cache = FeatureCache(tmp_path / "empty.sqlite")
+    found = score(context, None, tmp_path)
+    assert found.counts == wanted.counts
+    assert len(found.scores) == len(wanted.scores) > 100
+    for ours, held in zip(found.scores, wanted.scores, strict=True):
+        if ours.value != held.value or ours.low != held.low:
+            assert ours.metric in {"FID", "FD-dlib"}
+            assert (ours.value, ours.low, ours.high) == pytest.approx(
+                (held.value, held.low, held.high), abs=1e-9
+            )
+        assert ours.signature == held.signature
+    assert found.anchors == wanted.anchors

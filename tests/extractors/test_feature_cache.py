@@ -10,7 +10,8 @@ import pytest
 
 from fesbench.errors import DataError
 from fesbench.extractors.base import Extractor, fixed_chunks
-from fesbench.extractors.cache import FeatureCache, content_key
+from fesbench.extractors.cache import FeatureCache
+from fesbench.extractors.content import content_key
 from tests.extractors.drawn_faces import face_images, face_landmarks
 
 

@@ -20,11 +20,12 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from fesbench.data.views import RowsOf
 from fesbench.errors import DataError
 from fesbench.metrics.base import Found, Metric, cut_to
 from fesbench.metrics.distribution.frechet_math import frechet_jackknife
@@ -49,7 +50,7 @@ class Sides:
     """Two feature sets with their identities; rows without features are already left out.
 
     Attributes:
-        generated: (n, d), in the order of the requests' names.
+        generated: (n, d) float32, in the order of the requests' names; of features in a file `LazyRows`.
         reference: (m, d).
         clusters: (n,) identities of the generated images.
         reference_clusters: (m,) identities; None: none are shared.
@@ -60,8 +61,8 @@ class Sides:
         rows: (N,) all that were asked for, with features or without.
     """
 
-    generated: npt.NDArray[np.float32]
-    reference: npt.NDArray[np.float32]
+    generated: Any
+    reference: Any
     clusters: npt.NDArray[np.int64]
     reference_clusters: npt.NDArray[np.int64] | None
     labels: npt.NDArray[np.int64]
@@ -206,8 +207,8 @@ def sides_of(inputs: MetricInputs, rows: Rows, extractor: str) -> Sides:
     kept = in_order(inputs, rows[generated.valid[rows]])
     identities = inputs.reference_identity
     return Sides(
-        generated=generated.values[kept],
-        reference=reference.values[chosen],
+        generated=_rows_of(generated.values, kept),
+        reference=_rows_of(reference.values, np.flatnonzero(chosen)),
         clusters=inputs.clusters[kept],
         reference_clusters=None if identities is None else identities[chosen],
         labels=inputs.labels[kept],
@@ -217,6 +218,10 @@ def sides_of(inputs: MetricInputs, rows: Rows, extractor: str) -> Sides:
         inputs=inputs,
         rows=rows,
     )
+
+
+def _rows_of(values: npt.NDArray[np.float32], rows: Rows) -> Any:
+    return RowsOf(values, rows) if isinstance(values, np.memmap) else values[rows]
 
 
 def in_order(inputs: MetricInputs, rows: Rows) -> Rows:

@@ -16,14 +16,16 @@ and part of the bias stays: of 280 images it takes away 69 to 89 % in 64 and 256
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fesbench.data.views import part
 from fesbench.metrics.distribution.frechet_distance import SMALLEST, TARGET_MEANS, Distribution, Sides
 from fesbench.metrics.distribution.frechet_math import codes_among, frechet_distance, frechet_of_subsets
+from fesbench.metrics.distribution.moments import floats
 from fesbench.metrics.distribution.real_halves import band_of, real_halves
-from fesbench.metrics.inputs import Floats
 from fesbench.statistics.intervals import Interval, jackknife_interval
 from fesbench.statistics.null import NullBand
 from fesbench.vocabulary import EXPRESSIONS
@@ -76,7 +78,7 @@ class FrechetOverExpressions(Distribution):
         values, deleted = [], np.zeros(len(names))
         for label in np.unique(sides.labels):
             i, j = np.flatnonzero(sides.labels == label), np.flatnonzero(sides.reference_labels == label)
-            x, y = sides.generated[i], sides.reference[j]
+            x, y = part(sides.generated, i), part(sides.reference, j)
             kept = [(np.flatnonzero(code[i] != k), np.flatnonzero(code_y[j] != k)) for k in range(len(names))]
             values.append(frechet_distance(x, y))
             if min(min(len(left), len(right)) for left, right in kept) < 2:
@@ -94,7 +96,7 @@ class FrechetOverExpressions(Distribution):
         for label in np.unique(sides.labels):
             i, j = sides.labels == label, sides.reference_labels == label
             others = None if sides.reference_clusters is None else sides.reference_clusters[j]
-            features = sides.generated[i], sides.reference[j]
+            features = part(sides.generated, i), part(sides.reference, j)
             parts.append(real_halves(*features, sides.clusters[i], others, smallest=self.smallest))
         return band_of(parts)
 
@@ -138,8 +140,8 @@ class FrechetExtrapolated(Distribution):
 
 
 def frechet_extrapolated(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
+    a: Any,
+    b: Any,
     clusters_a: npt.ArrayLike,
     clusters_b: npt.ArrayLike | None,
     *,
@@ -158,7 +160,7 @@ def frechet_extrapolated(
     Returns:
         the interval; the same subsets, less the deleted identities, serve for all of it.
     """
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    x, y = floats(a), floats(b)
     names, code_x = np.unique(np.asarray(clusters_a), return_inverse=True)
     if clusters_b is None:
         code_y = len(names) + np.arange(len(y))
@@ -176,7 +178,7 @@ def frechet_extrapolated(
         # Subjects of the reference alone are never deleted: the interval is about the method's subjects.
         lost = np.arange(group, len(names), groups)
         i, j = ~np.isin(code_x, lost), ~np.isin(code_y, lost)
-        deleted[group] = _extrapolated(x[i], y[j], code_x[i], code_y[j], draws)
+        deleted[group] = _extrapolated(part(x, i), part(y, j), code_x[i], code_y[j], draws)
     return jackknife_interval(value, deleted, names=names)
 
 
@@ -192,7 +194,7 @@ def _draws(subjects: int, alone: Ints, rng: np.random.Generator) -> list[Ints]:
     return drawn
 
 
-def _extrapolated(x: Floats, y: Floats, code_x: Ints, code_y: Ints, draws: list[Ints]) -> float:
+def _extrapolated(x: Any, y: Any, code_x: Ints, code_y: Ints, draws: list[Ints]) -> float:
     kept = [(np.flatnonzero(np.isin(code_x, d)), np.flatnonzero(np.isin(code_y, d))) for d in draws]
     inverse = np.array([(len(x) / len(i) + len(y) / len(j)) / 2 for i, j in kept])
     _, intercept = np.polyfit(inverse, frechet_of_subsets(x, y, kept), 1)

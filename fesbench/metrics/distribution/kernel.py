@@ -20,12 +20,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
 from fesbench.metrics.distribution.frechet_distance import Distribution, Sides
+from fesbench.metrics.distribution.moments import floats
 from fesbench.metrics.inputs import Floats
 from fesbench.statistics.intervals import Interval, jackknife_interval
 
@@ -34,7 +37,11 @@ KID_SCALE = 1000.0
 SUBSETS, SUBSET_SIZE, SUBSET_SEED = 100, 1000, 2020
 """torch-fidelity's defaults."""
 
-_BLOCK = 1024
+_BLOCK, _COLUMNS = 1024, 8192
+"""Of the kernel, rows and columns that are formed at once."""
+
+HELD_KERNEL = 8192
+"""Images a side up to which all subsets of one score share one kernel; above it each forms its own."""
 
 Ints = npt.NDArray[np.int64]
 Kernel = Callable[[Ints, Ints], Floats]
@@ -78,17 +85,17 @@ class KernelDistance(Distribution):
 
 
 def kernel_distance(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
+    a: Any,
+    b: Any,
     clusters_a: npt.ArrayLike | None = None,
     clusters_b: npt.ArrayLike | None = None,
 ) -> Interval:
     """1000 times the unbiased squared MMD of all samples, with its delete-one-identity interval.
 
-    Memory does not grow with n m: the kernel is formed in blocks of rows.
+    Memory does not grow with n m: the kernel is formed in blocks.
 
     Args:
-        a: (n, d) generated features.
+        a: (n, d) generated features, an array or `LazyRows`.
         b: (m, d) reference features.
         clusters_a: (n,) identities; None: every row its own.
         clusters_b: (m,) identities; the same identity is deleted on both sides. None: only from ``a``.
@@ -102,9 +109,7 @@ def kernel_distance(
     x, y = _checked(a, b)
     names, code_x, code_y = _codes(len(x), len(y), clusters_a, clusters_b)
     value, deleted = _estimate(
-        lambda i, j: _kernel(x[i], x[j]),
-        lambda i, j: _kernel(y[i], y[j]),
-        lambda i, j: _kernel(x[i], y[j]),
+        *_blockwise(x, y),
         (np.arange(len(x)), np.arange(len(y))),
         (code_x, code_y),
         len(names),
@@ -113,8 +118,8 @@ def kernel_distance(
 
 
 def subset_kernel_distance(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
+    a: Any,
+    b: Any,
     clusters_a: npt.ArrayLike | None = None,
     clusters_b: npt.ArrayLike | None = None,
     *,
@@ -142,8 +147,7 @@ def subset_kernel_distance(
     if size < 2 or min(len(x), len(y)) < size:
         raise DataError(f"subsets of {size} cannot be drawn from {len(x)} and {len(y)} samples")
     names, code_x, code_y = _codes(len(x), len(y), clusters_a, clusters_b)
-    # All subsets together visit every pair many times: the three kernels are formed once.
-    kxx, kyy, kxy = _kernel(x, x), _kernel(y, y), _kernel(x, y)
+    kernels = _kernels_of(x, y)
     rng = np.random.RandomState(seed)
     values, deleted = np.empty(subsets), np.empty((subsets, len(names)))
     for number in range(subsets):
@@ -151,15 +155,29 @@ def subset_kernel_distance(
             rng.choice(len(x), size, replace=False),
             rng.choice(len(y), size, replace=False),
         )
-        values[number], deleted[number] = _estimate(
-            lambda i, j: kxx[np.ix_(i, j)],
-            lambda i, j: kyy[np.ix_(i, j)],
-            lambda i, j: kxy[np.ix_(i, j)],
-            chosen,
-            (code_x, code_y),
-            len(names),
-        )
+        values[number], deleted[number] = _estimate(*kernels, chosen, (code_x, code_y), len(names))
     return _with_interval(float(values.mean()), deleted.mean(axis=0), names)
+
+
+def _blockwise(x: Any, y: Any) -> tuple[Kernel, Kernel, Kernel]:
+    """The kernel within either set and between them, formed for the rows that are asked for."""
+
+    def between(a: Any, b: Any) -> Kernel:
+        return lambda i, j: _kernel(np.asarray(a[i], np.float64), np.asarray(b[j], np.float64))
+
+    return between(x, x), between(y, y), between(x, y)
+
+
+def _kernels_of(x: Any, y: Any) -> tuple[Kernel, Kernel, Kernel]:
+    """The same for many subsets: they visit every pair many times, so a kernel that fits is formed once."""
+    if max(len(x), len(y)) > HELD_KERNEL:
+        return _blockwise(x, y)
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+
+    def kept(whole: Floats) -> Kernel:
+        return lambda i, j: whole[np.ix_(i, j)]
+
+    return kept(_kernel(x, x)), kept(_kernel(y, y)), kept(_kernel(x, y))
 
 
 def _estimate(
@@ -190,15 +208,16 @@ def _sums(
     itself.
     """
     rows, both, columns = np.zeros(identities + 1), np.zeros(identities + 1), np.zeros(len(j))
-    for start in range(0, len(i), _BLOCK):
+    for start, left in product(range(0, len(i), _BLOCK), range(0, len(j), _COLUMNS)):
         part, code = i[start : start + _BLOCK], code_i[start : start + _BLOCK]
-        values = kernel(part, j)
-        if within:
-            values[np.arange(len(part)), start + np.arange(len(part))] = 0.0
+        across = slice(left, left + _COLUMNS)
+        values = kernel(part, j[across])
+        if within and left <= start < left + _COLUMNS:
+            values[np.arange(len(part)), start - left + np.arange(len(part))] = 0.0
         # Identities that are never deleted have the code -1, and are counted behind the others.
         rows += np.bincount(code % (identities + 1), weights=values.sum(axis=1), minlength=identities + 1)
-        columns += values.sum(axis=0)
-        values *= code[:, None] == code_j
+        columns[across] += values.sum(axis=0)
+        values *= code[:, None] == code_j[across]
         both += np.bincount(code % (identities + 1), weights=values.sum(axis=1), minlength=identities + 1)
     total = float(columns.sum())
     by_column = np.bincount(code_j % (identities + 1), weights=columns, minlength=identities + 1)
@@ -236,8 +255,8 @@ def _codes(
     return names, code_x, np.where(names[place] == others, place, -1)
 
 
-def _checked(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[Floats, Floats]:
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+def _checked(a: Any, b: Any) -> tuple[Any, Any]:
+    x, y = floats(a), floats(b)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
         raise DataError(
             f"KID needs two samples a side of one extractor's features; got {x.shape} and {y.shape}"

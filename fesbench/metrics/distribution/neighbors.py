@@ -15,13 +15,15 @@ balls alone, so that stray generated images do not help it as they help Recall. 
 low Recall and Coverage.
 
 The papers use k = 3 and k = 5; here k = 5 in all four. All depend on n and k: the signature has both. An
-image without features (no face found) lies in no ball. The same code serves all extractors: ``Precision``
-is on Inception features, ``Precision[dlib]`` on dlib's.
+image without features (no face found) lies in no ball. Neighbors are exact, by all distances, which are
+formed a block at a time: time grows with n m, memory with n + m. The same code serves all extractors:
+``Precision`` is on Inception features, ``Precision[dlib]`` on dlib's.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,6 +41,9 @@ NEIGHBORS = 5
 
 GROUPS = 50
 """Above this number of identities the interval deletes them in so many groups."""
+
+HELD_DISTANCES = 2**24
+"""Squared distances that are in memory at once, 128 MB: all between 4,096 images a side."""
 
 ROUNDING = 1e-12
 """Squared distances this share of the largest squared norm apart are equal: copies lie on a radius of 0."""
@@ -126,14 +131,16 @@ def neighborhoods(
         code_x, blocks = code_x % GROUPS, GROUPS
         code_y, wanted = (np.where(code < 0, -1, code % GROUPS) for code in (code_y, wanted))
     balls = _Balls.of(x, y, code_x, code_y, k)
-    scores = balls.scores(None, len(wanted))
     left_x, left_y = ((code[:, None] != np.arange(blocks)).sum(axis=0).min() for code in (code_x, code_y))
-    if blocks < 2 or min(left_x, left_y) <= k:
+    enough = blocks >= 2 and min(left_x, left_y) > k
+    deletions = [None, *range(blocks if enough else 0)]
+    asked_for = [len(wanted) if block is None else int((wanted != block).sum()) for block in deletions]
+    scores, *deleted = balls.scores(deletions, asked_for)
+    if not enough:
         nothing = "none: too few identities"
         return {
             kind: Interval(value, math.nan, math.nan, nothing, len(names)) for kind, value in scores.items()
         }
-    deleted = [balls.scores(block, int((wanted != block).sum())) for block in range(blocks)]
     return {
         kind: _bounded(jackknife_interval(value, np.array([each[kind] for each in deleted]), names=names))
         for kind, value in scores.items()
@@ -142,19 +149,17 @@ def neighborhoods(
 
 @dataclass(frozen=True)
 class _Balls:
-    """Squared distances between the sides, and enough neighbors within each to lose any one identity.
+    """Two sides about the real ones' mean.
 
     Attributes:
-        between: (M, N) from generated to real images.
-        near_x, near_y: squared distances to the nearest images of the same side, and their codes.
+        x, y: (M, d), (N, d) generated and real.
         code_x, code_y: of the identity, or group of them, that a row is deleted with; -1: never.
         k: neighbors.
         rounding: what squared distances may be off by.
     """
 
-    between: Floats
-    near_x: tuple[Floats, Ints]
-    near_y: tuple[Floats, Ints]
+    x: Floats
+    y: Floats
     code_x: Ints
     code_y: Ints
     k: int
@@ -165,37 +170,60 @@ class _Balls:
         center = y.mean(axis=0)
         x, y = x - center, y - center
         scale = max(float((side**2).sum(axis=1).max()) for side in (x, y))
-        near_x, near_y = _near(x, code_x, k), _near(y, code_y, k)
-        return cls(_squared(x, y), near_x, near_y, code_x, code_y, k, ROUNDING * scale)
+        return cls(x, y, code_x, code_y, k, ROUNDING * scale)
 
-    def scores(self, block: int | None, asked: int) -> dict[str, float]:
-        """The four scores without a block of identities; ``asked`` is how many images were asked for."""
-        rows_x, rows_y = self.code_x != block, self.code_y != block
-        # Balls of the block hold nothing; its points are left out below.
-        radius_x = np.where(rows_x, self._radii(self.near_x, block) + self.rounding, -np.inf)
-        radius_y = np.where(rows_y, self._radii(self.near_y, block) + self.rounding, -np.inf)
-        in_real = np.less_equal(self.between, radius_y)[rows_x]
-        in_generated = np.less_equal(self.between, radius_x[:, None])
-        return {
-            PRECISION: float(in_real.any(axis=1).sum() / asked),
-            RECALL: float(np.logical_or.reduce(in_generated, axis=0)[rows_y].mean()),
-            DENSITY: float(np.count_nonzero(in_real) / (self.k * asked)),
-            COVERAGE: float(np.logical_or.reduce(in_real, axis=0)[rows_y].mean()),
-        }
+    def scores(self, deletions: Sequence[int | None], asked: Sequence[int]) -> list[dict[str, float]]:
+        """The four scores without each of some blocks of identities; None: with all.
 
-    def _radii(self, near: tuple[Floats, Ints], block: int | None) -> Floats:
-        """Squared distance to the k-th neighbor that is not in the block."""
-        distances, codes = near
-        if block is not None:
-            distances = np.where(codes == block, np.inf, distances)
-        radii: Floats = np.partition(distances, self.k - 1, axis=1)[:, self.k - 1]
+        Args:
+            deletions: the blocks.
+            asked: how many images were asked for beside each.
+        """
+        radii_x = self._radii(self.x, self.code_x, deletions)
+        radii_y = self._radii(self.y, self.code_y, deletions)
+        inside, held = np.zeros(len(deletions), dtype=np.int64), np.zeros(len(deletions), dtype=np.int64)
+        recalled, covered = (np.zeros((len(deletions), len(self.y)), dtype=bool) for _ in range(2))
+        for rows in _chunks(len(self.x), len(self.y)):
+            between = _squared(self.x[rows], self.y)
+            for n, block in enumerate(deletions):
+                in_real = np.less_equal(between, radii_y[n])[self.code_x[rows] != block]
+                in_generated = np.less_equal(between, radii_x[n, rows, None])
+                inside[n] += in_real.any(axis=1).sum()
+                held[n] += np.count_nonzero(in_real)
+                covered[n] |= np.logical_or.reduce(in_real, axis=0)
+                recalled[n] |= np.logical_or.reduce(in_generated, axis=0)
+        return [
+            {
+                PRECISION: float(inside[n] / asked[n]),
+                RECALL: float(recalled[n][self.code_y != block].mean()),
+                DENSITY: float(held[n] / (self.k * asked[n])),
+                COVERAGE: float(covered[n][self.code_y != block].mean()),
+            }
+            for n, block in enumerate(deletions)
+        ]
+
+    def _radii(self, points: Floats, codes: Ints, deletions: Sequence[int | None]) -> Floats:
+        """(deletions, points) squared radii, grown by the rounding; balls of the block hold nothing."""
+        radii = np.empty((len(deletions), len(points)))
+        for rows in _chunks(len(points), len(points)):
+            distances, near = _near(points, codes, self.k, rows)
+            for n, block in enumerate(deletions):
+                left = distances if block is None else np.where(near == block, np.inf, distances)
+                found = np.partition(left, self.k - 1, axis=1)[:, self.k - 1]
+                radii[n, rows] = np.where(codes[rows] != block, found + self.rounding, -np.inf)
         return radii
 
 
-def _near(points: Floats, codes: Ints, k: int) -> tuple[Floats, Ints]:
-    """Each point's nearest others: k of them, and as many more as one identity may take away."""
-    distances = _squared(points, points)
-    np.fill_diagonal(distances, np.inf)
+def _chunks(count: int, columns: int) -> Iterator[slice]:
+    """So many rows at a time that their distances to the columns are `HELD_DISTANCES` at most."""
+    step = max(1, HELD_DISTANCES // columns)
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+
+def _near(points: Floats, codes: Ints, k: int, rows: slice) -> tuple[Floats, Ints]:
+    """The nearest others of some points, and their codes: k of them, and as many as one identity may take."""
+    distances = _squared(points[rows], points)
+    distances[np.arange(len(distances)), np.arange(rows.start, rows.stop)] = np.inf
     most = int(np.bincount(codes[codes >= 0]).max()) if (codes >= 0).any() else 0
     wanted = min(k + most, len(points) - 1)
     nearest = np.argpartition(distances, wanted - 1, axis=1)[:, :wanted]

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fesbench.metrics.distribution.frechet_math import CHEAP, frechet_of_subsets
+from fesbench.metrics.distribution.moments import floats
 from fesbench.metrics.inputs import Floats, Rows
 from fesbench.statistics.null import NullBand, null_band
 
-Statistic = Callable[[Floats, Floats, Sequence[tuple[Rows, Rows]]], Floats]
+Statistic = Callable[[Any, Any, Sequence[tuple[Rows, Rows]]], Floats]
 
 SPLITS, FEW_SPLITS = 20, 5
 """Of the reference's subjects; fewer where one distance takes seconds (see `CHEAP`)."""
@@ -40,8 +42,8 @@ class Halves:
 
 
 def real_halves(
-    a: npt.ArrayLike,
-    b: npt.ArrayLike,
+    a: Any,
+    b: Any,
     clusters_a: npt.ArrayLike,
     clusters_b: npt.ArrayLike | None,
     *,
@@ -51,7 +53,7 @@ def real_halves(
     """Null and own distances over random halves of the reference's subjects.
 
     Args:
-        a: (n, d) generated features.
+        a: (n, d) generated features, an array or `LazyRows`.
         b: (m, d) reference features.
         clusters_a, clusters_b: (n,), (m,) identities.
         smallest: images a side below which there is no distance.
@@ -60,7 +62,7 @@ def real_halves(
     Returns:
         None where identities are unknown, or a half has too few subjects or images.
     """
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    x, y = floats(a), floats(b)
     code_x, code_y = np.asarray(clusters_a), np.asarray(clusters_b)
     subjects = np.unique(code_y)
     if clusters_b is None or len(subjects) < FEWEST_SUBJECTS:

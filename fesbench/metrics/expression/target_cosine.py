@@ -21,9 +21,12 @@ image alone, or all its targets are alike, nothing depends on the label and ther
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from fesbench.data.views import in_blocks
 from fesbench.errors import DataError
 from fesbench.metrics.base import Found, Metric
 from fesbench.metrics.common import NO_TARGET, has_target
@@ -83,18 +86,27 @@ def _cosines(inputs: MetricInputs) -> Floats:
     values, present = np.full(len(inputs), np.nan), has_target(inputs)
     for subject in np.unique(inputs.clusters[present]):
         rows = np.flatnonzero(present & (inputs.clusters == subject))
-        made = _label_part(inputs.generated[rows], inputs.source[rows])
-        true = _label_part(target[rows], inputs.source[rows])
-        for row, one, other in zip(rows, made, true, strict=True):
-            lengths = np.sqrt((one @ one) * (other @ other))
-            values[row] = one @ other / lengths if lengths > 0 else (0.0 if other.any() else np.nan)
+        made, true = (_LabelPart(images, inputs.source, rows) for images in (inputs.generated, target))
+        for some in in_blocks(rows):
+            for row, one, other in zip(some, made.of(some), true.of(some), strict=True):
+                lengths = np.sqrt((one @ one) * (other @ other))
+                values[row] = one @ other / lengths if lengths > 0 else (0.0 if other.any() else np.nan)
     return values
 
 
-def _label_part(images: npt.NDArray[np.uint8], sources: npt.NDArray[np.uint8]) -> Floats:
-    """(R, pixels) the changes less their mean, times R.
+class _LabelPart:
+    """The changes of a subject's R images less their mean, times R.
 
     So scaled they are whole numbers, and their sums are exact: the order of requests cannot matter.
     """
-    change = (images.astype(np.int64) - sources).reshape(len(images), -1)
-    return (len(change) * change - change.sum(axis=0)).astype(np.float64)
+
+    def __init__(self, images: Any, sources: Any, rows: Rows) -> None:
+        self._images, self._sources, self._count = images, sources, len(rows)
+        self._sum = sum(self._changes(some).sum(axis=0) for some in in_blocks(rows))
+
+    def of(self, rows: Rows) -> Floats:
+        """(len(rows), pixels) of some of them."""
+        return (self._count * self._changes(rows) - self._sum).astype(np.float64)
+
+    def _changes(self, rows: Rows) -> npt.NDArray[np.int64]:
+        return (self._images[rows].astype(np.int64) - self._sources[rows]).reshape(len(rows), -1)

@@ -11,9 +11,12 @@ no value.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
+from fesbench.data.views import in_blocks
 from fesbench.errors import DataError
 from fesbench.metrics.base import Found, Metric
 from fesbench.metrics.common import same_extractor
@@ -75,17 +78,19 @@ class BackgroundError(Metric):
         if made.values.shape[1] != 136:
             raise DataError(f"{self.extractor} gives {made.values.shape[1]} values, not 68 points (x, y)")
         errors = np.full(len(inputs), np.nan)
-        for row in np.flatnonzero(given.valid):
-            outside = ~self._hull(inputs, given.values[row])
-            if made.valid[row]:
-                outside &= ~self._hull(inputs, made.values[row])
-            if outside.any():
-                change = inputs.generated[row][outside].astype(np.float64) - inputs.source[row][outside]
-                errors[row] = np.sqrt(np.square(change).mean())
+        height, width = inputs.source.shape[1:3]
+        for rows in in_blocks(np.flatnonzero(given.valid)):
+            for row, output, source in zip(rows, inputs.generated[rows], inputs.source[rows], strict=True):
+                outside = ~_hull(given.values[row].tobytes(), height, width)
+                if made.valid[row]:
+                    outside &= ~_hull(made.values[row].tobytes(), height, width)
+                if outside.any():
+                    change = output[outside].astype(np.float64) - source[outside]
+                    errors[row] = np.sqrt(np.square(change).mean())
         return errors
 
-    def _hull(self, inputs: MetricInputs, values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        """(H, W) the hull of one image's landmarks; sources come again and again."""
-        height, width = inputs.source.shape[1:3]
-        key = ("hull", values.tobytes())
-        return inputs.memo(key, lambda: face_hull(values.reshape(68, 2), height, width))
+
+@lru_cache(maxsize=1024)
+def _hull(values: bytes, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """(H, W) the hull of one image's landmarks, float32; sources come again and again."""
+    return face_hull(np.frombuffer(values, dtype=np.float32).reshape(68, 2), height, width)
