@@ -40,6 +40,8 @@ class Strip:
     kind: str
     """``source``, ``target``, ``reference`` or ``method``."""
     missing: int = 0
+    method: str = ""
+    """Id; also of the row whose images are the source or the target."""
 
 
 @dataclass
@@ -222,7 +224,9 @@ def _strip(
     missing = len(pictures) - len(present)
     gone = f"; {missing} not made" if missing else ""
     alt = f"{title}: {', '.join(columns)}{gone}"
-    return Strip(title, f"{folder.name}/{name}.{suffix}", alt, sheet.width, sheet.height, kind, missing)
+    return Strip(
+        title, f"{folder.name}/{name}.{suffix}", alt, sheet.width, sheet.height, kind, missing, run.method
+    )
 
 
 def open_image(path: Path | None) -> Image.Image | None:

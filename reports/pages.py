@@ -52,8 +52,14 @@ def policy(script: str) -> str:
 
 
 def with_own(templates: Environment, name: str) -> dict[str, str]:
-    """For a page with more: ``name.js`` behind the common script, ``name.css`` behind the style sheet."""
+    """For a page with more: ``name.js`` behind the common script, ``name.css`` behind the style sheet.
+
+    Where there is no such file, what all pages have.
+    """
     here = files("fesbench.reports") / "templates"
-    script = f"{templates.globals['script']}\n{(here / f'{name}.js').read_text(encoding='utf-8')}"
-    style = f"{templates.globals['style_sheet']}\n{(here / f'{name}.css').read_text(encoding='utf-8')}"
-    return {"script": script, "policy": policy(script), "style_sheet": style}
+    made = {"script": f"{name}.js", "style_sheet": f"{name}.css"}
+    for key, file in made.items():
+        own = here / file
+        added = [own.read_text(encoding="utf-8")] if own.is_file() else []
+        made[key] = "\n".join([str(templates.globals[key]), *added])
+    return {**made, "policy": policy(made["script"])}

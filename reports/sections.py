@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
@@ -20,6 +20,9 @@ from .figures import Change, Point, curve, dumbbells, interval_mark, scatter
 from .metric_display import Style, ordered, style_of
 from .ranking import Drop, drop
 from .table_model import Column, Row, ScoreCell, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -207,7 +210,15 @@ class Curve:
 
 def curves(run: Run) -> list[Curve]:
     """Every loss of a run as a small line."""
-    table = run.losses
+    return _lines(run.losses)
+
+
+def looks(run: Run) -> list[Curve]:
+    """Every score on validation subjects that was taken while it was trained, as a small line."""
+    return _lines(run.validation)
+
+
+def _lines(table: pd.DataFrame | None) -> list[Curve]:
     if table is None:
         return []
     found = []

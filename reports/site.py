@@ -20,6 +20,7 @@ from .data_block import data_block, folds_note
 from .grid_writers import to_latex
 from .image_grid import Gallery, build_gallery
 from .judges import BAR, independence, judges, mark_dependent
+from .method_page import link_methods, method_pages, write_method_pages
 from .notes import notes
 from .pages import environment
 from .paper_tables import main_grid
@@ -65,10 +66,13 @@ def _build(runs: Path, out: Path) -> Path:
         context["studies"] = studies_of(runs, board.key.slug)
         stem = "leaderboard" if len(boards) == 1 else board.key.slug
         context["downloads"] = _write_tables(context["tables"], out, stem)
+        own_pages = method_pages(board, place.stem)
+        link_methods(context["tables"], own_pages)
         context["requests_page"] = place.requests
         context["siblings"] = [(b.key, p, b is board) for b, p in zip(boards, pages, strict=True)]
         html = templates.get_template("board.html.j2").render(context)
         atomic_write_bytes(out / page, html.encode())
+        write_method_pages(board, context, own_pages, out, page, templates)
         write_requests(board, context["tables"], place, templates, Room().share(len(boards)))
         summaries.append(
             {"key": board.key, "page": page, "table": context["table"], "title": context["title"]}

@@ -109,6 +109,8 @@ class Row:
     n_seeds: int = 1
     average_rank: float | None = None
     rank_spread: tuple[int, int] | None = None
+    href: str = ""
+    """Its own page, where there is one."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@
   const form = at("choose"), field = form.elements;
 
   // State: all of it stands in the fragment, so that a link shows the same view.
-  const wanted = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  // What follows a question mark is the common script's.
+  const hash = () => { const [mine, ...common] = location.hash.slice(1).split("?"); return [mine, common.length ? `?${common.join("?")}` : ""]; };
+  const wanted = () => Object.fromEntries(new URLSearchParams(hash()[0]));
   const state = () => {
     const asked = wanted();
     const part = data.parts.find((p) => p.id === asked.part) || data.parts[0];
@@ -233,10 +235,10 @@
   };
   form.hidden = !data.parts.length;
   form.addEventListener("change", () => {
-    const words = new URLSearchParams(location.hash.slice(1));
+    const [mine, common] = hash(), words = new URLSearchParams(mine);
     for (const name of ["part", "metric", "row", "label", "order"]) words.set(name, field[name].value);
     whole = false;
-    location.hash = String(words);
+    location.hash = `${words}${common}`;
   });
   at("more").addEventListener("click", () => { whole = true; render(); });
   for (const button of document.querySelectorAll("#view button")) {

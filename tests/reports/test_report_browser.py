@@ -91,7 +91,7 @@ def test_every_page_names_its_one_script_by_hash(tmp_path: Path) -> None:
     write_runs(tmp_path / "runs", identities=3, rows=ROWS[:2], styles=False)
     write_runs(tmp_path / "runs" / "b", identities=3, rows=ROWS[4:6], changes={"reggan": {"preset": "paper"}})
     pages = sorted(build(tmp_path / "runs", tmp_path / "site").parent.rglob("*.html"))
-    assert len(pages) == 5  # an index, two boards and their requests
+    assert len(pages) == 9  # an index, two boards, their requests and methods
     for page in pages:
         text = page.read_text(encoding="utf-8")
         (script,) = re.findall("<script>(.*?)</script>", text, re.DOTALL)
