@@ -49,7 +49,7 @@ _KNOWN: dict[str, tuple[str, Callable[[float], str]]] = {
     "training_seconds": ("training", _seconds),
     "validation_seconds": ("validation while training", _seconds),
 }
-_SETTINGS = ("device", "threads", "memory_kind", "latency_repeats")
+_SETTINGS = ("device", "threads", "frames", "memory_kind", "latency_repeats")
 """How it was measured: said once where all rows agree, else a column each."""
 
 

@@ -74,7 +74,11 @@ _ORDER = [
     "Pose-distance[face-mesh]",
     "Background-RMSE",
     "ECS-apex",
+    "ECS-clip",
     "Intensity-correlation",
+    "IS-clip",
+    "FD-clip",
+    "FVD",
     "Motion-distance",
     "Motion-floor",
     "Motion-length",
@@ -112,6 +116,8 @@ _DECIMALS = {
     "KID": 2,
     "FD-dlib": 4,
     "FD-judge": 4,
+    "FD-clip": 1,
+    "FVD": 1,
 }
 """Where they are neither the 1 of a share nor the 3 of another score."""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fesbench.data.splits.assign import Split
     from fesbench.data.store.aligned import AlignedStore
     from fesbench.judges.action_units import ActionUnitRegressor
+    from fesbench.judges.clips import ClipPanel
     from fesbench.judges.panel import JudgePanel
 
 
@@ -94,7 +95,8 @@ def build_context(
     from fesbench.data.splits.leakage import check_leakage
     from fesbench.extractors.cache import FeatureCache
     from fesbench.files import fesbench_home, locked
-    from fesbench.judges.build import build_regressor, regressor_wanted
+    from fesbench.judges.build import build_regressor, clips_judged, regressor_wanted
+    from fesbench.judges.clip_training import build_clip_judges
     from fesbench.protocol.requests import build_requests
     from fesbench.records.fingerprints import engine_hash, hash_parts
 
@@ -112,13 +114,28 @@ def build_context(
     judges = fesbench_home() / "judges" / f"{protocol.id.replace('/', '-')}-{made_of}"
     judge: JudgePanel | None = None
     card: dict[str, Any] = {}
+    clip_judge: ClipPanel | None = None
     regressor: ActionUnitRegressor | None = None
     regressor_card: dict[str, Any] = {}
     with locked(judges / ".lock", lambda: reporter.note("another run makes these judges; waiting for it")):
         if protocol.labels:
             judge, card = build_judge(protocol, store, split, judges, reporter, budget)
+        if judge is not None and clips_judged(protocol, requests):
+            clip_judge = build_clip_judges(protocol, store, split, judge, cache, judges, reporter)
         if regressor_wanted(protocol, requests):
             regressor, regressor_card = build_regressor(protocol, store, split, judges, reporter)
     return RunContext(
-        protocol, store, split, budget, requests, not_run, judge, card, cache, out, regressor, regressor_card
+        protocol,
+        store,
+        split,
+        budget,
+        requests,
+        not_run,
+        judge,
+        card,
+        cache,
+        out,
+        regressor,
+        regressor_card,
+        clip_judge,
     )

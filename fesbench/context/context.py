@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fesbench.errors import UsageError
+from fesbench.extractors.registry import CLIP_FEATURES, CLIP_JUDGE
 from fesbench.protocol.protocol import Protocol
 from fesbench.protocol.split import rule_in_words
 from fesbench.records.record import Cell, NotRun, Record
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
 
     from fesbench.data.splits.assign import Split
     from fesbench.data.store.aligned import AlignedStore
-    from fesbench.extractors.base import Extractor, Features, PairExtractor
+    from fesbench.extractors.base import ClipExtractor, Extractor, Features, PairExtractor
     from fesbench.extractors.cache import FeatureCache
     from fesbench.judges.action_units import ActionUnitRegressor
+    from fesbench.judges.clips import ClipPanel
     from fesbench.judges.panel import JudgePanel
     from fesbench.records.judge_check import JudgeCheck
     from fesbench.records.judges import Judges
@@ -47,10 +50,13 @@ class RunContext:
     regressor: ActionUnitRegressor | None = None
     """None where the training data codes no action units, or nothing asks for them."""
     regressor_card: dict[str, Any] = field(default_factory=dict)
+    clip_judge: ClipPanel | None = None
+    """None where nothing asks for it, or the training subjects show no clips of two labels."""
     judge_checks: dict[tuple[str, str], JudgeCheck | None] = field(default_factory=dict, repr=False)
     """By judge and domain, once a run."""
     _extractors: dict[str, Extractor] = field(default_factory=dict, repr=False)
     _pair_extractors: dict[str, PairExtractor] = field(default_factory=dict, repr=False)
+    _clip_extractors: dict[str, ClipExtractor] = field(default_factory=dict, repr=False)
 
     def cell(self, method: str, *, preset: str, seed: int = 0) -> Cell:
         """The identity of one row of this run in the records."""
@@ -89,6 +95,8 @@ class RunContext:
 
     def columns(self, name: str) -> tuple[str, ...]:
         """What an extractor's values are, where they have names."""
+        if name in (CLIP_JUDGE, CLIP_FEATURES):
+            return self.clip_judge.classes if name == CLIP_JUDGE and self.clip_judge is not None else ()
         return self.extractor(name).classes
 
     @property
@@ -128,6 +136,11 @@ class RunContext:
         return None if self.judge is None else self.judge.judges
 
     @property
+    def clip_judges(self) -> Judges | None:
+        """The panel of clip judges as signatures name it; None where there is none."""
+        return None if self.clip_judge is None else self.clip_judge.judges
+
+    @property
     def judge_key(self) -> str:
         """Changes with the judge's weights."""
         return "" if self.judge is None else self.judge.cache_key
@@ -150,6 +163,40 @@ class RunContext:
         """
         return self.cache.get(self.extractor(name), images, landmarks)
 
+    def clip_answers(self, name: str, answers: np.ndarray, identities: np.ndarray) -> Features:
+        """What the clip judges see in clips; every clip is valid.
+
+        Args:
+            name: see `ClipPanel.read`.
+            answers: float32 (N, T, members * classes), of the judges of images, for each frame.
+            identities: str (N,), whose clips these are (of fold-wise judges).
+
+        Raises:
+            UsageError: there is no clip judge.
+        """
+        from fesbench.extractors.base import Features
+
+        if self.clip_judge is None:
+            raise UsageError(
+                "clips are judged where a protocol asks for clips and its training subjects show them"
+            )
+        values = self.clip_judge.read(name, answers)
+        return Features(values, np.ones(len(values), dtype=bool), self.clip_judge.signature)
+
+    def clip_features(self, name: str, frames: Any, length: int) -> Features:
+        """Features of whole clips by a pretrained network, from the cache where it has them.
+
+        Args:
+            name: of the extractor of clips.
+            frames: uint8 (N * T, S, S, 3), a clip's frames one behind another.
+            length: T.
+        """
+        from fesbench.extractors.registry import clip_extractor
+
+        if name not in self._clip_extractors:
+            self._clip_extractors[name] = clip_extractor(name)
+        return self.cache.get_clips(self._clip_extractors[name], frames, length)
+
     def pair_values(self, name: str, first: Any, second: Any, pairs: np.ndarray) -> Features:
         """A pair extractor's values, from the cache where it has them.
 
@@ -167,10 +214,11 @@ class RunContext:
 
     def close(self) -> None:
         """Give back what the extractors hold: worker processes, memory."""
-        for made in (*self._extractors.values(), *self._pair_extractors.values()):
-            made.close()
-        self._extractors.clear()
-        self._pair_extractors.clear()
+        held: tuple[dict[str, Any], ...] = (self._extractors, self._pair_extractors, self._clip_extractors)
+        for made in held:
+            for one in made.values():
+                one.close()
+            made.clear()
 
     @property
     def signature(self) -> str:

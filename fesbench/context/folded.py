@@ -55,6 +55,13 @@ class FoldedContext(RunContext):
         return hash_parts(*(f"{k}:{context.regressor_key}" for k, context in sorted(self.folds.items())))
 
     @property
+    def clip_judges(self) -> Judges | None:
+        """As `judges`, of clips."""
+        own = super().clip_judges
+        digest = hash_parts(*(context.clip_judges for _, context in sorted(self.folds.items())))
+        return None if own is None else replace(own, digest=digest[:8])
+
+    @property
     def data_card(self) -> dict[str, Any]:
         """As `RunContext.data_card`; the folds are those that have subjects."""
         card = super().data_card
@@ -93,6 +100,17 @@ class FoldedContext(RunContext):
             if name == REGRESSOR:
                 signature = f"{found.signature.rpartition(':')[0]}:{','.join(u[2:] for u in wanted)}"
         return Features(values, valid, signature)
+
+    def clip_answers(self, name: str, answers: np.ndarray, identities: np.ndarray) -> Features:
+        """As `RunContext.clip_answers`; a clip's judges are those that did not see its subject."""
+        numbers = np.array([self.fold_of[identity] for identity in identities])
+        # without a clip too, so that the width is known
+        found = super().clip_answers(name, answers[:0], identities[:0])
+        values = np.zeros((len(answers), found.values.shape[1]), dtype=np.float32)
+        for fold in np.unique(numbers):
+            rows = np.flatnonzero(numbers == fold)
+            values[rows] = self.folds[int(fold)].clip_answers(name, answers[rows], identities[rows]).values
+        return replace(found, values=values, valid=np.ones(len(values), dtype=bool))
 
     def close(self) -> None:
         """Close every fold's context too."""
@@ -173,6 +191,11 @@ def made_requests(fold: RunContext, made: Path) -> pd.DataFrame:
     return fold.requests[fold.requests["request"].isin(answered)]
 
 
+def _judged_clips(context: RunContext) -> tuple[str, ...]:
+    """The classes of a context's clip judges; () where it has none."""
+    return () if context.clip_judge is None else context.clip_judge.classes
+
+
 def used_folds(protocol: Protocol, store: AlignedStore) -> list[tuple[int, Protocol]]:
     """The folds of a k-fold form that have subjects, with their rules.
 
@@ -211,6 +234,9 @@ def _whole(protocol: Protocol, folds: dict[int, RunContext], budget: str, out: P
         folds=folds,
         regressor=first.regressor if measured else None,
         regressor_card=first.regressor_card if measured else {},
+        clip_judge=first.clip_judge
+        if len({_judged_clips(context) for context in folds.values()}) == 1
+        else None,
         fold_of={subject: number for number, context in folds.items() for subject in context.split.test},
     )
     if whole.judges is not None:

@@ -51,7 +51,7 @@ class OwnDiscriminator(Extractor):
     @property
     def cache_key(self) -> str:
         """Every training has its own discriminator."""
-        from fesbench.judges.network import weights_digest
+        from fesbench.judges.stored import weights_digest
 
         # Asked for when the weights have been loaded, which is after this was made.
         self._digest = self._digest or weights_digest(self._method)

@@ -11,6 +11,7 @@ import numpy as np
 from fesbench.context.context import RunContext
 from fesbench.data.views import RowsOf
 from fesbench.errors import DataError
+from fesbench.evaluation.clip_features import ClipFeatures
 from fesbench.evaluation.inputs import ImageSet, metric_inputs
 from fesbench.evaluation.views import Shifted
 from fesbench.methods.clips import clip_rows
@@ -77,8 +78,7 @@ def clip_inputs(
     """
     from fesbench.metrics.inputs import Clips
 
-    length = clips.shape[1]
-    manifest = context.store.manifest
+    length, manifest = clips.shape[1], context.store.manifest
     peaks = requests["target"].to_numpy(dtype=np.int64)
     truth = clip_rows(manifest.table, peaks, length)
     drivers = clip_rows(manifest.table, requests["driver"].to_numpy(dtype=np.int64), length)
@@ -94,8 +94,23 @@ def clip_inputs(
         more |= {"target": (real, sources, asked), "target-shifted": (Shifted(real), sources, asked)}
     if (drivers >= 0).any():
         more["driver"] = RowsOf(images, drivers.reshape(-1)), np.repeat(drivers[:, 0], length), asked
+    reference = clip_rows(manifest.table, common["reference"], length)
+    known = (reference >= 0).all(axis=1)
+    common["reference"], reference = common["reference"][known], reference[known]
+    shown = RowsOf(images, reference.reshape(-1))
+    subjects = manifest.table["identity"].to_numpy()[common["reference"]]
+    more["reference"] = shown, reference.reshape(-1), np.repeat(subjects, length)
     apex = metric_inputs(context, requests, np.asarray(clips[:, -1]), **common)
-    frames = metric_inputs(context, table, clips.reshape(-1, *clips.shape[2:]), more=more, **common)
+    made = clips.reshape(-1, *clips.shape[2:])
+    frames = metric_inputs(context, table, made, more=more, **common)
+    apex.features = ClipFeatures(
+        context,
+        apex.features,
+        frames,
+        {"generated": made, "reference": shown},
+        {"generated": requests["identity"].to_numpy(), "reference": subjects},
+        length,
+    )
     intensity = manifest.table["intensity"].to_numpy(dtype=np.float64)[np.maximum(truth, 0)]
     intensity[truth < 0] = np.nan
     apex.clips = Clips(length, frames, intensity)

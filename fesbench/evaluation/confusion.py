@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fesbench.extractors.registry import JUDGE
+from fesbench.extractors.registry import CLIP_JUDGE, JUDGE
 from fesbench.records.confusion import UNREADABLE, ConfusionMatrix
 from fesbench.records.samples import seen_column
 
@@ -49,8 +49,9 @@ def confusion_matrix(inputs: MetricInputs, judge: str, task: str, domain: str) -
     requested = [name for name in dict.fromkeys(asked) if name]
     counts = [np.bincount(seen[asked == name], minlength=len(classes) + 1).tolist() for name in requested]
     signature = judged.signature
-    if judge == JUDGE and inputs.judges is not None:
-        signature += f":{inputs.judges}"
+    panel = {JUDGE: inputs.judges, CLIP_JUDGE: inputs.clip_judges}.get(judge)
+    if panel is not None:
+        signature += f":{panel}"
     return ConfusionMatrix(
         task=task,
         domain=domain,

@@ -1,5 +1,7 @@
 """What synthesis costs: parameters, operations, speed, latency and memory.
 
+Of a method that makes clips alone, a frame is an image, and latency is that of a whole clip.
+
 Measured on ready request batches, without gradients and after a warm-up; reading, alignment and writing are
 not part of it. On a GPU times come from CUDA events; on a CPU from the wall clock, and only as many repeats
 are taken as fit the time limit. A batch size that would not fit is left out, never extrapolated.
@@ -44,13 +46,14 @@ class Cost:
         flops: Floating-point operations for one image, two per multiply-add, of the operations that torch's
             counter knows (convolutions, matrix products, attention); element-wise work is not counted.
         images_per_second: By batch size, from the median step; sizes beyond the time limit are left out.
-        latency_p50_ms, latency_p95_ms: One image at a time.
+        latency_p50_ms, latency_p95_ms: One request at a time.
         latency_repeats: Steps behind the two.
         memory_mb: Peak, in MiB (2**20 bytes).
         memory_kind: "cuda-allocated-peak", or "rss-peak-growth": how far the process's resident peak rose,
             0 when an earlier peak of the same process was higher.
         device: Name of the device.
         threads: CPU threads of torch.
+        frames: Of each request: 1 for images, or those of a clip.
         quartiles: By batch size, the images/s that a quarter and three quarters of the steps stayed under.
         reference: Speed of the fixed workload on the same device, "before" and "after" the method: the
             yardstick for other machines, and its two ends tell how steady this one was.
@@ -67,6 +70,7 @@ class Cost:
     memory_kind: str
     device: str
     threads: int
+    frames: int = 1
     quartiles: dict[int, list[float]] = field(default_factory=dict)
     reference: dict[str, Any] = field(default_factory=dict)
 
@@ -113,6 +117,7 @@ def measure_cost(
     *,
     batch_sizes: Sequence[int] = BATCH_SIZES,
     time_limit: float = 3.0,
+    frames: int = 1,
 ) -> Cost:
     """Measure a method's synthesis where its parameters lie.
 
@@ -123,6 +128,7 @@ def measure_cost(
         batch_sizes: For throughput.
         time_limit: Seconds of timed steps in all (a first untimed step, the count of operations and one
             second for the fixed workload come on top).
+        frames: Of each request; 1 for images.
 
     Raises:
         MethodError: the method returned another number of images than requested.
@@ -137,17 +143,18 @@ def measure_cost(
         ends = time.perf_counter() + time_limit
         steps = clock.steps(1, time_limit / 2)
         latency = float(np.median(steps))
-        rates, quartiles = {1: 1 / latency}, {1: _quartiles(1, steps)}
+        rates, quartiles = {1: frames / latency}, {1: _quartiles(frames, steps)}
         for size in sizes[1:]:
             left = (ends - time.perf_counter()) / max(1, sum(s >= size for s in sizes))
             # Work grows at most linearly with the batch, so this foretells from above what a step takes.
             if 2 * size * latency <= max(left, 0):
                 found = clock.steps(size, left)
-                rates[size], quartiles[size] = size / float(np.median(found)), _quartiles(size, found)
+                made = frames * size
+                rates[size], quartiles[size] = made / float(np.median(found)), _quartiles(made, found)
     return Cost(
         parameters=sum(p.numel() for p in method.parameters()),
         parameters_synthesis=used,
-        flops=flops,
+        flops=flops // frames,
         images_per_second=rates,
         latency_p50_ms=1e3 * latency,
         latency_p95_ms=1e3 * float(np.quantile(steps, 0.95)),
@@ -156,6 +163,7 @@ def measure_cost(
         memory_kind="cuda-allocated-peak" if device.type == "cuda" else "rss-peak-growth",
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         threads=torch.get_num_threads(),
+        frames=frames,
         quartiles=quartiles,
         reference={"workload": WORKLOAD, "before": before, "after": _reference_speed(device)},
     )

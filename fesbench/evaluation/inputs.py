@@ -10,7 +10,7 @@ import numpy as np
 
 from fesbench.context.context import RunContext
 from fesbench.data.views import RowsOf
-from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR, pair_names
+from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR, clip_names, pair_names
 from fesbench.metrics.selection import DETECTOR, protocol_metrics
 from fesbench.protocol.references import neutral_rows
 from fesbench.vocabulary import EXPRESSIONS
@@ -107,6 +107,7 @@ def metric_inputs(
         face_kept=face_kept,
         face_rule=face_rule,
         judges=context.judges,
+        clip_judges=context.clip_judges,
     )
 
 
@@ -126,7 +127,8 @@ def _columns(context: RunContext, discriminator: Extractor | None) -> dict[str, 
     """What the values of the protocol's extractors are, where they have names."""
     metrics = protocol_metrics(context.protocol).values()
     named = {DISCRIMINATOR: () if discriminator is None else discriminator.classes}
-    for extractor in {m.card.extractor for m in metrics} - {"", JUDGE, DISCRIMINATOR, *pair_names()}:
+    without = {"", JUDGE, DISCRIMINATOR, *pair_names(), *clip_names()}
+    for extractor in {m.card.extractor for m in metrics} - without:
         if extractor != REGRESSOR or context.regressor is not None:
             named[extractor] = context.columns(extractor)
     return named

@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fesbench.data.views import RowsOf
-from fesbench.extractors.registry import JUDGE
-from fesbench.protocol.training_rows import labelled_rows
+from fesbench.extractors.registry import CLIP_JUDGE, JUDGE, MEMBERS
+from fesbench.judges.clips import STEPS
+from fesbench.protocol.training_rows import labelled_clips, labelled_rows
 from fesbench.records.confusion import UNREADABLE
 from fesbench.records.judge_check import JudgeCheck
 from fesbench.statistics.intervals import cluster_mean
+from fesbench.vocabulary import EXPRESSIONS
 
 if TYPE_CHECKING:
     from fesbench.context.context import RunContext
@@ -39,6 +41,8 @@ def judge_check(context: RunContext, judge: str, domain: str) -> JudgeCheck | No
 
 
 def _measured(context: RunContext, judge: str, domain: str) -> JudgeCheck | None:
+    if judge == CLIP_JUDGE:
+        return _measured_on_clips(context, domain)
     store = context.store
     classes = context.judge_classes if judge == JUDGE else context.columns(judge)
     rows = labelled_rows(context.protocol, store, context.split, "test", domain=domain)
@@ -56,6 +60,30 @@ def _measured(context: RunContext, judge: str, domain: str) -> JudgeCheck | None
         subjects,
         judge=judge,
         signature=found.signature if judge != JUDGE else f"{found.signature}:{context.judges}",
+        domain=domain,
+        classes=classes,
+    )
+
+
+def _measured_on_clips(context: RunContext, domain: str) -> JudgeCheck | None:
+    """The clip judges on the real clips of the test subjects; what a clip shows is its peak."""
+    store, classes = context.store, context.columns(CLIP_JUDGE)
+    clips = labelled_clips(context.protocol, store, context.split, "test", domain=domain)
+    clips = [clip for clip in clips if EXPRESSIONS[clip.label] in classes]
+    if not clips:
+        return None
+    rows = np.array([clip.resampled(STEPS) for clip in clips])
+    who = store.manifest.table["identity"].to_numpy()
+    seen = context.features(MEMBERS, RowsOf(store.images, rows.reshape(-1)), None, who[rows.reshape(-1)])
+    answers = seen.values.reshape(*rows.shape, -1)
+    found = context.clip_answers(CLIP_JUDGE, answers, who[rows[:, 0]])
+    return checked(
+        found.values,
+        found.valid,
+        np.array([EXPRESSIONS[clip.label] for clip in clips], dtype=object),
+        who[rows[:, 0]],
+        judge=CLIP_JUDGE,
+        signature=f"{found.signature}:{context.clip_judges}",
         domain=domain,
         classes=classes,
     )

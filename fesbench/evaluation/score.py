@@ -21,7 +21,7 @@ from fesbench.evaluation.images import load_images
 from fesbench.evaluation.judge_check import judge_check
 from fesbench.evaluation.nearest import keep_nearest
 from fesbench.evaluation.task_group import CLIPS, Group
-from fesbench.extractors.registry import DISCRIMINATOR, JUDGE, REGRESSOR
+from fesbench.extractors.registry import CLIP_FEATURES, CLIP_JUDGE, DISCRIMINATOR, JUDGE, REGRESSOR
 from fesbench.files import atomic_write_bytes
 from fesbench.metrics.selection import (
     DETECTOR,
@@ -69,7 +69,8 @@ def scoring_inputs(context: RunContext) -> str:
     """Hash of what scoring depends on beside the images: metrics, available extractors, judge."""
     from fesbench.extractors.registry import BOUND, network
 
-    parts = [context.signature, context.judge_key, context.regressor_key, metric_reasons(context.protocol)]
+    parts: list[Any] = [context.signature, context.judge_key, context.regressor_key, context.clip_judges]
+    parts.append(metric_reasons(context.protocol))
     parts.append(engine_hash(*SCORING))
     for name, metric in protocol_metrics(context.protocol).items():
         parts += [name, metric.settings()]
@@ -223,13 +224,15 @@ def unbound_reasons(
 ) -> dict[str, str]:
     """Metrics whose extractor this protocol, or this method, does not have, with the reason."""
     from fesbench.evaluation.class_head import NO_CLASS_HEAD
-    from fesbench.judges.build import NOTHING_CODED
+    from fesbench.judges.build import NO_CLIPS, NOTHING_CODED
 
     missing = {}
     if context.judge is None:
         missing[JUDGE] = "the protocol has no labels"
     if context.regressor is None:
         missing[REGRESSOR] = NOTHING_CODED
+    if context.clip_judge is None:
+        missing[CLIP_JUDGE] = missing[CLIP_FEATURES] = NO_CLIPS
     if discriminator is None:
         missing[DISCRIMINATOR] = NO_CLASS_HEAD
     return {name: missing[m.card.extractor] for name, m in metrics.items() if m.card.extractor in missing}

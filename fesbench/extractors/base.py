@@ -42,6 +42,7 @@ class Network(ABC):
         summary: what it is, in a line.
         weights: names of its weights in the table of weights.
         pairs: whether it compares two images; stated where the name is.
+        clips: whether it reads clips; stated there too.
         settings: every number that moves its values.
         smallest: shorter side in pixels below which it cannot read an image.
     """
@@ -50,6 +51,7 @@ class Network(ABC):
     summary: ClassVar[str] = ""
     weights: ClassVar[tuple[str, ...]] = ()
     pairs: ClassVar[bool] = False
+    clips: ClassVar[bool] = False
     settings: Settings = Settings()
     smallest: int = 1
 
@@ -153,6 +155,49 @@ class PairExtractor(Network):
             DataError: images of a wrong shape, type or size.
             WeightsError: the weights are missing or not the ones that were asked for.
         """
+
+
+class ClipExtractor(Network):
+    """Whole clips to features, independent of how clips are batched.
+
+    Attributes:
+        shortest: frames below which it cannot read a clip.
+    """
+
+    shortest: ClassVar[int] = 2
+
+    @abstractmethod
+    def extract(self, clips: np.ndarray) -> np.ndarray:
+        """Features of clips.
+
+        Args:
+            clips: uint8 (N, T, H, W, 3), RGB.
+
+        Returns:
+            float32 (N, D).
+
+        Raises:
+            DataError: clips of a wrong shape or type, or too short ones.
+            WeightsError: the weights are missing or not the ones that were asked for.
+        """
+
+
+def check_clips(network: ClipExtractor, clips: np.ndarray) -> None:
+    """Refuse clips that no network can read.
+
+    Raises:
+        DataError: not uint8 (N, T, H, W, 3), or fewer frames than it needs.
+    """
+    if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[-1] != 3:
+        raise DataError(
+            f"extractor '{network.name}' takes uint8 RGB clips (N, T, H, W, 3), "
+            f"not {clips.dtype} {clips.shape}"
+        )
+    if clips.shape[1] < network.shortest:
+        raise DataError(
+            f"extractor '{network.name}' reads clips of {network.shortest} frames or more, "
+            f"not of {clips.shape[1]}"
+        )
 
 
 def check_inputs(

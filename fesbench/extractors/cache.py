@@ -11,6 +11,7 @@ file beside the cache: memory does not grow with the number of images.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sqlite3
 import warnings
 import zlib
@@ -23,6 +24,7 @@ import numpy as np
 from fesbench.data.views import BLOCK, Places, RowsOf
 from fesbench.errors import DataError
 from fesbench.extractors.base import (
+    ClipExtractor,
     DerivedExtractor,
     Extractor,
     Features,
@@ -125,6 +127,33 @@ class FeatureCache:
             return found[:, None], np.ones(len(part), dtype=bool)
 
         return self._collect(extractor, keys, compute, on_progress)
+
+    def get_clips(self, extractor: ClipExtractor, frames: Any, length: int) -> Features:
+        """Features of clips, filed by the contents of all frames.
+
+        Args:
+            extractor: who computes what is missing.
+            frames: uint8 (N * T, H, W, 3), a clip's frames one behind another, an array or `LazyRows`.
+            length: T.
+
+        Returns:
+            values float32 (N, D); every clip is valid.
+
+        Raises:
+            DataError: clips that the extractor cannot read.
+        """
+        places = np.arange(len(frames)).reshape(-1, length)
+        if not len(places):
+            return Features(np.zeros((0, 1), np.float32), np.zeros(0, dtype=bool), extractor.signature)
+        each = content_keys(frames)[places]
+        keys = b"".join(hashlib.sha256(clip.tobytes()).digest() for clip in each)
+
+        def compute(part: Places) -> tuple[np.ndarray, np.ndarray]:
+            clips = np.asarray(frames[places[part].reshape(-1)])
+            found = extractor.extract(clips.reshape(len(part), length, *clips.shape[1:]))
+            return found, np.ones(len(part), dtype=bool)
+
+        return self._collect(extractor, np.frombuffer(keys, dtype=f"V{DIGEST}"), compute, None)
 
     def _collect(
         self,

@@ -11,18 +11,24 @@ from fesbench.registry import Declared, Registry, literals
 from fesbench.vocabulary import EXPRESSIONS
 
 if TYPE_CHECKING:
-    from fesbench.extractors.base import Extractor, Network, PairExtractor
+    from fesbench.extractors.base import ClipExtractor, Extractor, Network, PairExtractor
     from fesbench.weights.manager import WeightsManager
 
 JUDGE, REGRESSOR, DISCRIMINATOR = "judge", "au-regressor", "discriminator"
 MEMBERS = "judge-members"
 """What each judge of the panel says, one behind another: at hand wherever the judge is, not made by name."""
+CLIP_JUDGE, CLIP_MEMBERS, CLIP_FEATURES = "clip-judge", "clip-judge-members", "clip-judge-features"
+"""What the protocol's clip judges see in whole clips: their mean probabilities, those of each member one
+behind another, and the features of each.
+"""
 REAL = "(real)"
 """A discriminator's output behind its classes: the probability that an image is real."""
 BOUND = {
     JUDGE: "the protocol's expression classifier: a probability for each expression",
     REGRESSOR: "the protocol's action-unit regressor: an intensity for each action unit",
     DISCRIMINATOR: "a method's own class head: what an auxiliary-classifier model says of itself",
+    CLIP_JUDGE: "the protocol's classifier of whole clips: a probability for each expression",
+    CLIP_FEATURES: "what that classifier makes of a clip before it names an expression",
 }
 """Extractors that a protocol or a method trains: they are given with them and are not made from a name."""
 
@@ -31,6 +37,8 @@ _UNBOUND = {
     REGRESSOR: "extractor 'au-regressor' needs a protocol whose training data codes action units and whose "
     "metrics ask for them",
     DISCRIMINATOR: "extractor 'discriminator' belongs to a trained method; it is used in its own run",
+    CLIP_JUDGE: "extractor 'clip-judge' reads whole clips; it is used in the run of a protocol of clips",
+    CLIP_FEATURES: "extractor 'clip-judge-features' reads whole clips; it is used in such a run",
 }
 
 N = TypeVar("N", bound="Network")
@@ -60,7 +68,8 @@ EXTRACTORS: Registry[Callable[[WeightsManager], Network]] = Registry(
 
 def extractor_names() -> dict[str, str]:
     """Every name of an extractor with its line; those of external packages name their package."""
-    own = {name: entry.facts["summary"] for name, entry in EXTRACTORS.declared.items() if not _is_pair(entry)}
+    others = {*pair_names(), *clip_names()}
+    own = {name: entry.facts["summary"] for name, entry in EXTRACTORS.declared.items() if name not in others}
     return {**own, **BOUND, **{name: f"from {point.value}" for name, point in EXTRACTORS.points().items()}}
 
 
@@ -71,6 +80,15 @@ def pair_names() -> tuple[str, ...]:
     ('lpips-alex', 'lpips-vgg', 'dists')
     """
     return tuple(name for name, entry in EXTRACTORS.declared.items() if _is_pair(entry))
+
+
+def clip_names() -> tuple[str, ...]:
+    """The names of fesbench's extractors of whole clips.
+
+    >>> clip_names()
+    ('i3d-kinetics-400',)
+    """
+    return tuple(name for name, entry in EXTRACTORS.declared.items() if _of_clips(entry))
 
 
 def extractor(
@@ -97,7 +115,7 @@ def extractor(
         if given is None:
             raise UsageError(_UNBOUND[name])
         return given
-    if name in pair_names() or name not in EXTRACTORS:
+    if name in (*pair_names(), *clip_names()) or name not in EXTRACTORS:
         raise UnknownNameError("extractor", name, extractor_names())
     from fesbench.extractors.base import Extractor
 
@@ -116,6 +134,20 @@ def pair_extractor(name: str, *, manager: WeightsManager | None = None) -> PairE
     from fesbench.extractors.base import PairExtractor
 
     return _make(name, manager, PairExtractor)  # type: ignore[type-abstract]
+
+
+def clip_extractor(name: str, *, manager: WeightsManager | None = None) -> ClipExtractor:
+    """Make an extractor of whole clips; nothing heavy is loaded before its first use.
+
+    Raises:
+        UnknownNameError: no such extractor.
+        UsageError: the name is that of an external package's extractor of images.
+    """
+    if name not in clip_names() and name not in EXTRACTORS.points():
+        raise UnknownNameError("extractor of clips", name, clip_names())
+    from fesbench.extractors.base import ClipExtractor
+
+    return _make(name, manager, ClipExtractor)  # type: ignore[type-abstract]
 
 
 def weights_of(name: str) -> tuple[str, ...]:
@@ -144,12 +176,18 @@ def outside_judges() -> tuple[str, ...]:
 
 
 def network(name: str) -> Network:
-    """The extractor or pair extractor of a name, to ask whether it is available and what it depends on."""
+    """The extractor of a name, to ask whether it is available and what it depends on."""
+    if name in clip_names():
+        return clip_extractor(name)
     return pair_extractor(name) if name in pair_names() else extractor(name)
 
 
 def _is_pair(entry: Declared) -> bool:
     return bool(entry.facts.get("pairs"))
+
+
+def _of_clips(entry: Declared) -> bool:
+    return bool(entry.facts.get("clips"))
 
 
 def _make(name: str, manager: WeightsManager | None, kind: type[N]) -> N:

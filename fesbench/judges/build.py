@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from fesbench.errors import UsageError
-from fesbench.extractors.registry import REGRESSOR
+from fesbench.extractors.registry import CLIP_FEATURES, CLIP_JUDGE, REGRESSOR
 from fesbench.judges import training
 from fesbench.judges.action_units import ActionUnitRegressor
 from fesbench.judges.expression import Judge
@@ -36,6 +36,7 @@ FEWEST_IMAGES = 10
 """A unit that fewer training images show is not learned: its values would be noise."""
 
 REGRESSOR_FILE = f"{REGRESSOR}.safetensors"
+NO_CLIPS = "the training subjects' clips do not show two of the protocol's labels"
 NOTHING_CODED = "the training subjects' images code no action units"
 
 T = TypeVar("T", bound=TrainedNetwork[Any])
@@ -147,14 +148,21 @@ def _judge_card(
 
 def regressor_wanted(protocol: Protocol, requests: pd.DataFrame) -> bool:
     """Whether a metric of the protocol measures action units in a task that is asked for."""
+    return bool(_read(protocol, requests) & {REGRESSOR})
+
+
+def clips_judged(protocol: Protocol, requests: pd.DataFrame) -> bool:
+    """Whether a metric of the protocol reads its clip judges in a task that is asked for."""
+    return bool(_read(protocol, requests) & {CLIP_JUDGE, CLIP_FEATURES})
+
+
+def _read(protocol: Protocol, requests: pd.DataFrame) -> set[str]:
+    """The extractors that the metrics of the tasks that are asked for read."""
     from fesbench.metrics.selection import metrics_of, protocol_metrics
 
     metrics = protocol_metrics(protocol)
-    return any(
-        metrics[name].card.extractor == REGRESSOR
-        for task in requests["task"].unique()
-        for name in metrics_of(str(task), metrics)
-    )
+    tasks = [str(task) for task in requests["task"].unique()]
+    return {metrics[name].card.extractor for task in tasks for name in metrics_of(task, metrics)}
 
 
 def shown_units(codes: np.ndarray) -> tuple[int, ...]:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from fesbench.errors import DataError
-from fesbench.judges.network import Facts, JudgeNetwork, TrainedNetwork
+from fesbench.judges.network import JudgeNetwork, TrainedNetwork
+from fesbench.judges.stored import Facts
 
 RECIPE_VERSION = "cnn64-1"
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fesbench.errors import WeightsError
 from fesbench.files import writing
-from fesbench.judges.network import TrainedNetwork
+from fesbench.judges.stored import StoredNetwork
 from fesbench.progress import Reporter
 
 if TYPE_CHECKING:
     from fesbench.data.store.aligned import AlignedStore
 
-T = TypeVar("T", bound=TrainedNetwork[Any])
+T = TypeVar("T", bound=StoredNetwork[Any])
 
 
 def kept(
@@ -31,7 +31,7 @@ def kept(
     return found if found.facts.data_fingerprint == store.fingerprint and fits(found) else None
 
 
-def keep(made: TrainedNetwork[Any], path: Path) -> None:
+def keep(made: StoredNetwork[Any], path: Path) -> None:
     """Write a network for later runs.
 
     Raises:

@@ -17,8 +17,9 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from fesbench.errors import UsageError
-from fesbench.extractors.registry import JUDGE
+from fesbench.extractors.registry import CLIP_FEATURES, CLIP_JUDGE, JUDGE
 from fesbench.metrics.inputs import Floats, MetricInputs, Rows, checked_rows
+from fesbench.records.judges import Judges
 from fesbench.records.signature import Signature
 from fesbench.statistics.intervals import Interval, Replicates, cluster_mean
 from fesbench.statistics.judges import widened
@@ -65,7 +66,8 @@ class MetricCard:
     @property
     def judge(self) -> str:
         """Name of the classifier whose word it takes for what an output shows; "" where it asks none."""
-        return self.extractor if self.extractor == "judge" else ""
+        names = {JUDGE: JUDGE, CLIP_JUDGE: CLIP_JUDGE, CLIP_FEATURES: CLIP_JUDGE}
+        return names.get(self.extractor, "")
 
 
 @dataclass
@@ -246,21 +248,28 @@ class Metric(MetricCard, ABC):
 
     @property
     def by_judges(self) -> bool:
-        """Whether the protocol's judges have a say in it."""
-        return self.extractor == JUDGE or self.wants_judge
+        """Whether the protocol's judges, of images or of clips, have a say in it."""
+        return self.extractor in (JUDGE, CLIP_JUDGE, CLIP_FEATURES) or self.wants_judge
+
+    def panel(self, inputs: MetricInputs) -> Judges | None:
+        """The judges that have a say in it; None where nobody has, or one whose error nobody knows."""
+        if not self.by_judges:
+            return None
+        return inputs.clip_judges if self.extractor in (CLIP_JUDGE, CLIP_FEATURES) else inputs.judges
 
     def _without_judge(self, inputs: MetricInputs, rows: Rows) -> tuple[float, ...]:
         """The score without each judge; () where no panel has a say, or without one of them there is none."""
-        if not self.by_judges or inputs.judges is None or inputs.judges.members < 2:
+        panel = self.panel(inputs)
+        if panel is None or panel.members < 2:
             return ()
         scores = []
-        for member in range(inputs.judges.members):
+        for member in range(panel.members):
             found = self.find(inputs.without_judge(member), rows)
             if found.interval is not None:
                 scores.append(found.interval.value)
             elif found.values is not None and np.isfinite(found.values).any():
                 scores.append(float(np.nanmean(found.values)))
-        return tuple(scores) if len(scores) == inputs.judges.members else ()
+        return tuple(scores) if len(scores) == panel.members else ()
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -304,7 +313,8 @@ class Metric(MetricCard, ABC):
             found: settings that follow from the inputs, beside the metric's own.
             parts: extractor, resize, reference.
         """
-        judges = {"judges": str(inputs.judges)} if self.by_judges and inputs.judges is not None else {}
+        panel = self.panel(inputs)
+        judges = {} if panel is None else {"judges": str(panel)}
         face = {"face": inputs.face_rule if inputs.face_kept is not None else "unchecked"}
         return Signature.of(
             self.name,

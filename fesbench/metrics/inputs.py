@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fesbench.data.views import in_blocks
 from fesbench.errors import DataError
-from fesbench.extractors.registry import JUDGE, MEMBERS
+from fesbench.extractors.registry import CLIP_FEATURES, CLIP_JUDGE, CLIP_MEMBERS, JUDGE, MEMBERS
 from fesbench.vocabulary import EXPRESSIONS
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class MetricInputs:
         face_rule: the detector's signature.
         judges: the panel behind the features of "judge"; "judge-members" has its members' one behind another;
             None: one judge, of whose error nothing is known.
+        clip_judges: the same of "clip-judge" and "clip-judge-features".
         clips: every frame, where clips are asked for; ``generated`` and ``target`` are then the last ones.
             None for images.
     """
@@ -152,6 +153,7 @@ class MetricInputs:
     face_kept: npt.NDArray[np.bool_] | None = None
     face_rule: str = ""
     judges: Judges | None = None
+    clip_judges: Judges | None = None
     clips: Clips | None = None
     _memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
@@ -188,19 +190,26 @@ class MetricInputs:
         return self.memo(("without-judge", member), lambda: self._without_judge(member))
 
     def _without_judge(self, member: int) -> MetricInputs:
-        if self.judges is None:
+        if self.judges is None and self.clip_judges is None:
             raise DataError("one judge alone cannot be left out")
-        judges = self.judges
+        panels = {JUDGE: self.judges, CLIP_JUDGE: self.clip_judges, CLIP_FEATURES: self.clip_judges}
 
         def features(extractor: str, which: Which) -> FeatureSet:
-            if extractor != JUDGE:
-                return self.feature_set(extractor, which)
-            whole, each = self.feature_set(JUDGE, which), self.feature_set(MEMBERS, which)
-            answers = each.values.reshape(len(each.values), judges.members, whole.values.shape[1])
+            whole, panel = self.feature_set(extractor, which), panels.get(extractor)
+            if panel is None:
+                return whole
+            if extractor == CLIP_FEATURES:
+                values = whole.values.reshape(len(whole.values), panel.members, -1)
+                left = np.delete(values, member, 1).reshape(len(values), -1)
+                return FoundFeatures(left, whole.valid, whole.signature)
+            each = self.feature_set(MEMBERS if extractor == JUDGE else CLIP_MEMBERS, which)
+            answers = each.values.reshape(len(each.values), panel.members, whole.values.shape[1])
             return FoundFeatures(np.delete(answers, member, 1).mean(axis=1), whole.valid, whole.signature)
 
-        clips = self.clips and replace(self.clips, frames=self.clips.frames.without_judge(member))
-        return replace(self, features=features, judges=None, clips=clips, _memo={})
+        clips = self.clips
+        if clips is not None and clips.frames.judges is not None:
+            clips = replace(clips, frames=clips.frames.without_judge(member))
+        return replace(self, features=features, judges=None, clip_judges=None, clips=clips, _memo={})
 
     def answered_by(self, answers: Callable[[str], FeatureSet]) -> MetricInputs:
         """The same requests as if other images had been made, known by their features alone.

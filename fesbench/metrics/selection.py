@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from fesbench.protocol.protocol import Protocol
-from fesbench.protocol.schema import ALWAYS
+from fesbench.protocol.schema import ALWAYS, ALWAYS_OF_CLIPS
 from fesbench.protocol.tasks import task_kind
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ DETECTOR = "dlib-hog"
 
 
 def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
-    """The protocol's metrics in its order, on the face model that it names, and behind them `ALWAYS`.
+    """The protocol's metrics in its order, on the face model that it names, and behind them `ALWAYS` and,
+    where it names a metric of clips, `ALWAYS_OF_CLIPS`.
 
     Where it names a score by one outside judge, the others stand beside it: no one of them is known to be the
     one that is right.
@@ -31,7 +32,8 @@ def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
 
     faces = {"dlib", "lightcnn-29-v2", *(model.name for model in FACE_MODELS)}
     chosen: dict[str, Metric] = {}
-    for name in dict.fromkeys((*_named(protocol), *ALWAYS)):
+    of_clips = ALWAYS_OF_CLIPS if _measures_clips(protocol) else ()
+    for name in dict.fromkeys((*_named(protocol), *ALWAYS, *of_clips)):
         found = metric(name)
         if name in ALWAYS and "gallery" in found.card.needs and protocol.metrics.gallery == "none":
             continue
@@ -44,6 +46,13 @@ def protocol_metrics(protocol: Protocol) -> dict[str, Metric]:
             found = metric(name, protocol.metrics.face)
         chosen[name] = found
     return chosen
+
+
+def _measures_clips(protocol: Protocol) -> bool:
+    """Whether a protocol names a metric of clips."""
+    from fesbench.metrics import metric
+
+    return any(metric(name).reads_clips for name in (*protocol.metrics.required, *protocol.metrics.optional))
 
 
 def _recognizers(size: int) -> list[str]:

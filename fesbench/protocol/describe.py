@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from fesbench.protocol.protocol import Protocol
-from fesbench.protocol.schema import ALWAYS
+from fesbench.protocol.schema import ALWAYS, ALWAYS_OF_CLIPS
 from fesbench.protocol.split import BY_IMAGE, rule_in_words
 from fesbench.protocol.tasks import task_kind
 
@@ -81,12 +81,14 @@ def rules_told(protocol: Protocol) -> list[str]:
         if task.smoke_subjects:
             what += f"; under smoke and short only the first {task.smoke_subjects} subjects by name"
         lines.append(what)
+    clips = any(task_kind(task.kind).outputs == "clip" for task in protocol.tasks)
     return [
         *lines,
         "",
         f"Scores: {', '.join(metrics.required)}.",
         f"Where their weights are present: {', '.join(metrics.optional) or 'nothing more'}.",
         f"Under every protocol, where they mean something: {', '.join(ALWAYS)}.",
+        *([f"Under every protocol that scores clips: {', '.join(ALWAYS_OF_CLIPS)}."] if clips else []),
         f"Faces by {metrics.face}; judge {metrics.judge}.",
         f"Gallery: {metrics.gallery}; reference of distribution metrics: {metrics.reference}.",
     ]

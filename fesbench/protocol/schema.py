@@ -195,6 +195,10 @@ and tell whether what the judge and the recognizer say of the same images can be
 """
 
 
+ALWAYS_OF_CLIPS = ("ECS-clip", "IS-clip", "FD-clip", "FVD")
+"""The same under every protocol that names a metric of clips."""
+
+
 class MetricRule(Strict):
     """Which metrics, computed with which extractors."""
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fesbench.methods.card import Problem
-from fesbench.vocabulary import ACTION_UNITS, PEAK
+from fesbench.methods.clips import Clip, find_clips
+from fesbench.methods.sampling import Rows
+from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS, PEAK
 
 if TYPE_CHECKING:
     from fesbench.data.splits.assign import Split
@@ -34,6 +36,21 @@ def labelled_rows(
     keep = (table["domain"] == domain) & table["expression"].isin(protocol.labels)
     peak = (table["expression"] == "neutral") | (table["intensity"] >= PEAK) | intensities
     return rows[(keep & peak).to_numpy()[rows]]
+
+
+def labelled_clips(
+    protocol: Protocol, store: AlignedStore, split: Split, subset: str, *, domain: str = "in"
+) -> list[Clip]:
+    """The clips of a subset that end in a label of the protocol; `Clip.label` indexes EXPRESSIONS."""
+    table = store.manifest.table
+    shown = (table["domain"] == domain) & table["expression"].isin(EXPRESSIONS)
+    rows = split.rows(store.manifest, subset)
+    rows = rows[shown.to_numpy()[rows]]
+    codes = np.array(
+        [EXPRESSIONS.index(name) for name in table["expression"].to_numpy()[rows]], dtype=np.int64
+    )
+    clips = find_clips(table, Rows(rows, codes), neutral=EXPRESSIONS.index("neutral"))
+    return [clip for clip in clips if EXPRESSIONS[clip.label] in protocol.labels]
 
 
 def unlabelled_rows(protocol: Protocol, store: AlignedStore, split: Split) -> np.ndarray:

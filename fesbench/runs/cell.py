@@ -309,13 +309,17 @@ class _Work:
         self.method.to(self.device)
 
     def measure_cost(self) -> None:
-        """Parameters, operations, speed and memory of synthesizing images; the reference rows have none."""
+        """Parameters, operations, speed and memory of synthesizing images, or clips if it makes nothing else;
+        the reference rows have none.
+        """
         from fesbench.evaluation.cost import measure_cost
         from fesbench.methods.conditions import request_batch
 
-        rows = self.requests[outputs_of(self.requests) != "clip"]
-        if self.kind.card.reference or not len(rows):
+        if self.kind.card.reference:
             return
+        of_images = outputs_of(self.requests) != "clip"
+        rows = self.requests[of_images] if of_images.any() else _like_the_first(self.requests)
+        frames = 1 if of_images.any() else int(rows["length"].iloc[0])
 
         def work() -> None:
             self.load()
@@ -328,6 +332,7 @@ class _Work:
                         self.training,
                         self.problem,
                     ),
+                    frames=frames,
                 )
             self.record.cost.update(cost.as_dict())
 
@@ -368,3 +373,9 @@ class _Work:
 
 def _table_hash(table: pd.DataFrame) -> str:
     return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()[:16]
+
+
+def _like_the_first(requests: pd.DataFrame) -> pd.DataFrame:
+    """The requests of the first one's task and length: clips of two lengths cannot be made together."""
+    first = requests.iloc[0]
+    return requests[(requests["task"] == first["task"]) & (requests["length"] == first["length"])]

@@ -216,6 +216,21 @@ _DISTRIBUTIONS = (
         citation=_CLIP_CITATION,
         needed_by=("CLIP-FD",),
     ),
+    WeightsEntry(
+        name="i3d-kinetics-400",
+        file="i3d_pretrained_400.pt",
+        urls=(
+            # The file of VideoGPT, whose own address is a Google Drive.
+            "https://huggingface.co/spaces/LanguageBind/Open-Sora-Plan-v1.0.0/resolve/"
+            "810fa8c4bdb3a4c8eec9bd57375c29bde6fb46de/opensora/eval/fvd/videogpt/i3d_pretrained_400.pt",
+        ),
+        bytes=None,
+        sha256=None,
+        license="Apache-2.0 (DeepMind's weights); trained on Kinetics-400",
+        citation="J. Carreira, A. Zisserman. Quo vadis, action recognition? CVPR 2017; T. Unterthiner et al. "
+        "Towards accurate generative models of video. 2018.",
+        needed_by=("FVD",),
+    ),
     *(
         WeightsEntry(
             name=f"dinov2-vit-{size}-14",

@@ -50,6 +50,20 @@ def test_counts_by_hand():
     assert found.memory_mb >= 0
 
 
+def test_a_frame_of_a_clip_is_an_image_and_a_clip_one_request():
+    class Clips(Generator):
+        def synthesize(self, batch):
+            frames = batch.source.repeat_interleave(5, dim=0)
+            return super().synthesize(Batch(frames)).unflatten(0, (-1, 5))
+
+    found = measure_cost(Clips(), requests, batch_sizes=(1, 4), time_limit=2.0, frames=5)
+    assert found.flops == 2 * 16 * 16 * 3 * 3 * 9
+    assert found.frames == 5
+    assert found.images_per_second[1] == pytest.approx(5e3 / found.latency_p50_ms)
+    slow, fast = found.quartiles[1]
+    assert slow <= found.images_per_second[1] <= fast
+
+
 def test_speed_is_that_of_the_method():
     found = measure_cost(Generator(delay=0.004), requests, batch_sizes=(1, 4), time_limit=2.0)
     assert 25 < found.images_per_second[4] <= 250

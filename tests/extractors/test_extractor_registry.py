@@ -10,10 +10,12 @@ import pytest
 
 from fesbench import registry
 from fesbench.errors import UnknownNameError, UsageError
-from fesbench.extractors.base import Extractor, PairExtractor
+from fesbench.extractors.base import ClipExtractor, Extractor, PairExtractor
 from fesbench.extractors.registry import (
     BOUND,
     EXTRACTORS,
+    clip_extractor,
+    clip_names,
     extractor,
     extractor_names,
     pair_extractor,
@@ -122,18 +124,20 @@ def test_kinds_are_not_mixed_up(manager: WeightsManager) -> None:
         extractor("dists", manager=manager)
     with pytest.raises(UnknownNameError, match=r"pair extractor.*dists"):
         pair_extractor("dlib", manager=manager)
+    with pytest.raises(UnknownNameError, match="no extractor 'i3d-kinetics-400'"):
+        extractor("i3d-kinetics-400", manager=manager)
+    with pytest.raises(UnknownNameError, match=r"extractor of clips.*i3d-kinetics-400"):
+        clip_extractor("dlib", manager=manager)
 
 
 def test_declared_weights_are_those_of_the_class_and_of_the_table(manager: WeightsManager) -> None:
+    makers = dict.fromkeys(pair_names(), pair_extractor) | dict.fromkeys(clip_names(), clip_extractor)
     for name in EXTRACTORS.declared:
-        made = (
-            pair_extractor(name, manager=manager)
-            if name in pair_names()
-            else extractor(name, manager=manager)
-        )
+        made = makers.get(name, extractor)(name, manager=manager)
         assert weights_of(name) == made.weights
         assert set(made.weights) <= set(TABLE)
         assert isinstance(made, PairExtractor) == (name in pair_names()) == made.pairs
+        assert isinstance(made, ClipExtractor) == (name in clip_names()) == made.clips
 
 
 def test_names_and_weights_import_no_network() -> None:

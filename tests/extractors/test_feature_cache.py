@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fesbench.errors import DataError
-from fesbench.extractors.base import Extractor, fixed_chunks
+from fesbench.extractors.base import ClipExtractor, Extractor, check_clips, fixed_chunks
 from fesbench.extractors.cache import FeatureCache
 from fesbench.extractors.content import content_key
 from tests.extractors.drawn_faces import face_images, face_landmarks
@@ -220,3 +220,25 @@ def test_fixed_chunks_pad_the_last_one() -> None:
         (2, 4, [2, 3]),
         (4, 5, [4, 4]),
     ]
+
+
+def test_clips_are_known_by_all_of_their_frames_in_order(tmp_path: Path) -> None:
+    class Last(ClipExtractor):
+        """A clip's first and last red value; counts the clips that it was asked for."""
+
+        name, signature, asked = "last", "last:1", 0
+
+        def extract(self, clips: np.ndarray) -> np.ndarray:
+            check_clips(self, clips)
+            self.asked += len(clips)
+            return clips[:, [0, -1], 0, 0, 0].astype(np.float32)
+
+    extractor, cache = Last(), FeatureCache(tmp_path / "features.sqlite")
+    frames = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((6, 4, 4, 3), np.uint8)
+    found = cache.get_clips(extractor, frames, 3)
+    assert found.values.tolist() == [[0, 2], [3, 5]]
+    assert (found.valid.tolist(), found.signature, extractor.asked) == ([True, True], "last:1", 2)
+    again = cache.get_clips(extractor, frames[[3, 4, 5, 2, 1, 0, 0, 1, 2]], 3)
+    assert again.values.tolist() == [[3, 5], [2, 0], [0, 2]]
+    assert extractor.asked == 3
+    assert len(cache.get_clips(extractor, frames[:0], 3).values) == 0

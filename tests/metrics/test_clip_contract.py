@@ -9,9 +9,13 @@ from fesbench.errors import DataError
 from fesbench.metrics import METRICS as REGISTRY
 from fesbench.metrics.inputs import MetricInputs
 from fesbench.records.signature import Signature
+from fesbench.vocabulary import EXPRESSIONS
 from tests.clip_evidence import clip_inputs
 
-METRICS = {name: metric for name, metric in REGISTRY.all().items() if metric.reads_clips}
+METRICS = {
+    name: metric for name, metric in REGISTRY.all().items() if metric.reads_clips and metric.card.per_sample
+}
+"""Those of sets of clips: distribution/test_clip_distributions.py."""
 N, T, SIZE = 6, 5, 16
 
 
@@ -42,7 +46,8 @@ def evidence(order: np.ndarray | None = None, identities: np.ndarray | None = No
     features = {("dlib-landmarks-fine", which): flat(values) for which, values in points.items()}
     features |= {("dlib", "generated"): flat(embedded), ("dlib", "source"): rng.normal(size=(N, 7))[order]}
     features[("judge", "generated")] = flat(judged)
-    return clip_inputs(
+    features[("clip-judge", "generated")] = rng.dirichlet(np.ones(8), N)[order]
+    found = clip_inputs(
         clips[order],
         target=true[order],
         features=features,
@@ -53,6 +58,8 @@ def evidence(order: np.ndarray | None = None, identities: np.ndarray | None = No
         landmarks=known,
         alignment="none",
     )
+    found.columns = {"clip-judge": EXPRESSIONS}
+    return found
 
 
 def prepared(name: str, inputs: MetricInputs) -> MetricInputs:
@@ -106,6 +113,6 @@ class TestEveryMetricOfClips:
     def test_images_alone_are_refused(self, name: str) -> None:
         inputs = evidence()
         inputs.clips = None
-        if name != "ECS-apex":
+        if name not in ("ECS-apex", "ECS-clip"):
             with pytest.raises(DataError, match="images alone"):
                 METRICS[name].measure(inputs, np.arange(N))

@@ -38,7 +38,7 @@ def test_weights_and_their_licenses_stand_with_the_metric() -> None:
 
 
 def test_every_extractor_with_weights_is_found_in_their_table() -> None:
-    without = {"", "judge", "au-regressor", "discriminator", "dlib-hog"}
+    without = {"", "judge", "au-regressor", "discriminator", "dlib-hog", "clip-judge", "clip-judge-features"}
     for row in rows():
         assert bool(row["weights"]) == (row["extractor"] not in without), row["name"]
 

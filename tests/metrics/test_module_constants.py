@@ -30,6 +30,7 @@ MOVE_NOTHING = {
     "metrics.identity.clip_distance.MISSING": "that of metrics.identity.acd",
     "metrics.motion.timing.STILL": "rounding tolerance of a squared way",
     "metrics.control.landmarks._OUTER_EYES": "iBUG's numbers of what the signature calls outer-eyes",
+    "metrics.distribution.clip_distributions.SMALLEST": REFUSES,
     "metrics.distribution.frechet_distance.SMALLEST": REFUSES,
     "metrics.distribution.frechet_math.CHEAP": INTERVAL,
     "metrics.distribution.frechet_math.GROUPS": INTERVAL,

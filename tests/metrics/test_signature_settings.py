@@ -16,6 +16,7 @@ PLACE = SimpleNamespace(
     face_kept=None,
     face_rule="",
     judges=None,
+    clip_judges=None,
 )
 
 
@@ -59,7 +60,8 @@ def test_who_looks_for_faces_changes_the_key(name):
 
 @pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.by_judges])
 def test_another_panel_changes_the_key(name):
-    judged = [SimpleNamespace(**{**vars(PLACE), "judges": panel}) for panel in ("K=3,a", "K=3,b")]
+    panels = ("K=3,a", "K=3,b")
+    judged = [SimpleNamespace(**{**vars(PLACE), "judges": p, "clip_judges": p}) for p in panels]
     metric = METRICS[name]
     for one, other in ((PLACE, judged[0]), judged):
         assert Signature.difference(signed(metric, one), signed(metric, other)) == ("judges",)

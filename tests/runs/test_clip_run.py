@@ -96,4 +96,7 @@ def test_a_protocol_of_clips_alone_has_a_page_without_scores(out: Path, tmp_path
     assert left_out(found["fading"]) == [MADE]
     assert found["fading"].scores == []
     assert found["fading"].status == "scored"
+    # a frame is an image
+    assert found["fading"].cost["frames"] == 3
+    assert found["fading"].cost["images_per_second"]["1"] > 0
     assert MADE[2] in (out / "report" / "index.html").read_text()

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 VIDEO, BUDGET = str(PROTOCOLS / "video@1.toml"), "steps=3"
 ROWS = {"copy", "mean-shift", "real", "warp"}
-JUDGED = {"ECS-apex", "Intensity-correlation"}
+JUDGED = {"ECS-apex", "Intensity-correlation", "ECS-clip"}
 AGAINST_ITSELF = "the target clip against itself"
 Values = dict[tuple[str, str], dict[str, float]]
 
@@ -81,12 +81,16 @@ def test_every_metric_of_clips_is_scored_for_every_row(rows: dict[str, Record]) 
         for task in {score.task for score in record.scores}:
             measured = {score.metric for score in record.scores if score.task == task}
             assert measured == set(metrics_of(task, metrics))
-            assert len(measured) == 17
+            assert len(measured) == 21
         assert record.counts["images"] == (4 if name == "mean-shift" else 6)
         unscored = {score.metric: score.reason for score in record.scores if score.value is None}
         own = {score.metric for score in record.scores if "target" in metrics[score.metric].card.needs}
         weights = unscored.pop("LPIPS-frames", "weights: alexnet")
         assert weights == AGAINST_ITSELF or weights.startswith("weights: alexnet")
+        network = unscored.pop("FVD")
+        assert network.startswith(("weights: i3d-kinetics-400", "needs clips of 9 frames"))
+        assert unscored.pop("FD-clip").startswith("needs 10 images a side")
+        assert unscored.pop("IS-clip") == "needs 10 clips, has 2"
         expected = own - {"LPIPS-frames"} if name == "real" else set()
         assert unscored == dict.fromkeys(expected, AGAINST_ITSELF)
     told = [(item.task, item.reason) for item in rows["mean-shift"].not_run]
@@ -100,7 +104,15 @@ def test_the_panel_stands_in_the_scores_that_read_a_judge_and_in_no_other(rows: 
         for score in (score for score in record.scores if score.value is not None):
             assert len(score.without_judge or []) == (judges if score.metric in JUDGED else 0), score.metric
             assert (f"|judges:K={judges}," in score.signature) is (score.metric in JUDGED)
-        assert [check.judge for check in record.judge_checks] == ["judge"]
+        assert [check.judge for check in record.judge_checks] == ["judge", "clip-judge"]
+        images, clips = record.judge_checks
+        # two test subjects with a clip of two expressions each
+        assert (clips.images, clips.subjects, clips.shown) == (4, 2, ["happiness", "surprise"])
+        assert clips.seen == ["neutral", "happiness", "surprise", "unreadable"]
+        digests = {score.metric: score.signature.partition("digest=")[2][:8] for score in record.scores}
+        assert digests["ECS-clip"] != digests["ECS-apex"]
+        assert clips.signature.endswith(digests["ECS-clip"])
+        assert images.signature.endswith(digests["ECS-apex"])
 
 
 def test_the_rows_frame_the_scale(values: Values) -> None:

@@ -28,6 +28,29 @@ class ApexExpressionScore(ExpressionScore):
         return super().settings() | {"over": "last-frame"}
 
 
+class ClipExpressionScore(ExpressionScore):
+    """ECS of whole clips: do the protocol's clip judges see the expression develop?
+
+    They know ``neutral`` as well, a face that stays so: a clip that stands still is wrong.
+    """
+
+    name = "ECS-clip"
+    named = {}
+    title = "expression classification score of whole clips"
+    plain = "share of clips in which the judges of clips see the expression that was asked for"
+    extractor = "clip-judge"
+    portable = False
+    sweeps = False
+    tasks = CLIP_TASKS
+    reads_clips = True
+    source = "MoCoGAN (CVPR 2018), motion control score, on the protocol's clip judges"
+    meanings = ExpressionScore.meanings | OVER
+
+    def settings(self) -> dict[str, str]:
+        """ECS's, and which frames."""
+        return super().settings() | {"over": "all-frames"}
+
+
 class IntensityCorrelation(ClipMetric):
     """Correlation over a clip's frames of the judge's probability of the label with the true intensity.
 

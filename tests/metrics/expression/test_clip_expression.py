@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from fesbench.metrics import metric
+from fesbench.metrics.explain import judge_of
+from fesbench.records.judges import Judges
 from fesbench.vocabulary import EXPRESSIONS
 from tests.clip_evidence import clip_inputs
 
@@ -57,3 +59,31 @@ def test_the_last_frame_is_judged() -> None:
     found = metric("ECS-apex").measure(last, np.arange(2))
     assert found.per_sample == pytest.approx([0, 1])
     assert "over:last-frame" in str(found.signature)
+
+
+def test_whole_clips_are_judged_by_their_own_judges_as_a_panel() -> None:
+    classes = ("neutral", "fear", "sadness")
+    members = np.array(
+        [
+            [[0.1, 0.7, 0.2], [0.2, 0.3, 0.5], [0.9, 0.1, 0.0], [0.4, 0.4, 0.2]],
+            [[0.2, 0.6, 0.2], [0.1, 0.8, 0.1], [0.8, 0.2, 0.0], [0.4, 0.4, 0.2]],
+        ]
+    )
+    inputs = clip_inputs(
+        np.zeros((4, T, 8, 8, 3), np.uint8),
+        features={
+            ("clip-judge", "generated"): members.mean(axis=0),
+            ("clip-judge-members", "generated"): np.concatenate(list(members), axis=1),
+        },
+        labels=np.full(4, FEAR),
+    )
+    inputs.columns, inputs.clip_judges = {"clip-judge": classes}, Judges(2, "clip-conv-1", "0a", "0b")
+    found = metric("ECS-clip").measure(inputs, np.arange(4))
+    # the still clip is neutral, the tie is wrong; the first judge alone is wrong on the second clip
+    assert found.per_sample == pytest.approx([1, 1, 0, 0])
+    assert found.without_judge == pytest.approx((0.5, 0.25))
+    fields = dict(found.signature.fields)
+    assert (fields["over"], fields["judges"]) == ("all-frames", "K=2,clip-conv-1,data=0a,digest=0b")
+    assert judge_of("ECS-clip") == metric("ECS-clip").card.judge == "clip-judge"
+    inputs.face_kept = np.array([True, False, True, True])
+    assert metric("ECS-clip").measure(inputs, np.arange(4)).per_sample == pytest.approx([1, 0, 0, 0])
