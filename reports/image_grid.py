@@ -165,14 +165,8 @@ def _details(board: Board) -> dict[str, tuple[str, float, int]]:
     return found
 
 
-def _strips(
-    board: Board,
-    requests: Sequence[str],
-    columns: Sequence[str],
-    order: Sequence[str],
-    folder: Path,
-    prefix: str,
-) -> list[Strip]:
+def shown_rows(board: Board, order: Sequence[str]) -> list[tuple[Run, str, str]]:
+    """The rows of an image as (first seed's run, title, kind): source, target, then the leaderboard's."""
     lead = [("copy", "source", "source"), ("real", "target", "target")]
     rows: list[tuple[Run, str, str]] = []
     for method, title, kind in lead:
@@ -184,8 +178,19 @@ def _strips(
         if run is not None and method not in ("copy", "real"):
             title = str(run.record.card.get("title") or method)
             rows.append((run, title, "reference" if run.reference else "method"))
+    return rows
+
+
+def _strips(
+    board: Board,
+    requests: Sequence[str],
+    columns: Sequence[str],
+    order: Sequence[str],
+    folder: Path,
+    prefix: str,
+) -> list[Strip]:
     strips = []
-    for number, (run, title, kind) in enumerate(rows):
+    for number, (run, title, kind) in enumerate(shown_rows(board, order)):
         strip = _strip(run, requests, columns, title, kind, folder, f"{prefix}-{number}")
         if strip is not None:
             strips.append(strip)

@@ -12,10 +12,12 @@ import fesbench
 
 SCRIPTS = (
     "state.js", "sort.js", "app.js", "board.js", "controls.js", "grid.js", "figures.js", "compare.js",
+    "clips.js",
 )  # fmt: skip
 """Of every page, in this order, as one inline script: a page opens from disk, where ``'self'`` would let any
 file of the disk run, so that the policy names the script by its hash.
 """
+STYLES = ("style.css", "clips.css")
 
 
 def environment() -> Environment:
@@ -30,7 +32,7 @@ def environment() -> Environment:
     here = files("fesbench.reports") / "templates"
     script = "\n".join((here / name).read_text(encoding="utf-8") for name in SCRIPTS)
     made.globals |= {
-        "style_sheet": (here / "style.css").read_text(encoding="utf-8"),
+        "style_sheet": "\n".join((here / name).read_text(encoding="utf-8") for name in STYLES),
         "script": script,
         "policy": policy(script),
         "version": fesbench.__version__,

@@ -14,6 +14,7 @@ from fesbench.protocol.tasks import plain_kind
 from . import sections, writers
 from .board_data import board_data
 from .boards import HEADLINE, Board, make_boards, read_runs
+from .clips import BYTES, QUALITY, SIDE, build_players
 from .confusion import confusions
 from .cost import cost_table
 from .data_block import data_block, folds_note
@@ -145,6 +146,8 @@ def _context(board: Board, place: Place, unreadable: list[str]) -> dict[str, Any
         },
         "data_block": data_block(board),
         "board_data": board_data(board, tables),
+        "clips": build_players(board, pairs, order, place.images, place.prefix),
+        "clip_rule": {"bytes": BYTES, "quality": QUALITY, "side": SIDE},
         "galleries": _shown(galleries, board.headline),
         "trade_off": sections.trade_off(table),
         "drops": sections.drops(board, table, styles) if styles else [],

@@ -17,6 +17,7 @@ from fesbench.data.views import part
 from fesbench.evaluation.anchors import anchors
 from fesbench.evaluation.clips import load_clips
 from fesbench.evaluation.confusion import confusion_matrix, judges_of, seen_by
+from fesbench.evaluation.frame_values import frame_values
 from fesbench.evaluation.images import load_images
 from fesbench.evaluation.judge_check import judge_check
 from fesbench.evaluation.nearest import keep_nearest
@@ -32,6 +33,7 @@ from fesbench.metrics.selection import (
 from fesbench.protocol.tasks import outputs_of
 from fesbench.records.confusion import write_confusion
 from fesbench.records.fingerprints import engine_hash, hash_parts
+from fesbench.records.frames import write_frames
 from fesbench.records.record import Record
 from fesbench.records.replicates import write_replicates
 from fesbench.records.samples import SAMPLES
@@ -61,6 +63,7 @@ SCORING = (
     "fesbench.records.judges",
     "fesbench.records.replicates",
     "fesbench.records.confusion",
+    "fesbench.records.frames",
 )
 """What runs while images are scored, beside extractors (a signature names each): its change scores anew."""
 
@@ -157,7 +160,7 @@ def _score_stacks(
         for requests, made in parts
         for (task, domain), rows in requests.groupby(["task", "domain"], sort=False)
     ]
-    samples, replicates, matrices = [], [], []
+    samples, replicates, matrices, frames = [], [], [], []
     used: set[str] = set()
     asked_of: dict[tuple[str, str], None] = {}
     for number, (task, domain, asked, made) in enumerate(groups):
@@ -175,6 +178,8 @@ def _score_stacks(
         samples.append(group.sample_table(columns).assign(**seen_by(group.inputs, judges)))
         usable = {name: metrics[name] for name in metrics_of(task, metrics) if name not in reasons}
         record.anchors += anchors(group, usable)
+        seen = frame_values(group.inputs, usable, samples[-1]["publishable"].to_numpy())
+        frames += [] if seen is None else [seen]
         replicates += group.replicates
         asked_of |= {(judge, domain): None for judge in judges}
         matrices += [confusion_matrix(group.inputs, judge, task, domain) for judge in judges]
@@ -182,6 +187,7 @@ def _score_stacks(
     record.judge_checks = [check for pair in asked_of if (check := judge_check(context, *pair)) is not None]
     write_replicates(folder, replicates)
     write_confusion(folder, matrices)
+    write_frames(folder, frames)
     table = pd.concat(samples, ignore_index=True)
     atomic_write_bytes(folder / SAMPLES, table.to_parquet(index=False))
     keep_nearest(context.store, group.training, table, folder)

@@ -29,6 +29,10 @@ class ClipMetric(Metric):
             raise DataError(f"{self.name} reads clips, and this evidence has images alone")
         return inputs.clips
 
+    def by_frame(self, inputs: MetricInputs) -> dict[str, Floats]:
+        """What the score is made of at each frame, (N, T) by name, for the curves of a page; {}: nothing."""
+        return {}
+
 
 class OverFrames(ClipMetric):
     """A metric of images on every frame but the first, which is given, as the mean over a clip's frames.

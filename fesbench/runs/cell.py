@@ -29,6 +29,7 @@ from fesbench.protocol.training_rows import labelled_rows, problem_of, unlabelle
 from fesbench.records.confusion import CONFUSION
 from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.records.fingerprints import engine_hash, hash_parts, method_hash
+from fesbench.records.frames import FRAMES
 from fesbench.records.record import Health, Record, open_record
 from fesbench.records.replicates import REPLICATES
 from fesbench.records.samples import SAMPLES
@@ -172,7 +173,7 @@ class _Work:
         if not self.record.stages:
             self.record.environment = describe_environment(self.device)
         with writing(self.folder):
-            for stale in (SAMPLES, CONFUSION, REPLICATES):
+            for stale in (SAMPLES, CONFUSION, REPLICATES, FRAMES):
                 (self.folder / stale).unlink(missing_ok=True)
         self.record.save(self.folder)
         started = time.monotonic()

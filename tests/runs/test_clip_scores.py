@@ -23,6 +23,7 @@ from fesbench.judges.panel import members_of
 from fesbench.metrics.selection import metrics_of, protocol_metrics
 from fesbench.progress import Reporter
 from fesbench.protocol.protocol import load_protocol
+from fesbench.records.frames import read_frames
 from fesbench.records.record import Record
 from fesbench.runs.plan import RunOptions, run
 from tests.end_to_end import PROTOCOLS, find_records
@@ -133,12 +134,38 @@ def test_the_rows_frame_the_scale(values: Values) -> None:
     assert values["sequence", "SSIM-frames"]["warp"] > values["sequence", "SSIM-frames"]["copy"]
 
 
+def test_every_frame_has_what_the_curves_show(runs: Path, rows: dict[str, Record]) -> None:
+    for name, record in rows.items():
+        folder = runs / record.cell.folder
+        frames, samples = (
+            read_frames(folder),
+            pd.read_parquet(folder / "samples.parquet").set_index("request"),
+        )
+        assert frames is not None
+        lengths = frames.groupby("request")["frame"].agg(["size", "max"])
+        for task, length in (("sequence", 6), ("motion-transfer", 4)):
+            asked = samples.index[samples["task"] == task]
+            assert (lengths.loc[asked] == [length, length - 1]).all(axis=None)
+        later = frames[frames["frame"] > 0].groupby("request")["NME"].mean()
+        assert later.to_numpy() == pytest.approx(samples.loc[later.index, "NME-frames"], rel=1e-5)
+        for request, clip in frames.groupby("request"):
+            seen, true = (clip[column].to_numpy(float) for column in ("intensity", "true intensity"))
+            expected = 0.0 if np.ptp(seen) == 0 else np.corrcoef(seen, true)[0, 1]
+            told = samples.at[request, "Intensity-correlation"]
+            assert told == pytest.approx(expected, abs=1e-4), (name, request)
+        faces = frames.dropna(subset="face")
+        assert set(faces["frame"]) <= {3, 5, 2}
+        assert np.linalg.norm(np.stack(faces["face"]), axis=1) == pytest.approx(1)
+
+
 def test_the_page_shows_clips_with_their_metrics(runs: Path) -> None:
     page = (runs / "report" / "index.html").read_text(encoding="utf-8")
     for words in ("Motion-distance", "Intensity-correlation", "ramped", AGAINST_ITSELF):
         assert words in page
     assert "another subject&#39;s clip" in page or "another subject's clip" in page
-    assert list((runs / "report" / "images").iterdir())
+    assert 'id="clips"' in page
+    # six requests of source, target and warp, four of the ramped row
+    assert len(list((runs / "report" / "images").glob("*-clips-*.webp"))) == 3 * 6 + 4
 
 
 def test_an_external_program_is_told_lengths_and_names_and_gets_the_drivers_frames(

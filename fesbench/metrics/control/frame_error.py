@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from fesbench.metrics.clips import OVER, OverFrames
 from fesbench.metrics.control.landmarks import LandmarkError
+from fesbench.metrics.inputs import Floats, MetricInputs
 from fesbench.metrics.motion.detected import LANDMARKS
 
 
@@ -22,3 +25,9 @@ class FrameLandmarkError(OverFrames):
     source = LandmarkError.source
     meanings = LandmarkError.meanings | OVER
     inner = LandmarkError
+
+    def by_frame(self, inputs: MetricInputs) -> dict[str, Floats]:
+        """The error of every frame, the first included."""
+        clips = self.clips(inputs)
+        found = self._image_metric().find(clips.frames, np.arange(len(clips.frames))).values
+        return {} if found is None else {"NME": found.reshape(len(inputs), clips.length)}

@@ -7,8 +7,9 @@ import numpy as np
 from fesbench.metrics.base import Found
 from fesbench.metrics.clips import NO_CLIP, OVER, ClipMetric, correlations
 from fesbench.metrics.expression.score import ExpressionScore, asked_columns, judged_images
-from fesbench.metrics.inputs import MetricInputs, Rows
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows
 
+INTENSITY, TRUE_INTENSITY = "intensity", "true intensity"
 CLIP_TASKS = frozenset({"sequence", "motion-transfer"})
 
 
@@ -74,14 +75,23 @@ class IntensityCorrelation(ClipMetric):
 
     def find(self, inputs: MetricInputs, rows: Rows) -> Found:
         """Of the clips with a real one and a label that the judge knows."""
-        clips = self.clips(inputs)
-        judged = judged_images(clips.frames, self.extractor, faces=True)
-        columns = asked_columns(clips.frames, self.extractor, clips.rows(rows))
-        own = judged.values[clips.rows(rows), np.maximum(columns, 0)].astype(np.float64)
-        seen = np.where(judged.valid[clips.rows(rows)], own, 0.0).reshape(len(rows), clips.length)
-        values = correlations(seen, clips.intensity[rows])
-        values[columns.reshape(len(rows), -1)[:, 0] < 0] = np.nan
+        judged = judged_images(self.clips(inputs).frames, self.extractor, faces=True)
+        values = correlations(self._seen(inputs)[rows], self.clips(inputs).intensity[rows])
         n_valid = int(np.isfinite(values).sum())
         return Found(
             n_valid, values, extractor=judged.signature, reference="truth", reason="" if n_valid else NO_CLIP
         )
+
+    def by_frame(self, inputs: MetricInputs) -> dict[str, Floats]:
+        """The judge's probability of the label, and the true intensity."""
+        return {INTENSITY: self._seen(inputs), TRUE_INTENSITY: self.clips(inputs).intensity}
+
+    def _seen(self, inputs: MetricInputs) -> Floats:
+        """The judge's probability of the label in every frame, (N, T); NaN where it has no class for it."""
+        clips = self.clips(inputs)
+        judged = judged_images(clips.frames, self.extractor, faces=True)
+        every = np.arange(len(clips.frames))
+        columns = asked_columns(clips.frames, self.extractor, every)
+        seen = np.where(judged.valid, judged.values[every, np.maximum(columns, 0)].astype(np.float64), 0.0)
+        seen[columns < 0] = np.nan
+        return seen.reshape(len(inputs), clips.length)
