@@ -20,10 +20,11 @@ from .cost import cost_table
 from .data_block import data_block, folds_note
 from .grid_writers import to_latex
 from .image_grid import Gallery, build_gallery
+from .index_page import groups, last_finished, versions
 from .judges import BAR, independence, judges, mark_dependent
 from .method_page import link_methods, method_pages, write_method_pages
 from .notes import notes
-from .pages import environment
+from .pages import environment, with_own
 from .paper_tables import main_grid
 from .published import beside
 from .requests_page import Place, Room, link_requests, write_requests
@@ -59,7 +60,7 @@ def _build(runs: Path, out: Path) -> Path:
     _fresh(images)
     pages = [board.key.slug + ".html" for board in boards] if len(boards) > 1 else ["index.html"]
     templates = environment()
-    summaries = []
+    made = []
     for number, (board, page) in enumerate(zip(boards, pages, strict=True)):
         place = Place(out, images, page, "" if len(boards) == 1 else f"{board.key.slug}-", f"b{number}")
         context = _context(board, place, unreadable)
@@ -75,16 +76,15 @@ def _build(runs: Path, out: Path) -> Path:
         atomic_write_bytes(out / page, html.encode())
         write_method_pages(board, context, own_pages, out, page, templates)
         write_requests(board, context["tables"], place, templates, Room().share(len(boards)))
-        summaries.append(
-            {"key": board.key, "page": page, "table": context["table"], "title": context["title"]}
-        )
+        made.append((board, page, context))
     table = [s.model_dump(mode="json") for run in found for s in run.record.scores]
     atomic_write_bytes(out / "scores.json", json.dumps(table, indent=1, ensure_ascii=False).encode())
     if len(boards) > 1:
         html = templates.get_template("index.html.j2").render(
-            boards=summaries,
+            groups=groups(made),
             unreadable=unreadable,
             title="fesbench leaderboards",
+            **with_own(templates, "index"),
         )
         atomic_write_bytes(out / "index.html", html.encode())
     return out / "index.html"
@@ -176,8 +176,6 @@ def _shown(galleries: list[Gallery], headline: tuple[str, str]) -> dict[str, lis
 def _facts(board: Board, table: Table) -> list[tuple[str, str]]:
     """The short list beside the title."""
     key, records = board.key, [run.record for run in board.runs]
-    finished = sorted(stage.finished_at for record in records for stage in record.stages.values())
-    versions = sorted({str(r.environment["fesbench"]) for r in records if "fesbench" in r.environment})
     judged = {float(r.judge[JUDGE_ACCURACY]) for r in records if r.judge.get(JUDGE_ACCURACY) is not None}
     rules, _ = board.protocol
     facts = [
@@ -213,9 +211,9 @@ def _facts(board: Board, table: Table) -> list[tuple[str, str]]:
     if measured:
         shown = " to ".join(f"{correlation:.2f}" for correlation in sorted(measured))
         facts.append(("Action-unit regressor on real images", f"mean correlation {shown}"))
-    if finished:
-        facts.append(("Records finished", finished[-1][:10]))
-    facts.append(("Made with", f"fesbench {', '.join(versions) or 'of unknown version'}"))
+    if finished := last_finished(board):
+        facts.append(("Records finished", finished))
+    facts.append(("Made with", f"fesbench {', '.join(versions(board))}"))
     return facts
 
 

@@ -50,14 +50,15 @@
     const [least, most] = [Math.min(...scaled), Math.max(...scaled)], margin = (most - least || 1) * 0.06;
     const [width, left, right, top] = [760, 24, 736, 30];
     const x = (v) => left + ((v * metric.scale - least + margin) / (most - least + 2 * margin)) * (right - left);
-    const heights = new Map();
+    const piles = [];
+    let pile = null;
     const places = dots.map((dot) => {
-      const bin = Math.round(x(dot) / 9), level = heights.get(bin) || 0;
-      heights.set(bin, level + 1);
-      return [bin * 9, level];
+      // dots less than a dot apart from the first of a pile stand on it
+      if (!pile || x(dot) - pile.at > 8) piles.push(pile = { at: x(dot), dots: 0 });
+      return [pile.at, pile.dots++];
     });
-    const step = Math.min(9, 170 / Math.max(...heights.values()));
-    const floor = top + 10 + step * Math.max(...heights.values()), bar = floor + 18, bottom = bar + 16, height = bottom + 44;
+    const highest = Math.max(...piles.map((one) => one.dots)), step = Math.min(9, 170 / highest);
+    const floor = top + 10 + step * highest, bar = floor + 18, bottom = bar + 16, height = bottom + 44;
     const label = `${metric.head}: ${title(a)} minus ${title(b)}, ${people} ${units}, mean ${text(metric, value)}`;
     const svg = draw("svg", { class: "figure scatter dots", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
     for (const tick of steps(least - margin, most + margin)) {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fesbench.records.record import load_record
 from fesbench.reports.site import build
 from tests.reports.synthetic_records import EVIL, PRIVATE, ROWS, Row, requests_table, write_cell, write_runs
 
@@ -26,6 +28,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     failed = Row("cdaae", EVIL, 2018, 0, 0, 0, None, 0, status="failed", error="loss is NaN at step 3 <b>")
     write_cell(folder, failed, requests)
     return folder
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built folder of three leaderboards: two presets of a protocol, and one that is not installed."""
+    folder = tmp_path_factory.mktemp("shelf")
+    requests = requests_table(3, styles=False)
+    for row in (ROWS[0], ROWS[4], replace(ROWS[5], preset="paper")):
+        write_cell(folder / "runs", row, requests)
+    old = write_cell(folder / "runs", ROWS[4], requests, protocol="mine@1", data="mine")
+    record = load_record(old)
+    record.environment["fesbench"] = "0.0.9"
+    record.save(old)
+    return build(folder / "runs", folder / "site").parent
 
 
 @pytest.fixture(scope="session")

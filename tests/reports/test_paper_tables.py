@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 import subprocess
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 
 from fesbench.cli.main import main
 from fesbench.errors import UsageError
-from fesbench.reports.grid_writers import WRITERS, to_csv, to_html, to_latex, to_markdown
+from fesbench.reports.grid_writers import WRITERS, to_csv, to_html, to_json, to_latex, to_markdown
 from fesbench.reports.paper_tables import LAYOUTS, Entry, Grid, Line, paper_table
 from tests.reports.synthetic_records import ROWS, requests_table, write_cell
 
@@ -21,7 +22,7 @@ GRID = Grid(
     "A caption\nof <two> lines",
     [("ECS (%)", "higher"), ("FID", "lower")],
     [
-        ("", [Line("A & B_1", [Entry("71.4", 0.714, ("68.0", "74.8"), best=True), Entry("n/a")])]),
+        ("", [Line("A & B_1", [Entry("71.4", 71.4, ("68.0", "74.8"), True, (68.04, 74.8)), Entry("n/a")])]),
         ("given landmarks", [Line("C|<b>", [Entry("−3.0", -3.0), Entry("1.2 M", 1.2e6)], reference=True)]),
     ],
     ["ECS|v:1"],
@@ -61,9 +62,15 @@ def test_the_other_formats_by_hand() -> None:
     ]
     assert to_csv(GRID).splitlines() == [
         "method,ECS (%),ECS (%) low,ECS (%) high,FID",
-        "A & B_1,0.714,68.0,74.8,n/a",
+        "A & B_1,71.4,68.04,74.8,n/a",
         "C|<b>,-3.0,,,1200000.0",
     ]
+    first, second = json.loads(to_json(GRID))["rows"]
+    assert first["values"]["ECS (%)"] == {
+        "text": "71.4", "value": 71.4, "best": True, "low": 68.04, "high": 74.8,
+    }  # fmt: skip
+    assert (second["group"], second["reference"]) == ("given landmarks", True)
+    assert "low" not in json.loads(to_json(GRID, intervals=False))["rows"][0]["values"]["FID"]
     html = to_html(GRID)
     assert "<td><b>71.4 [68.0, 74.8]</b></td>" in html
     assert "<i>C|&lt;b&gt;</i>" in html

@@ -250,6 +250,34 @@ def test_every_text_has_the_contrast_of_aa_in_both_themes(folder: Path) -> None:
         assert found[theme]["paper"] == paper
 
 
+INDEX = """
+  const visible = (node) => node.getClientRects().length > 0;
+  const lines = [...document.querySelectorAll("#boards-table tbody")];
+  const rows = () => lines.flatMap((body) => [...body.rows]).filter(visible).map((row) => row.innerText);
+  const found = { start: rows() };
+  const selects = [...document.querySelectorAll("#index-controls select")];
+  found.chosen = selects.find((one) => one.value === "mine@1")?.parentElement.innerText.split("\\n")[0];
+  state.set({ protocol: "", sort: "3:descending" });
+  await later();
+  const told = document.querySelector("#index-controls output").innerText;
+  return { ...found, all: rows(), hash: location.hash, told };
+"""
+
+
+def test_the_index_is_by_protocol_data_and_version(shelf: Path) -> None:
+    found = drive(shelf / "index.html", INDEX, fragment="#protocol=mine%401")
+    assert found["faults"] == []
+    assert found["chosen"].startswith("Protocol")
+    assert [row.split()[0] for row in found["start"]] == ["mine@1", "as"]
+    assert "0.0.9" in found["start"][1]
+    assert [row.split()[0] for row in found["all"]] == ["avatars@1", "size", "size", "mine@1", "as"]
+    assert "superseded by avatars@2" in found["all"][0]
+    assert "tiny, smoke" in found["all"][1]
+    assert "paper, smoke" in found["all"][2]
+    assert found["told"] == "3 of 3 leaderboards"
+    assert found["hash"] == "#sort=3%3Adescending"
+
+
 def test_it_prints_whole(folder: Path, tmp_path: Path) -> None:
     if shutil.which("pdftotext") is None:
         pytest.skip("no pdftotext here: install poppler-utils")
