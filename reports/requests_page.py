@@ -23,8 +23,10 @@ from .table_model import Table
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-MOST_VALUES, MOST_IMAGES = 8_000_000, 36_000_000
-"""Bytes of all boards' values and images: with tables and strips a report of 30 rows has under 60 MB."""
+WHOLE, MOST_VALUES, MOST_IMAGES = 60_000_000, 8_000_000, 36_000_000
+"""Bytes of a report, and at most of all its requests' values and images."""
+_TABLES = (".html", ".json", ".csv", ".md", ".tex")
+PAGE = "requests.html"
 _VALUE, _PERCENTAGE = 7, 3
 """Bytes of one in the file, a comma with it."""
 
@@ -35,6 +37,13 @@ class Room:
 
     values: int = MOST_VALUES
     images: int = MOST_IMAGES
+
+    @classmethod
+    def beside(cls, out: Path, images: Path) -> Room:
+        """What a report leaves of its bytes, once its tables, strips and pages are written."""
+        tables = [path for path in out.iterdir() if path.suffix in _TABLES and not path.name.endswith(PAGE)]
+        used = sum(path.stat().st_size for path in (*tables, *images.rglob("*")))
+        return cls(images=max(0, min(MOST_IMAGES, WHOLE - MOST_VALUES - used)))
 
     def share(self, boards: int) -> Room:
         """Of one among several boards."""
@@ -54,7 +63,7 @@ class Place:
     @property
     def requests(self) -> str:
         """The page of single requests."""
-        return f"{self.stem}requests.html"
+        return f"{self.stem}{PAGE}"
 
 
 def link_requests(board: Board, tables: Sequence[Table], page: str) -> None:
@@ -154,7 +163,8 @@ def _rule(requests: int, kept: int, sprites: Sprites, room: Room) -> str:
     if with_images == kept:
         images = "each with its images"
     else:
-        images = f"{with_images} of them with images, as many as fit into {room.images / 1e6:.0f} MB"
+        images = f"{with_images} of them with images, as many as fit into {room.images / 1e6:.0f} MB, so "
+        images += f"that the whole report stays below {WHOLE / 1e6:.0f} MB"
         images += f": {turn}" if kept == requests else ""
     coding = "without loss" if sprites.lossless else f"as WebP of quality {QUALITY}"
     return f"{values}, {images}; images are kept {coding}."

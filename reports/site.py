@@ -60,7 +60,7 @@ def _build(runs: Path, out: Path) -> Path:
     _fresh(images)
     pages = [board.key.slug + ".html" for board in boards] if len(boards) > 1 else ["index.html"]
     templates = environment()
-    made = []
+    made, drawn = [], []
     for number, (board, page) in enumerate(zip(boards, pages, strict=True)):
         place = Place(out, images, page, "" if len(boards) == 1 else f"{board.key.slug}-", f"b{number}")
         context = _context(board, place, unreadable)
@@ -75,8 +75,8 @@ def _build(runs: Path, out: Path) -> Path:
         html = templates.get_template("board.html.j2").render(context)
         atomic_write_bytes(out / page, html.encode())
         write_method_pages(board, context, own_pages, out, page, templates)
-        write_requests(board, context["tables"], place, templates, Room().share(len(boards)))
         made.append((board, page, context))
+        drawn.append((board, context["tables"], place))
     table = [s.model_dump(mode="json") for run in found for s in run.record.scores]
     atomic_write_bytes(out / "scores.json", json.dumps(table, indent=1, ensure_ascii=False).encode())
     if len(boards) > 1:
@@ -87,6 +87,9 @@ def _build(runs: Path, out: Path) -> Path:
             **with_own(templates, "index"),
         )
         atomic_write_bytes(out / "index.html", html.encode())
+    room = Room.beside(out, images).share(len(boards))
+    for board, tables, place in drawn:
+        write_requests(board, tables, place, templates, room)
     return out / "index.html"
 
 

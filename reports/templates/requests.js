@@ -51,6 +51,19 @@
     const known = rows.filter((_, i) => !data.rows[i].reference).map((r) => r[request]).filter((v) => v !== null && v !== undefined);
     return known.length ? known.reduce((a, b) => a + b, 0) / known.length : null;
   };
+  // The percentage that a judge gives to what was asked for; undefined where it is not known.
+  const share = (s, judge, row, request) => {
+    const number = s.part.judges.findIndex((j) => j.name === judge);
+    if (number < 0 || row < 0) return undefined;
+    const place = s.part.judges[number].classes.indexOf(s.part.requests[request].label);
+    return ((s.part.seen[number][row] || [])[request] || [])[place];
+  };
+  // Right or wrong tells too few requests apart: among equals a judge's probability decides.
+  const tie = (s, request) => {
+    const { name } = s.part.metrics[s.metric];
+    const judge = (/\[(.+)\]/.exec(name) || [])[1] || "judge";
+    return name.startsWith("ECS") ? share(s, judge, s.row, request) ?? 0 : 0;
+  };
   const ordered = (s) => {
     const rows = s.part.requests.map((request, index) => ({ request, index, value: value(s, index) }))
       .filter(({ request }) => !s.label || request.label === s.label);
@@ -59,7 +72,7 @@
     const sign = rising ? 1 : -1;
     return rows.sort((a, b) => a.value === null || b.value === null
       ? (a.value === null) - (b.value === null)
-      : sign * (a.value - b.value));
+      : sign * (a.value - b.value) || (s.order === "best" ? -1 : 1) * (tie(s, a.index) - tie(s, b.index)));
   };
   const saw = (s, row, request) => { const code = (s.part.predicted[row] || [])[request]; return code === undefined ? "" : s.part.answers[code]; };
   const who = (request) => request.subject ? `${request.subject}, ${request.label}` : request.label;
@@ -93,7 +106,8 @@
       open.href = link(s, { request: index });
       open.setAttribute("aria-label", `open ${who(request)}`);
       name.append(open);
-      const seen = s.row < 0 ? "" : saw(s, s.row, index);
+      const known = share(s, "judge", s.row, index);
+      const seen = (s.row < 0 ? "" : saw(s, s.row, index)) + (known === undefined ? "" : `; ${known} % ${request.label}`);
       row.append(name, make("td", request.label), make("td", metric ? text(metric, v) : "–", "num"), make("td", seen || "–"), make("td", data.images[request.name] ? "yes" : "no"));
       return row;
     }));

@@ -237,9 +237,9 @@ def samples_of(row: Row, requests: pd.DataFrame, seed: int) -> pd.DataFrame:
     wrong = rng.choice(LABELS, len(table))
     table["predicted"] = np.where(hit, table.target_expression, np.where(row.ecs == 0, "neutral", wrong))
     for label in ("neutral", *LABELS):
-        table[seen_column("judge", label)] = np.where(table["predicted"] == label, 0.93, 0.01).astype(
-            np.float32
-        )
+        sure = 0.6 + 0.3 * np.cos(np.arange(len(table))) ** 2
+        shares = np.where(table["predicted"] == label, sure, (1 - sure) / len(LABELS))
+        table[seen_column("judge", label)] = shares.astype(np.float32)
     return table
 
 

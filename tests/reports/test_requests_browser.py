@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.reports.browser import chromium, drive, driven_copy
+from tests.reports.test_report_view import CONTRAST
 
 pytestmark = pytest.mark.browser
 
@@ -57,9 +58,15 @@ DRIVE = """
     const pen = canvas.getContext("2d");
     return [...pen.getImageData(0, 0, canvas.width, canvas.height).data];
   });
+  document.getElementById("theme").click();
+  await later();
+  result.theme = document.documentElement.dataset.theme;
+  result.still = title();
   document.getElementById("next").click();
   await until(() => tiles.dataset.painted && title() !== result.title);
   result.second = title();
+  result.kept = document.documentElement.dataset.theme;
+  result.address = location.hash;
   result.hacked = typeof window.hacked;
   return result;
 """
@@ -106,6 +113,21 @@ def test_requests_stand_worst_or_best_first_or_by_what_was_asked(driven: dict[st
     assert len(driven["fear"]) == 7
 
 
+def test_among_right_or_wrong_answers_the_judge_s_probability_decides(folder: Path) -> None:
+    rows = """return { rows: [...document.querySelectorAll("#requests tbody tr")].map(
+      (row) => [...row.cells].map((cell) => cell.textContent)) };"""
+    view = "#part=expression/in&row=pix2pix&metric=ECS"
+    told = {}
+    for order in ("worst", "best"):
+        shown = drive(folder / "requests.html", rows, fragment=f"{view}&order={order}")["rows"]
+        told[order] = [(float(row[2]), int(row[3].split("; ")[1].split(" % ")[0])) for row in shown]
+        assert all(row[3].endswith(f" % {row[1]}") for row in shown)
+    assert {value for value, _ in told["worst"]} == {0, 100}
+    assert len({share for _, share in told["worst"]}) > 10
+    assert told["worst"] == sorted(told["worst"])
+    assert told["best"] == sorted(told["best"], reverse=True)
+
+
 def test_images_are_loaded_only_where_a_request_is_opened(driven: dict[str, Any]) -> None:
     assert not [name for name in driven["before"] if name.endswith(".webp")]
 
@@ -125,6 +147,36 @@ def test_a_request_shows_every_method(driven: dict[str, Any]) -> None:
     assert driven["fear"][0][2] in values["pix2pix"]
     assert driven["asked"] == ["fear (asked)"]
     assert driven["judged"] == 10
+
+
+def test_the_theme_and_the_request_stand_in_one_address(driven: dict[str, Any], folder: Path) -> None:
+    assert driven["theme"] == driven["kept"] == "dark"
+    assert driven["still"] == driven["title"]
+    again = drive(
+        folder / "requests.html",
+        """return {
+          theme: document.documentElement.dataset.theme,
+          title: document.getElementById("request-title").textContent,
+        };""",
+        fragment=driven["address"],
+    )
+    assert again == {"theme": "dark", "title": driven["second"], "faults": []}
+
+
+@pytest.mark.parametrize(
+    ("page", "fragment"),
+    [
+        ("requests.html", "#part=expression/in&row=pix2pix"),
+        ("requests.html", "#part=expression/in&row=pix2pix&request=expression-in-a0220-0-fear"),
+        ("method-reggan.html", ""),
+    ],
+)
+def test_every_text_has_the_contrast_of_aa_in_both_themes(folder: Path, page: str, fragment: str) -> None:
+    found = drive(folder / page, CONTRAST, fragment=fragment)
+    for theme in ("light", "dark"):
+        assert found[theme]["poor"] == []
+        assert found[theme]["seen"] > 100
+    assert found["light"]["paper"] != found["dark"]["paper"]
 
 
 def test_the_toggle_shows_the_difference_against_the_target(driven: dict[str, Any], runs: Path) -> None:
