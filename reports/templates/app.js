@@ -91,8 +91,22 @@
   const boards = document.getElementById("boards");
   if (boards) boards.addEventListener("change", () => { location.href = boards.value; });
 
-  // Print whole: everything folded is opened, and folded again afterwards.
-  let folded = [];
-  addEventListener("beforeprint", () => { folded = all("details:not([open])"); folded.forEach((d) => { d.open = true; }); });
-  addEventListener("afterprint", () => folded.forEach((d) => { d.open = false; }));
+  // Print whole: everything folded is opened and tables as wide as they are made to fit a page; afterwards all is as before.
+  const PAGE = 1000, LEAST = 0.4; // px of an A4 page on its side within its margins; smaller nobody reads
+  let folded = [], shrunk = [];
+  addEventListener("beforeprint", () => {
+    folded = all("details:not([open])");
+    folded.forEach((d) => { d.open = true; });
+    shrunk = all(".scroll table");
+    for (const table of shrunk) {
+      table.style.width = "min-content";
+      const share = PAGE / table.offsetWidth;
+      table.style.width = "";
+      table.style.zoom = share < 1 ? Math.max(LEAST, share) : "";
+    }
+  });
+  addEventListener("afterprint", () => {
+    folded.forEach((d) => { d.open = false; });
+    shrunk.forEach((table) => { table.style.zoom = ""; });
+  });
 })();

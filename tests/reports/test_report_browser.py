@@ -45,6 +45,15 @@ DRIVE = """
   result.zoomed = document.querySelectorAll("dialog[open] img").length;
   document.querySelector("dialog[open] button").click();
   result.closed = !document.querySelector("dialog[open]");
+  [...table.tHead.rows[0].cells].forEach((cell) => { cell.style.minWidth = "250px"; });
+  dispatchEvent(new Event("beforeprint"));
+  table.style.width = "min-content";
+  result.printed = table.getBoundingClientRect().width;
+  table.style.width = "";
+  result.unfolded = document.querySelectorAll("details:not([open])").length;
+  dispatchEvent(new Event("afterprint"));
+  result.zoom = table.style.zoom;
+  result.folded = document.querySelectorAll("details:not([open])").length;
   return result;
 """
 INJECT = """
@@ -126,6 +135,13 @@ def test_images_are_there_and_open_large(driven: dict[str, Any]) -> None:
 def test_one_heat_map_at_a_time_and_two_themes(driven: dict[str, Any]) -> None:
     assert driven["heat"] == 1
     assert driven["before"] != driven["after"]
+
+
+def test_what_is_wide_or_folded_is_printed_whole(driven: dict[str, Any]) -> None:
+    assert 990 < driven["printed"] <= 1001  # of over 2,000, at the size that fits the sheet
+    assert driven["unfolded"] == 0
+    assert driven["folded"] > 5
+    assert driven["zoom"] == ""
 
 
 def test_the_page_itself_never_scrolls_sideways(driven: dict[str, Any]) -> None:
