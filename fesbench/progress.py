@@ -5,9 +5,11 @@ The engine talks to a ``Reporter``; the command line gives it a live one, Python
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -17,11 +19,13 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 LOG_SECONDS = 30.0
 """Between two lines on the progress of a stage, where there is no terminal."""
@@ -43,9 +47,16 @@ class Stage:
     """One bar; the silent form ignores everything."""
 
     def update(
-        self, done: int, total: int | None = None, losses: Mapping[str, float] | None = None, detail: str = ""
+        self,
+        done: int,
+        total: int | None = None,
+        losses: Mapping[str, float] | None = None,
+        detail: str = "",
+        left: float | None = None,
     ) -> None:
-        """Show progress: steps done of total, the latest losses, a short detail."""
+        """Show progress: steps done of total, the latest losses, a short detail, and the seconds left where
+        somebody knows better than from the speed so far (infinite: nobody knows).
+        """
 
     def update_what(self, done: int, total: int, what: str) -> None:
         """:meth:`update` in the form of the data and scoring callbacks."""
@@ -64,7 +75,7 @@ class LiveReporter(Reporter):
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            _LeftColumn(),
             TextColumn("{task.fields[detail]}", style="dim"),
             console=self.console,
             transient=True,
@@ -86,7 +97,7 @@ class LiveReporter(Reporter):
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
         """Open one bar; it closes with the block."""
-        task = self._progress.add_task(name, total=total, detail="")
+        task = self._progress.add_task(name, total=total, detail="", until=None)
         log = None if self.console.is_terminal else _Log(name, self.note)
         if log is not None:
             self.note(name)
@@ -96,17 +107,35 @@ class LiveReporter(Reporter):
             self._progress.remove_task(task)
 
 
+class _LeftColumn(TimeRemainingColumn):
+    """The time left as a stage tells it, or from its speed so far."""
+
+    def render(self, task: Task) -> Text:
+        until = task.fields["until"]
+        if until is None:
+            return super().render(task)
+        left = until - time.monotonic()
+        return Text("-:--:--" if left == math.inf else str(timedelta(seconds=max(0, round(left)))), "cyan")
+
+
 class _LiveStage(Stage):
     def __init__(self, progress: Progress, task: TaskID, log: _Log | None) -> None:
         self._progress, self._task, self._log = progress, task, log
 
     def update(
-        self, done: int, total: int | None = None, losses: Mapping[str, float] | None = None, detail: str = ""
+        self,
+        done: int,
+        total: int | None = None,
+        losses: Mapping[str, float] | None = None,
+        detail: str = "",
+        left: float | None = None,
     ) -> None:
         shown = " ".join(f"{name} {value:.3g}" for name, value in (losses or {}).items())
-        self._progress.update(self._task, completed=done, total=total, detail=f"{detail} {shown}".strip())
+        until = None if left is None else time.monotonic() + left
+        told = f"{detail} {shown}".strip()
+        self._progress.update(self._task, completed=done, total=total, detail=told, until=until)
         if self._log is not None:
-            self._log.update(done, total, detail)
+            self._log.update(done, total, detail, left)
 
 
 class _Log:
@@ -117,7 +146,7 @@ class _Log:
         self._said = time.monotonic()
         self._first: tuple[int, float] | None = None
 
-    def update(self, done: int, total: int | None, detail: str) -> None:
+    def update(self, done: int, total: int | None, detail: str, left: float | None = None) -> None:
         """Say it, where the last line is old enough and something is known."""
         now = time.monotonic()
         # What was done before (a resumed training) says nothing of the speed.
@@ -125,9 +154,11 @@ class _Log:
         if total is None or not first < done < total or now - self._said < LOG_SECONDS:
             return
         self._said = now
-        left = (now - since) / (done - first) * (total - done)
+        if left is None:
+            left = (now - since) / (done - first) * (total - done)
         told = f" ({detail})" if detail else ""
-        self._say(f"{self._name}: {done} of {total}{told}, about {_duration(left)} left")
+        rest = "" if left == math.inf else f", about {_duration(left)} left"
+        self._say(f"{self._name}: {done} of {total}{told}{rest}")
 
 
 def _duration(seconds: float) -> str:

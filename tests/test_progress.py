@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from rich.progress import Progress
 
 from fesbench import progress
-from fesbench.progress import LiveReporter
+from fesbench.progress import LiveReporter, _LeftColumn
 
 
 @pytest.fixture
@@ -41,3 +44,25 @@ def test_what_was_done_before_says_nothing_of_the_speed(
         stage.update(1002, 1010)
         stage.update(1003, None)
     assert capsys.readouterr().err.splitlines() == ["resumed", "resumed: 1002 of 1010, about 3 min left"]
+
+
+def test_a_stage_that_knows_better_says_what_is_left(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter = LiveReporter()
+    with reporter.stage("cells") as stage:
+        for done, left in ((0, math.inf), (1, math.inf), (2, 600.0)):
+            clock[0] += 40
+            stage.update(done, 10, left=left)
+    assert capsys.readouterr().err.splitlines() == [
+        "cells",
+        "cells: 1 of 10",
+        "cells: 2 of 10, about 10 min left",
+    ]
+    column = _LeftColumn()
+    progress_bar = Progress(column)
+    number = progress_bar.add_task("cells", total=10, until=clock[0] + 75.2)
+    (task,) = progress_bar.tasks
+    assert str(column.render(task)) == "0:01:15"
+    progress_bar.update(number, until=math.inf)
+    assert str(column.render(task)) == "-:--:--"

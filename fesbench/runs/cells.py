@@ -14,6 +14,7 @@ from fesbench.progress import Reporter
 from fesbench.records.record import Cell, Record, open_record
 from fesbench.runs.cell import run_cell
 from fesbench.runs.job import Job
+from fesbench.runs.time_left import TimeLeft
 
 
 def run_cells(jobs: Sequence[Job], context: RunContext, reporter: Reporter) -> list[Record]:
@@ -22,17 +23,20 @@ def run_cells(jobs: Sequence[Job], context: RunContext, reporter: Reporter) -> l
     A cell that another run has in hand is left until the others are done, and then waited for.
     """
     records: dict[int, Record] = {}
+    left = TimeLeft([job.trains for job in jobs])
     with reporter.stage("cells", total=len(jobs)) as stage:
         for patient in (False, True):
-            for number, job in enumerate(jobs):
+            for number in left.order:
                 if number in records:
                     continue
+                job = jobs[number]
                 with holding(job.cell(context), context.out, wait=patient) as held:
                     if not held:
                         reporter.note(f"{job.method}: another run has this cell in hand; left for later")
                         continue
-                    stage.update(len(records), detail=job.method)
+                    stage.update(len(records), len(jobs), detail=job.method, left=left.seconds())
                     records[number] = _run(job, context, reporter)
+                    left.done(number, records[number])
     return [records[number] for number in range(len(jobs))]
 
 

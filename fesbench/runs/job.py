@@ -101,6 +101,13 @@ class Job:
 
         return load_method(self.method)
 
+    @property
+    def trains(self) -> bool:
+        """Whether the cell trains in steps: it loads no weights, and its method is not fitted at once."""
+        from fesbench.methods.base import Method
+
+        return not self.weights and self.method_class().optimizers is not Method.optimizers
+
     def cell(self, context: RunContext) -> Cell:
         """The cell's identity in the records of a run."""
         name = row_name(self.method_class().card.id, self.weights, zoo=self.zoo)

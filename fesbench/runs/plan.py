@@ -17,7 +17,7 @@ from fesbench.protocol.forms import suitable
 from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.records.environment import resolve_device
 from fesbench.records.record import REFERENCE, Record, safe_name
-from fesbench.runs.engines.base import Engine
+from fesbench.runs.engines.choose import make_engine
 from fesbench.runs.job import Job, shared_job
 from fesbench.runs.loaded_weights import check_weights
 from fesbench.runs.method_sets import expand
@@ -56,7 +56,7 @@ class RunOptions:
     jobs: int = 1
     """Cells that are run at once; 1 = in this process."""
     engine: str = "local"
-    """Where cells run: "local" or "slurm"."""
+    """Where cells run: see `make_engine`."""
     shard: tuple[int, int] = (1, 1)
     """(i, n) = only the i-th of n equal shares of the cells."""
 
@@ -121,30 +121,13 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> RunSummary:
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
     for name, reason in inapplicable(protocol, chosen.values(), options.preset).items():
         reporter.note(f"{name}: not applicable to {protocol.name} ({reason})", warning=True)
-    records = make_engine(options).run(plan_jobs(options, chosen), reporter)
+    engine = make_engine(options.engine, options.jobs, options.shard)
+    records = engine.run(plan_jobs(options, chosen), reporter)
     page = None
     if options.report:
         with reporter.stage("report"):
             page = build(options.out, options.out / "report")
     return RunSummary(records, missing, page)
-
-
-def make_engine(options: RunOptions) -> Engine:
-    """What runs the cells.
-
-    Raises:
-        UsageError: no such engine, or what it needs is not installed.
-    """
-    from fesbench.runs.engines.local import LocalEngine
-    from fesbench.runs.engines.slurm import SlurmEngine
-
-    if options.engine == "local":
-        return LocalEngine(options.jobs, options.shard)
-    if options.engine != "slurm":
-        raise UsageError(f"--engine '{options.engine}' is none of local, slurm")
-    if options.jobs != 1:
-        raise UsageError("--jobs is of the local engine; Slurm decides how many cells run at once")
-    return SlurmEngine(options.shard)
 
 
 def plan_jobs(options: RunOptions, chosen: Mapping[str, type[Method]]) -> list[Job]:

@@ -13,7 +13,7 @@ import pytest
 
 from fesbench.errors import UsageError
 from fesbench.runs.engines import slurm
-from fesbench.runs.plan import RunOptions, make_engine
+from fesbench.runs.engines.choose import make_engine
 from tests.end_to_end import PIXELS, fesbench, figures, records
 from tests.runs.test_local_engine import DIES, WAITS
 
@@ -26,7 +26,7 @@ from pathlib import Path
 from fesbench.progress import Reporter
 from fesbench.runs import plan
 from fesbench.runs.engines.slurm import SlurmEngine
-plan.make_engine = lambda options: SlurmEngine(cluster="local")
+plan.make_engine = lambda *_: SlurmEngine(cluster="local")
 options = plan.RunOptions(methods=sys.argv[1], protocol=sys.argv[2], preset="tiny", budget="steps=3",
                           out=Path(sys.argv[3]), engine="slurm", report=False)
 sys.exit(plan.run(options).exit_code)
@@ -97,9 +97,9 @@ def test_what_is_asked_again_is_the_same_job() -> None:
 
 def test_wrong_options_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="none of local, slurm"):
-        make_engine(RunOptions("mr", "avatars", engine="x"))
+        make_engine("x")
     with pytest.raises(UsageError, match="Slurm decides"):
-        make_engine(RunOptions("mr", "avatars", engine="slurm", jobs=2))
+        make_engine("slurm", jobs=2)
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(UsageError, match=r"pip install 'fesbench\[slurm\]'"):
-        make_engine(RunOptions("mr", "avatars", engine="slurm"))
+        make_engine("slurm")

@@ -13,17 +13,18 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import fesbench
 from fesbench.context.context import RunContext
 from fesbench.errors import UsageError
 from fesbench.progress import Reporter, Stage
-from fesbench.records.record import Record
-from fesbench.runs.cells import record_failure
-from fesbench.runs.engines.spread import Planned, SpreadEngine
+from fesbench.records.record import Record, load_record
+from fesbench.runs.engines.relay import Shown
+from fesbench.runs.engines.spread import Planned, SpreadEngine, record_death
 from fesbench.runs.folds import run_jobs
 from fesbench.runs.job import Job
+from fesbench.runs.time_left import TimeLeft
 
 _LOOK = 0.2
 """Seconds between two looks at the threads."""
@@ -66,15 +67,16 @@ class _Children:
     def __init__(self, planned: Sequence[Planned], count: int, reporter: Reporter) -> None:
         self.planned, self.reporter, self.count = planned, reporter, count
         self.ended, self.done = False, 0
-        self.waiting: queue.SimpleQueue[Planned] = queue.SimpleQueue()
+        self.waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.left = TimeLeft([item.job.trains for item in planned])
         self.running: set[_Child] = set()
         self.lock = threading.Lock()
         self.errors: list[BaseException] = []
 
     def run(self) -> None:
         """Run every job; on Ctrl-C and every other error all children end."""
-        for item in self.planned:
-            self.waiting.put(item)
+        for number in self.left.order:
+            self.waiting.put(number)
         with self.reporter.stage("cells", total=len(self.planned)) as stage:
             threads = [threading.Thread(target=self._drive, args=(stage,)) for _ in range(self.count)]
             try:
@@ -109,17 +111,21 @@ class _Children:
         child: _Child | None = None
         try:
             while not self.ended and not self.errors:
-                item = self.waiting.get_nowait()
+                number = self.waiting.get_nowait()
+                item = self.planned[number]
                 child = child or self._start()
                 if child is not None and not child.ask(item.job, self.reporter) and not self.ended:
-                    said = child.last_words()
-                    record_failure(item.job, item.cell, item.runs, said, self.reporter)
-                    self.reporter.note(f"{item.cell.method} failed: {said}", warning=True)
+                    record_death(item, child.last_words(), self.reporter)
                     self._end(child)
                     child = None
                 with self.lock:
                     self.done += 1
-                    stage.update(self.done, detail=item.cell.method)
+                    if (
+                        folder := item.runs / item.cell.folder
+                    ).exists():  # an interrupted one may have left none
+                        self.left.done(number, load_record(folder))
+                    left = self.left.seconds() / self.count
+                    stage.update(self.done, len(self.planned), detail=item.cell.method, left=left)
         except queue.Empty:
             pass
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread and raised there
@@ -171,22 +177,12 @@ class _Child:
             self.process.stdin.flush()
         except OSError:
             return False
-        with contextlib.ExitStack() as opened:
-            stages: dict[int, tuple[contextlib.ExitStack, Stage]] = {}
+        with Shown(reporter) as shown:
             for line in self.process.stdout:
-                event: dict[str, Any] = json.loads(line)
-                kind, number = event.pop("event"), event.pop("stage", 0)
-                if kind == "done":
+                event = json.loads(line)
+                if event["event"] == "done":
                     return True
-                if kind == "note":
-                    reporter.note(**event)
-                elif kind == "open":
-                    one = opened.enter_context(contextlib.ExitStack())
-                    stages[number] = (one, one.enter_context(reporter.stage(**event)))
-                elif kind == "update":
-                    stages[number][1].update(**event)
-                elif kind == "close":
-                    stages.pop(number)[0].close()
+                shown.show(event)
         return False
 
     def last_words(self) -> str:

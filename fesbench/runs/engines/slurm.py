@@ -14,9 +14,7 @@ from typing import Any
 
 from fesbench.errors import UsageError
 from fesbench.progress import Reporter
-from fesbench.runs.cells import record_failure
-from fesbench.runs.engines.spread import Planned, SpreadEngine
-from fesbench.runs.job import Job
+from fesbench.runs.engines.spread import Planned, SpreadEngine, record_death, run_text
 
 _LOOK = 2.0
 """Seconds between two looks at the queue."""
@@ -27,15 +25,8 @@ class CellTask:
     """What runs on a node: a job's text in, a record on the shared disk out."""
 
     def __call__(self, text: str) -> None:
-        """Run the job in a context of its own."""
-        from fesbench.runs.folds import run_jobs
-
-        job = Job.from_json(text)
-        context = job.shared.open_context(Reporter())
-        try:
-            run_jobs([job], context, Reporter())
-        finally:
-            context.close()
+        """Run the job."""
+        run_text(text, Reporter())
 
     def checkpoint(self, text: str) -> Any:
         """Preempted, or out of time: queue it again; the cell resumes where its checkpoint stands."""
@@ -98,5 +89,4 @@ def _settle(handle: Any, item: Planned, reporter: Reporter) -> None:
     said = str(error).strip().splitlines()
     why = said[-1] if said else type(error).__name__
     text = f"its job {handle.job_id} died: {why}; see {handle.paths.stderr}"
-    record_failure(item.job, item.cell, item.runs, text, reporter)
-    reporter.note(f"{item.cell.method} failed: {text}", warning=True)
+    record_death(item, text, reporter)

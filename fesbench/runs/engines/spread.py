@@ -11,7 +11,8 @@ from pathlib import Path
 from fesbench.context.context import RunContext
 from fesbench.progress import Reporter
 from fesbench.records.record import Cell, Record, load_record
-from fesbench.runs.folds import place_of, pool, spread
+from fesbench.runs.cells import record_failure
+from fesbench.runs.folds import place_of, pool, run_jobs, spread
 from fesbench.runs.job import Job
 from fesbench.runs.zoo import settle
 
@@ -67,3 +68,20 @@ class SpreadEngine(ABC):
     @abstractmethod
     def hand_out(self, planned: Sequence[Planned], reporter: Reporter) -> None:
         """Have every job run, and return when all have left a record; one that dies leaves a failed one."""
+
+
+def run_text(text: str, reporter: Reporter) -> None:
+    """What runs elsewhere: a job's text in, a record on the shared disk out, in a context of its own."""
+    job = Job.from_json(text)
+    # what the context tells was told where the jobs were planned
+    context = job.shared.open_context(Reporter())
+    try:
+        run_jobs([job], context, reporter)
+    finally:
+        context.close()
+
+
+def record_death(item: Planned, said: str, reporter: Reporter) -> None:
+    """Leave a failed record of a cell whose process died, and say so."""
+    record_failure(item.job, item.cell, item.runs, said, reporter)
+    reporter.note(f"{item.cell.method} failed: {said}", warning=True)
