@@ -54,6 +54,7 @@ def part_of(board: Board, table: Table, runs: Sequence[Run], requests: Sequence[
         "id": f"{table.task}/{table.domain}",
         "task": table.task,
         "domain": table.domain,
+        "clips": plain_kind(table.task).outputs == "clip",
         "requests": _told(board, table, requests),
         "metrics": [
             {

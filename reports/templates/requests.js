@@ -196,9 +196,14 @@
   const judges = (s) => {
     const asked = s.part.requests[s.request].label;
     at("no-judges").hidden = s.part.judges.length > 0;
+    at("no-judges").textContent = s.part.answers.some(Boolean)
+      ? "Only the class that was seen is known: these rows were scored before probabilities were kept."
+      : "No judge of expressions looked at this task.";
     at("judges").replaceChildren(...s.part.judges.map((judge, number) => {
       const table = make("table", undefined, "plain"), top = make("tr"), body = make("tbody"), words = make("caption"), box = make("div", undefined, "scroll");
-      words.append(make("span", `${judge.name === "judge" ? "The protocol's own judge" : judge.name}: probabilities in percent; the class that was asked for is marked.`));
+      const without = data.rows.filter((_, index) => !s.part.seen[number][index].length).map((row) => row.title);
+      const gone = without.length ? ` Not kept when these rows were scored: ${without.join(", ")}.` : "";
+      words.append(make("span", `${judge.name === "judge" ? "The protocol's own judge" : judge.name}: probabilities in percent; the class that was asked for is marked.${gone}`));
       top.append(head("Method", "col"), ...judge.classes.map((name) => head(name === asked ? `${name} (asked)` : name, "col", name === asked ? "num asked" : "num")));
       data.rows.forEach((row, index) => {
         const shares = (s.part.seen[number][index] || [])[s.request];
@@ -229,6 +234,7 @@
     const request = s.part.requests[s.request], rows = ordered(s), here = rows.findIndex((r) => r.index === s.request);
     at("request-title").textContent = who(request);
     at("request-name").textContent = `${s.part.task}, ${s.part.domain === "in" ? "in distribution" : s.part.domain}: ${request.name}`;
+    at("clip").hidden = !s.part.clips;
     at("back").href = link(s, { request: -1 });
     step(at("previous"), s, here > 0 ? rows[here - 1] : undefined);
     step(at("next"), s, here >= 0 ? rows[here + 1] : undefined);

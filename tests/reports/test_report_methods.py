@@ -102,6 +102,12 @@ def test_a_failed_row_says_why_and_runs_nothing(site: Path) -> None:
     assert len(page.all("script")) == 1
 
 
+def test_a_reference_row_is_not_cited(site: Path) -> None:
+    text = words(page_of(site, "warp"))
+    assert "How to cite" not in text
+    assert "@misc" not in text
+
+
 def test_names_of_pages_are_safe_and_different(tmp_path: Path) -> None:
     for row in (0, 1):
         write_cell(tmp_path, ROWS[row], requests_table(1, styles=False))

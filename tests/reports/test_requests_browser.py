@@ -48,6 +48,7 @@ DRIVE = """
   result.words = all("#tiles canvas").map((canvas) => canvas.getAttribute("aria-label"));
   result.values = all("#values tbody tr").map((row) => [...row.cells].map((cell) => cell.textContent));
   result.judged = all("#judges td.top").length;
+  result.hints = ["clip", "no-judges", "no-images"].filter((id) => !document.getElementById(id).hidden);
   result.asked = all("#judges th.asked").map((node) => node.textContent);
   result.listed = !document.getElementById("list").hidden;
   result.wide = document.documentElement.scrollWidth - innerWidth;
@@ -147,6 +148,7 @@ def test_a_request_shows_every_method(driven: dict[str, Any]) -> None:
     assert driven["fear"][0][2] in values["pix2pix"]
     assert driven["asked"] == ["fear (asked)"]
     assert driven["judged"] == 10
+    assert driven["hints"] == []
 
 
 def test_the_theme_and_the_request_stand_in_one_address(driven: dict[str, Any], folder: Path) -> None:
