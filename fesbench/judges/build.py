@@ -21,6 +21,7 @@ from fesbench.judges.expression import Judge
 from fesbench.judges.kept import keep, kept
 from fesbench.judges.network import TrainedNetwork
 from fesbench.judges.panel import JudgePanel, members_of, shipped_panel
+from fesbench.judges.start import begun, start_for
 from fesbench.progress import Reporter, Stage
 from fesbench.protocol.protocol import Protocol
 from fesbench.protocol.training_rows import coded_rows, labelled_rows
@@ -47,8 +48,8 @@ def build_judge(
 ) -> tuple[JudgePanel, dict[str, Any]]:
     """The protocol's judges with their accuracy on the real images of the test subjects.
 
-    Shipped for ``avatars``; else trained once per protocol and data fingerprint on training subjects alone
-    and kept in ``folder``.
+    Shipped for ``avatars``; else trained once per protocol and data fingerprint on training subjects alone,
+    on little data from the shipped ones on (`fesbench.judges.start`), and kept in ``folder``.
 
     Raises:
         UsageError: the protocol asks for a shipped judge that the package does not hold.
@@ -78,15 +79,19 @@ def _trained_panel(
     reporter: Reporter,
 ) -> JudgePanel:
     """So many judges with the first seeds; those that an earlier run trained are taken as they are."""
+    images, labels = labelled("train")
+    start = start_for(store, len(images))
+    recipe = begun(training.JUDGE_RECIPE.version, start)
     paths = {seed: folder / f"judge-{seed}.safetensors" for seed in range(members)}
-    judges = {seed: kept(path, Judge, store, _fits(protocol, seed), reporter) for seed, path in paths.items()}
+    fits = {seed: _fits(protocol, seed, recipe) for seed in paths}
+    judges = {seed: kept(path, Judge, store, fits[seed], reporter) for seed, path in paths.items()}
     missing = [seed for seed, judge in judges.items() if judge is None]
     if missing:
-        images, labels = labelled("train")
         validation = labelled("validation")
         started = time.monotonic()
+        how = "train" if start is None else "fine-tune"
         with reporter.stage(
-            f"train {len(missing)} judges on {len(images)} images of training subjects"
+            f"{how} {len(missing)} judges on {len(images)} images of training subjects"
         ) as stage:
             for number, seed in enumerate(missing):
                 made = training.train_judge(
@@ -97,6 +102,7 @@ def _trained_panel(
                     validation=validation,
                     fingerprint=store.fingerprint,
                     progress=_part_of(stage, number, len(missing)),
+                    start=start,
                 )
                 keep(made, paths[seed])
                 judges[seed] = made
@@ -104,8 +110,12 @@ def _trained_panel(
     return JudgePanel([judge for judge in judges.values() if judge is not None])
 
 
-def _fits(protocol: Protocol, seed: int) -> Callable[[Judge], bool]:
-    return lambda found: found.label_names == protocol.labels and found.facts.seed == seed
+def _fits(protocol: Protocol, seed: int, recipe: str) -> Callable[[Judge], bool]:
+    def fits(found: Judge) -> bool:
+        facts = found.facts
+        return (found.label_names, facts.seed, facts.recipe) == (protocol.labels, seed, recipe)
+
+    return fits
 
 
 def _part_of(stage: Stage, number: int, of: int) -> training.TrainingProgress:

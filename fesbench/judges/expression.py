@@ -7,6 +7,7 @@ stands beside every ECS.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,8 @@ from fesbench.judges.network import JudgeNetwork, TrainedNetwork
 from fesbench.judges.stored import Facts
 
 RECIPE_VERSION = "cnn64-1"
+BEGUN = "-from-"
+"""Behind a recipe's version: the judges that it begins with, by 8 digits of their digest."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,11 @@ class Judge(TrainedNetwork[JudgeFacts]):
         """Share of real held-out images that it names rightly."""
         return self.facts.accuracy
 
+    @classmethod
+    def states(cls, recipe: str) -> bool:
+        """Its recipe, from random weights or begun with other judges."""
+        return recipe.partition(BEGUN)[0] == cls.recipe
+
     @staticmethod
     def answers(logits: Tensor) -> Tensor:
         """Probabilities of the classes."""
@@ -80,6 +88,21 @@ class Judge(TrainedNetwork[JudgeFacts]):
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The most probable class of each image, as an index into :attr:`label_names`: int64 (N,)."""
         return self.extract(images)[0].argmax(axis=1)
+
+    def lend_to(self, network: JudgeNetwork, names: Sequence[str]) -> None:
+        """Give a network this one's layers, and its outputs for the classes that both know, in place.
+
+        Args:
+            network: is changed.
+            names: of its classes, in the order of its outputs.
+        """
+        network.blocks.load_state_dict(self.network.blocks.state_dict())
+        with torch.no_grad():
+            for ours, name in enumerate(names):
+                if name in self.label_names:
+                    theirs = self.label_names.index(name)
+                    network.head.weight[ours] = self.network.head.weight[theirs]
+                    network.head.bias[ours] = self.network.head.bias[theirs]
 
     def measured_on(self, images: np.ndarray, labels: np.ndarray) -> Judge:
         """The same judge with its accuracy on these real images, of subjects it never saw, in its facts.

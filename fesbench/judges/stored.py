@@ -90,6 +90,11 @@ class StoredNetwork(ABC, Generic[FactsType]):
         """Two networks of one recipe answer differently, so the cache tells their weights apart."""
         return f"{self.signature}:{self.weights_sha256[:16]}"
 
+    @classmethod
+    def states(cls, recipe: str) -> bool:
+        """Whether a file of this recipe can be one of its networks."""
+        return recipe == cls.recipe
+
     def halved(self) -> Self:
         """The same network with weights that half precision holds exactly."""
         network = copy.deepcopy(self.network)
@@ -145,7 +150,7 @@ class StoredNetwork(ABC, Generic[FactsType]):
             facts = make(**{key: tuple(v) if isinstance(v, list) else v for key, v in read.items()})
         except (KeyError, TypeError, ValueError, AttributeError):
             raise WeightsError(f"{what} lacks its facts; train it again") from None
-        if facts.recipe != cls.recipe:
+        if not cls.states(facts.recipe):
             raise WeightsError(
                 f"{what} is of recipe {facts.recipe}, this version uses {cls.recipe}; train it again"
             )

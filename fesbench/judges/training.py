@@ -17,6 +17,8 @@ from fesbench.judges import action_units, expression
 from fesbench.judges.action_units import ActionUnitRegressor, RegressorFacts
 from fesbench.judges.expression import Judge, JudgeFacts
 from fesbench.judges.network import INPUT, JudgeNetwork, standardize, to_input
+from fesbench.judges.panel import JudgePanel
+from fesbench.judges.start import begun
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def train_judge(
     fingerprint: str = "",
     progress: TrainingProgress | None = None,
     recipe: JudgeRecipe = JUDGE_RECIPE,
+    start: JudgePanel | None = None,
 ) -> Judge:
     """Train a judge on real images of training subjects.
 
@@ -101,7 +104,9 @@ def train_judge(
         validation: (images, labels) of subjects that are not in ``images``: the accuracy that is reported.
         fingerprint: of the store, kept in the judge's facts.
         progress: called after each epoch.
-        recipe: replaced in tests only.
+        recipe: what it is trained by.
+        start: judges of which that of the same seed lends it its layers, and the outputs for the classes that
+            both know; None: it begins with random weights.
 
     Raises:
         DataError: labels that do not fit, or a class without an image.
@@ -119,9 +124,14 @@ def train_judge(
             progress(done // epoch, recipe.epochs)
 
     steps = epoch * recipe.epochs
-    network = _trained(len(label_names), images, loss, recipe, recipe, steps, seed, after_epoch)
+
+    def begin(network: JudgeNetwork) -> None:
+        if start is not None:
+            start.members[seed].lend_to(network, label_names)
+
+    network = _trained(len(label_names), images, loss, recipe, recipe, steps, seed, after_epoch, begin)
     facts = JudgeFacts(
-        recipe=recipe.version,
+        recipe=begun(recipe.version, start),
         classes=tuple(label_names),
         accuracy=None,
         held_out=0,
@@ -229,6 +239,7 @@ def _trained(
     steps: int,
     seed: int,
     progress: TrainingProgress | None,
+    begin: Callable[[JudgeNetwork], None] = lambda network: None,
 ) -> JudgeNetwork:
     """A network after ``steps`` steps.
 
@@ -241,12 +252,14 @@ def _trained(
         steps: in all; the last pass over the images may be a part of one.
         seed: of initial weights, order and augmentation; global random state is left alone.
         progress: called after each pass over the images with (steps done, steps in all).
+        begin: gives the network other initial weights than those of the seed.
     """
     generator = torch.Generator().manual_seed(seed)
     with one_thread(), torch.random.fork_rng(devices=[]):
         # Initial weights and dropout draw from torch's global generator.
         torch.manual_seed(seed)
         network = JudgeNetwork(outputs).train()
+        begin(network)
         # Made in parts: float32 (N, 1, 64, 64), 16 kB an image.
         inputs = torch.cat([to_input(images[start : start + 256]) for start in range(0, len(images), 256)])
         batches = _batches(images, recipe.batch_size)

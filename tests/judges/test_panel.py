@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from fesbench.errors import WeightsError
 from fesbench.extractors.cache import FeatureCache
 from fesbench.judges import build, panel
 from fesbench.judges import training as judges
 from fesbench.judges.expression import Judge
+from fesbench.judges.network import JudgeNetwork
 from fesbench.judges.panel import FEWEST, MOST, JudgePanel, members_of, shipped_name, shipped_panel
+from fesbench.judges.start import SMALL, start_for
 from fesbench.progress import Reporter, Stage
 from tests.judges.test_judge import NAMES, QUICK, mouths
 
@@ -164,12 +167,73 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 TRAIN = judges.train_judge
 
 
+def test_judges_of_little_data_begin_with_the_shipped_ones(
+    built: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = shipped_panel("avatars")
+    assert shipped is not None
+    mark = f"{QUICK.version}-from-{shipped.digest[:8]}"
+    fine_tuned = built("smoke")[0]
+    assert {judge.facts.recipe for judge in fine_tuned.members} == {mark} == {fine_tuned.judges.recipe}
+    assert f":{mark}:" in fine_tuned.signature
+    assert shipped_panel("avatars", 3).judges.recipe == QUICK.version  # type: ignore[union-attr]
+    # Above the bound, kept ones that began otherwise are no longer taken.
+    monkeypatch.setattr("fesbench.judges.start.SMALL", 23)
+    scratch, _, reporter, trained = built("smoke")
+    assert (trained, reporter.notes[0].split()[0]) == ([0, 1, 2], "train")
+    assert {judge.facts.recipe for judge in scratch.members} == {QUICK.version}
+    assert scratch.digest != fine_tuned.digest
+
+
+def test_avatars_are_no_set_to_fine_tune_for() -> None:
+    def of(data: str) -> Any:
+        return SimpleNamespace(data=data)
+
+    assert start_for(of("jaffe"), 192) is not None
+    assert start_for(of("jaffe"), SMALL + 1) is None
+    assert start_for(of("avatars"), 192) is start_for(of("avatars-video"), 192) is None
+
+
+def test_a_start_lends_its_layers_and_the_outputs_for_shared_classes() -> None:
+    shipped = shipped_panel("avatars")
+    assert shipped is not None
+    names = ("surprise", "awe", "neutral")
+    lender, network = shipped.members[1], JudgeNetwork(3)
+    own = network.head.weight.detach().clone()
+    lender.lend_to(network, names)
+    theirs = lender.network.state_dict()
+    mine = network.state_dict()
+    assert all(torch.equal(mine[key], theirs[key]) for key in mine if key.startswith("blocks."))
+    for row, name in ((0, "surprise"), (2, "neutral")):
+        at = lender.label_names.index(name)
+        assert torch.equal(network.head.weight[row], theirs["head.weight"][at])
+        assert network.head.bias[row] == theirs["head.bias"][at]
+    assert torch.equal(network.head.weight[1], own[1])
+    before = lender.weights_sha256
+    still = dataclasses.replace(ONCE, learning_rate=1e-12)
+    judge = judges.train_judge(IMAGES, LABELS, label_names=NAMES, seed=1, recipe=still, start=shipped)
+    assert torch.allclose(judge.network.head.weight[0], theirs["head.weight"][0], atol=1e-6)
+    assert lender.weights_sha256 == before
+
+
+def test_a_begun_judges_file_is_read_back_and_an_unknown_recipes_is_not(tmp_path: Path) -> None:
+    judge = member(0)
+    for recipe, reads in ((f"{QUICK.version}-from-0a1b2c3d", True), (f"{QUICK.version}0", False)):
+        made = Judge(judge.network, dataclasses.replace(judge.facts, recipe=recipe))
+        made.save(tmp_path / "judge.safetensors")
+        if reads:
+            assert Judge.load(tmp_path / "judge.safetensors").facts.recipe == recipe
+        else:
+            with pytest.raises(WeightsError, match="of recipe"):
+                Judge.load(tmp_path / "judge.safetensors")
+
+
 def test_members_are_trained_once_and_a_larger_panel_takes_up_the_smaller(built: Any) -> None:
     small, card, reporter, trained = built("smoke")
     assert trained == [0, 1, 2]
     assert [(done, total) for done, total, _ in reporter.updates] == [(1, 3), (2, 3), (3, 3)]
     assert reporter.updates[1][2] == "judge 2 of 3"
-    assert reporter.notes[0] == "train 3 judges on 24 images of training subjects"
+    assert reporter.notes[0] == "fine-tune 3 judges on 24 images of training subjects"
     assert card["judges"] == str(small.judges)
     assert [each["seed"] for each in card["members"]] == [0, 1, 2]
     accuracy = np.mean(small.predict(IMAGES[:24]) == LABELS[:24])
