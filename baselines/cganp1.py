@@ -229,6 +229,7 @@ class CGANP1(Method):
                 hyper.fusion_batch_size,
                 paper_epochs=hyper.fusion_epochs,
                 smoke_steps=hyper.fusion_smoke_steps,
+                probed=False,  # the generator is not trained yet, and its images say nothing
             ),
             transfer,
             replace(

@@ -13,7 +13,7 @@ from html import escape
 
 from fesbench.records.markdown import markdown_table
 
-from .paper_tables import Entry, Grid
+from .paper_tables import Entry, Grid, Line
 from .writers import markdown_text
 
 _ARROWS = {"higher": "↑", "lower": "↓"}
@@ -34,7 +34,8 @@ def to_latex(grid: Grid, *, intervals: bool = True) -> str:
         lines += [r"\midrule"] if index else []
         lines += [rf"\multicolumn{{{width}}}{{l}}{{{_latex(title)}}} \\"] if title else []
         for row in rows:
-            name = rf"\textit{{{_latex(row.title)}}}" if row.reference else _latex(row.title)
+            title = _latex(_titled(row))
+            name = rf"\textit{{{title}}}" if row.reference else title
             cells = [_latex_cell(entry, intervals=intervals) for entry in row.entries]
             lines.append(" & ".join([name, *cells]) + r" \\")
     note = rf"\multicolumn{{{width}}}{{l}}{{\footnotesize {_latex(grid.note)}}} \\"
@@ -46,7 +47,7 @@ def to_markdown(grid: Grid, *, intervals: bool = True) -> str:
     lines = []
     for title, rows in grid.groups:
         for row in rows:
-            name = markdown_text(row.title) + (f" ({markdown_text(title)})" if title else "")
+            name = markdown_text(_titled(row)) + (f" ({markdown_text(title)})" if title else "")
             cells = [_plain(entry, intervals=intervals) for entry in row.entries]
             texts = [
                 f"**{markdown_text(text)}**" if entry.best else markdown_text(text)
@@ -59,7 +60,10 @@ def to_markdown(grid: Grid, *, intervals: bool = True) -> str:
 
 
 def to_csv(grid: Grid, *, intervals: bool = True) -> str:
-    """Values and bounds not rounded where the grid has them, else its texts; bounds in own columns."""
+    """Values and bounds not rounded where the grid has them, else its texts; bounds in own columns.
+
+    The last column has a row's marks and the grid's note, where there is either.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     bounded = [
@@ -69,7 +73,8 @@ def to_csv(grid: Grid, *, intervals: bool = True) -> str:
     heads = []
     for (name, _), wide in zip(grid.heads, bounded, strict=True):
         heads += [name, f"{name} low", f"{name} high"] if wide else [name]
-    writer.writerow(["method", *heads])
+    remarked = bool(grid.note) or any(row.marks for _, rows in grid.groups for row in rows)
+    writer.writerow(["method", *heads, *(["remarks"] if remarked else [])])
     for _, rows in grid.groups:
         for row in rows:
             cells: list[str] = []
@@ -77,7 +82,8 @@ def to_csv(grid: Grid, *, intervals: bool = True) -> str:
                 cells.append(entry.text if entry.value is None else repr(entry.value))
                 bounds = [repr(limit) for limit in entry.limits] if entry.limits else entry.bounds or ("", "")
                 cells += bounds if wide else []
-            writer.writerow([row.title, *(cell.replace("−", "-") for cell in cells)])
+            remarks = ["; ".join(filter(None, (*row.marks, grid.note)))] if remarked else []
+            writer.writerow([row.title, *(cell.replace("−", "-") for cell in cells), *remarks])
     return buffer.getvalue()
 
 
@@ -91,7 +97,8 @@ def to_json(grid: Grid, *, intervals: bool = True) -> str:
                 low, high = entry.limits or (None, None)
                 told = {"text": entry.text, "value": entry.value, "best": entry.best}
                 values[name] = told | ({"low": low, "high": high} if intervals else {})
-            rows.append({"method": line.title, "group": title, "reference": line.reference, "values": values})
+            row = {"method": line.title, "group": title, "reference": line.reference, "marks": line.marks}
+            rows.append(row | {"values": values})
     whole = {"caption": grid.caption, "note": grid.note, "signatures": grid.comments, "rows": rows}
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
@@ -107,7 +114,8 @@ def to_html(grid: Grid, *, intervals: bool = True) -> str:
                 f'<tr><th colspan="{len(grid.heads) + 1}" scope="colgroup">{escape(title)}</th></tr>'
             )
         for row in rows:
-            name = f"<i>{escape(row.title)}</i>" if row.reference else escape(row.title)
+            shown = escape(_titled(row))
+            name = f"<i>{shown}</i>" if row.reference else shown
             cells = ""
             for entry in row.entries:
                 text = escape(_plain(entry, intervals=intervals))
@@ -124,6 +132,10 @@ WRITERS: dict[str, Callable[..., str]] = {
     "json": to_json,
     "html": to_html,
 }
+
+
+def _titled(row: Line) -> str:
+    return row.title + (f" ({', '.join(row.marks)})" if row.marks else "")
 
 
 def _head(head: tuple[str, str]) -> str:

@@ -42,6 +42,8 @@ class Line:
     title: str
     entries: list[Entry]
     reference: bool = False
+    marks: tuple[str, ...] = ()
+    """What a reader must know of the row, a word or two each."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,6 @@ def paper_table(runs: Path, layout: str, metrics: Sequence[str] = (), board: str
 def main_grid(table: Table, metrics: Sequence[str] = ()) -> Grid:
     """A leaderboard's table with all rows and some of its columns, the best rank group bold."""
     columns = _chosen(table, metrics)
-    doubts = [doubt_of(column) for column in columns]
     return Grid(
         f"Task {table.task}, domain {table.domain}; bold: rows that cannot be told from the best",
         [_head(column.style) for column in columns],
@@ -105,7 +106,7 @@ def main_grid(table: Table, metrics: Sequence[str] = ()) -> Grid:
             for given, rows in table.groups
         ],
         [column.signature for column in columns],
-        "; ".join(filter(None, [table.split_note, *doubts])),
+        _note(table.split_note, columns),
     )
 
 
@@ -126,11 +127,12 @@ def _per_expression(board: Board, metrics: Sequence[str]) -> Grid:
     if found is None:
         raise UsageError(f"{metric} has no values by expression; 'fesbench report --json' lists what has")
     lines = [
-        Line(row.title, [Entry(cell.text if cell else "n/a") for cell in cells], row.reference)
+        Line(row.title, [Entry(cell.text if cell else "n/a") for cell in cells], row.reference, _marks(row))
         for row, cells in found.rows
     ]
     caption = f"{metric}{_unit(found.style)} by {found.by}, task {table.task}"
-    return Grid(caption, [(name, "") for name in found.expressions], [("", lines)])
+    note = _note(table.split_note, _chosen(table, [metric]))
+    return Grid(caption, [(name, "") for name in found.expressions], [("", lines)], note=note)
 
 
 def _ood(board: Board, metrics: Sequence[str]) -> Grid:
@@ -149,7 +151,14 @@ def _ood(board: Board, metrics: Sequence[str]) -> Grid:
     arrow = _head(column.style)[1]
     heads = [("in distribution" if domain == "in" else domain, arrow) for domain in tables]
     asked = "; a domain may be asked for fewer expressions than the first column"
-    return Grid(f"{metric}{_unit(column.style)} in and out of distribution{asked}", heads, [("", lines)])
+    doubts = [
+        f"{head}: {there.unreliable}, not ranked"
+        for (head, _), table in zip(heads, tables.values(), strict=True)
+        for there in table.columns
+        if there.style.name == metric and there.unreliable
+    ]
+    caption = f"{metric}{_unit(column.style)} in and out of distribution{asked}"
+    return Grid(caption, heads, [("", lines)], note="; ".join(filter(None, [lead.split_note, *doubts])))
 
 
 def _cost(board: Board, metrics: Sequence[str]) -> Grid:
@@ -187,7 +196,8 @@ def _ablation(boards: Sequence[Board], metrics: Sequence[str]) -> Grid:
         cells = [(c.style, replace(row.cells.get(c.style.name, ScoreCell()), best=False)) for c in shown]
         line = _line(row, cells)
         lines.append(replace(line, title=f"{line.title}, {run.record.cell.preset}"))
-    return Grid(f"Presets under {boards[0].key.protocol}", [_head(c.style) for c in shown], [("", lines)])
+    caption, heads = f"Presets under {boards[0].key.protocol}", [_head(c.style) for c in shown]
+    return Grid(caption, heads, [("", lines)], note=_note("", shown))
 
 
 LAYOUTS: dict[str, Callable[[Board, Sequence[str]], Grid]] = {
@@ -214,7 +224,16 @@ def _one(metrics: Sequence[str]) -> str:
 
 
 def _line(row: Row, cells: Sequence[tuple[Style, ScoreCell]]) -> Line:
-    return Line(row.title, [_entry(style, cell) for style, cell in cells], row.reference)
+    return Line(row.title, [_entry(style, cell) for style, cell in cells], row.reference, _marks(row))
+
+
+def _marks(row: Row) -> tuple[str, ...]:
+    return tuple(word for word, _ in row.marks)
+
+
+def _note(split: str, columns: Sequence[Column]) -> str:
+    """How subjects were split where it matters, and whose judge's word is not taken."""
+    return "; ".join(filter(None, [split, *map(doubt_of, columns)]))
 
 
 def _entry(style: Style, cell: ScoreCell) -> Entry:

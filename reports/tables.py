@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fesbench.metrics.explain import judge_of
+from fesbench.metrics.base import cut_to
+from fesbench.metrics.explain import card_of, judge_of
 from fesbench.protocol.tasks import plain_kind
 from fesbench.records.judges import FIELD as JUDGES
 from fesbench.records.judges import differing, mean_without_judge
@@ -219,9 +220,12 @@ def _interval_over_seeds(
         return float(np.mean(lows)), float(np.mean(highs))  # type: ignore[arg-type]
     values = values.dropna()
     identities = board.requests.loc[values.index, "identity"].to_numpy()
-    bounds = (0.0, 1.0) if scores[0].metric == "ECS" else None
+    card = card_of(scores[0].metric)
+    bounds = None if card is None else card.bounds
     found = cluster_mean(values.to_numpy(dtype=np.float64), identities, seed=0, bounds=bounds)
     found = widened(found, mean_without_judge(scores), bounds=bounds, trials=len(values))
+    if card is not None:
+        found = cut_to(found, card.low, card.high)
     return (found.low, found.high) if np.isfinite(found.low) else (None, None)
 
 

@@ -13,7 +13,7 @@ from .table_model import ScoreCell, Table
 
 CSV_COLUMNS = (
     "task", "domain", "given", "method", "reference", "metric", "value", "low", "high", "rank",
-    "n_requested", "n_valid", "identities", "split", "reason", "signature",
+    "n_requested", "n_valid", "identities", "split", "reason", "remarks", "signature",
 )  # fmt: skip
 
 
@@ -31,20 +31,24 @@ def cell_text(style: Style, cell: ScoreCell) -> str:
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """One line a score, unrounded, with its reason and signature."""
+    """One line a score, unrounded, with its reason, its row's marks, its judge's verdict, its signature."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for table in tables:
+        doubts = {c.style.name: f"{c.unreliable}, not ranked" for c in table.columns if c.unreliable}
         for row in table.rows:
+            marks = [word for word, _ in row.marks]
             for metric, cell in row.cells.items():
+                remarks = "; ".join([*marks, *([doubts[metric]] if metric in doubts else [])])
                 writer.writerow(
                     [
                         table.task, table.domain, row.given, row.id, int(row.reference), metric,
                         *("" if v is None else repr(v) for v in (cell.value, cell.low, cell.high)),
                         "" if cell.rank is None else cell.rank,
                         cell.n_requested, cell.n_valid, cell.identities,
-                        "by image" if table.split_note else "by identity", cell.reason, cell.signature,
+                        "by image" if table.split_note else "by identity", cell.reason, remarks,
+                        cell.signature,
                     ]
                 )  # fmt: skip
     return buffer.getvalue()

@@ -14,6 +14,7 @@ from fesbench.protocol.training_rows import labelled_clips, labelled_rows
 from fesbench.records.confusion import UNREADABLE
 from fesbench.records.judge_check import JudgeCheck
 from fesbench.statistics.intervals import cluster_mean
+from fesbench.statistics.judges import widened
 from fesbench.vocabulary import EXPRESSIONS
 
 if TYPE_CHECKING:
@@ -52,7 +53,14 @@ def _measured(context: RunContext, judge: str, domain: str) -> JudgeCheck | None
         return None
     shown, subjects = shown[rows], store.manifest.table["identity"].to_numpy()[rows]
     points = np.asarray(store.manifest.landmarks[rows], dtype=np.float32)
-    found = context.features(judge, RowsOf(store.images, rows), points, subjects)
+    images = RowsOf(store.images, rows)
+    found = context.features(judge, images, points, subjects)
+    without: tuple[float, ...] = ()
+    if judge == JUDGE and context.judges is not None:
+        said = np.asarray(context.features(MEMBERS, images, points, subjects).values)
+        each = said.reshape(len(rows), context.judges.members, len(classes))
+        picks = np.stack([np.delete(each, k, 1).mean(axis=1).argmax(axis=1) for k in range(each.shape[1])])
+        without = tuple((shown == np.array(classes)[picks]).mean(axis=1).tolist())
     return checked(
         found.values,
         found.valid,
@@ -62,6 +70,7 @@ def _measured(context: RunContext, judge: str, domain: str) -> JudgeCheck | None
         signature=found.signature if judge != JUDGE else f"{found.signature}:{context.judges}",
         domain=domain,
         classes=classes,
+        without=without,
     )
 
 
@@ -99,6 +108,7 @@ def checked(
     signature: str,
     domain: str,
     classes: tuple[str, ...],
+    without: tuple[float, ...] = (),
 ) -> JudgeCheck:
     """What a judge's answers to N real images are worth.
 
@@ -109,11 +119,13 @@ def checked(
         subjects: (N,), who is shown.
         judge, signature, domain: for the check.
         classes: in the order of the columns.
+        without: the accuracy of a panel without each of its judges; () for one judge.
     """
     answers = np.where(valid, probabilities.argmax(axis=1), len(classes))
     right = (answers == [classes.index(name) for name in shown]).astype(np.float64)
     _, clusters = np.unique(subjects, return_inverse=True)
     interval = cluster_mean(right, clusters, seed=0, bounds=(0.0, 1.0))
+    interval = widened(interval, without, bounds=(0.0, 1.0), trials=len(right))
     low, high = (None if np.isnan(bound) else bound for bound in (interval.low, interval.high))
     labels = [name for name in classes if (shown == name).any()]
     return JudgeCheck(

@@ -14,6 +14,7 @@ from fesbench.errors import NotComparableError, RecordError, UnknownNameError
 from fesbench.gate.collect import open_rows
 from fesbench.gate.snapshot import RowScore, Snapshot
 from fesbench.metrics.explain import card_of, explain_difference
+from fesbench.records.judges import differing
 from fesbench.statistics.power import POWER, smallest_effect, subjects_needed
 
 ALONE = "two unpaired rows as spread as this one: an upper bound"
@@ -100,8 +101,10 @@ def _pairs(rows: list[Scored]) -> Iterator[tuple[Scored, Scored | None]]:
 
 
 def _need(a: Scored, b: Scored | None, effect: float, chance: float) -> Need:
-    if b is not None and (odd := explain_difference(a[1].signature, b[1].signature)):
-        raise NotComparableError(f"{a[0].name} and {b[0].name} are not comparable: {odd[0]}")
+    # Two panels within the judges' error are two draws of one thing, here as in `compare`.
+    if b is not None and differing(a[1], b[1]):
+        odd = explain_difference(a[1].signature, b[1].signature)[0]
+        raise NotComparableError(f"{a[0].name} and {b[0].name} are not comparable: {odd}")
     parts = [_residuals(*side) for side in (a, b) if side is not None]
     people = sorted(set.intersection(*(set(part) for part in parts)))
     if len(people) < 2:

@@ -69,6 +69,11 @@ class MetricCard:
         names = {JUDGE: JUDGE, CLIP_JUDGE: CLIP_JUDGE, CLIP_FEATURES: CLIP_JUDGE}
         return names.get(self.extractor, "")
 
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Bounds of right and wrong where values are shares: those of the range; else None."""
+        return (self.low, self.high) if self.unit == "fraction" else None
+
 
 @dataclass
 class Measurement:
@@ -244,7 +249,9 @@ class Metric(MetricCard, ABC):
         if not kept.any():
             return None
         clusters = inputs.clusters[rows][kept]
-        return cluster_mean(found.values[kept], clusters, seed=inputs.seed, bounds=self.bounds)
+        mean = cluster_mean(found.values[kept], clusters, seed=inputs.seed, bounds=self.bounds)
+        # Of two subjects Student's t reaches beyond what an SSIM can be.
+        return cut_to(mean, self.low, self.high)
 
     @property
     def by_judges(self) -> bool:
@@ -270,11 +277,6 @@ class Metric(MetricCard, ABC):
             elif found.values is not None and np.isfinite(found.values).any():
                 scores.append(float(np.nanmean(found.values)))
         return tuple(scores) if len(scores) == panel.members else ()
-
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """What a mean's interval is cut to: the range of a share, else nothing."""
-        return (self.low, self.high) if self.unit == "fraction" else None
 
     def with_extractor(self, extractor: str) -> Self:
         """The same metric on another extractor.

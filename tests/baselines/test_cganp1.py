@@ -100,6 +100,8 @@ def test_each_phase_trains_its_module_alone(build, view) -> None:
         moved[phase.name] = {k.split(".")[0] for k, v in method.named_parameters() if not v.equal(before[k])}
     networks = {"generator", "critic"}
     assert moved == {"fusion": {"fusion"}, "transfer": networks, "fused": networks}
+    # While the generator is as it was drawn, its images tell nothing of a collapse.
+    assert [phase.probed for phase in method.phases()] == [False, True, True]
 
 
 def test_unknown_landmarks_are_refused(build, requests) -> None:

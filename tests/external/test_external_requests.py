@@ -214,6 +214,31 @@ def test_a_folder_may_answer_the_transfer(mini, scoring, tmp_path: Path, monkeyp
     }
 
 
+@pytest.mark.parametrize(
+    ("option", "kept"), [([], None), (["none"], []), (["vgg19, facex"], ["facex", "vgg19"])]
+)
+def test_declared_networks_are_in_the_record(
+    mini, scoring, tmp_path: Path, monkeypatch, option: list[str], kept: list[str] | None
+) -> None:
+    monkeypatch.setattr("fesbench.reports.site.build", lambda out, to: to / "index.html")
+    chosen = mini[1][mini[1]["task"] == "expression"]
+    given = [text for value in option for text in ("--trained-with", value)]
+    place = answer(tmp_path / "ours", chosen)
+    rules = ["--protocol", MINI, "--size", "32", "--out", str(tmp_path / "runs"), "--name", "ours"]
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", str(place), *rules, *given])
+    assert left.value.code in (0, None)
+    (file,) = (tmp_path / "runs").rglob("record.json")
+    assert load_record(file.parent).trained_with == kept
+
+
+def test_an_unknown_network_is_refused_with_the_known_ones(capsys) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", "nowhere", "--protocol", MINI, "--trained-with", "facey"])
+    assert left.value.code not in (0, None)
+    assert "facex" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["../up", ".hidden", "-x", "a/b", "two words", "<lambda>"])
 def test_a_name_that_is_unsafe_in_a_path_is_refused_before_any_work(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="becomes a folder"):

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fesbench.errors import EXIT_NOT_COMPARABLE
+from fesbench.errors import EXIT_NOT_COMPARABLE, NotComparableError
 from fesbench.gate.check import check
 from fesbench.gate.collect import find_row, open_row
 from fesbench.gate.comparison import Compared, compare
+from fesbench.gate.power import power
 from fesbench.gate.snapshot import Snapshot, load_snapshot, save_snapshot
 from fesbench.gate.verdict import Verdict
 from fesbench.records.judges import Judges
@@ -72,6 +73,17 @@ def test_two_panels_are_refused_beyond_their_error(tmp_path: Path) -> None:
     told = command("compare", str(first), str(far), home=tmp_path)
     assert told.returncode == EXIT_NOT_COMPARABLE
     assert "judge: two panels of one recipe" in " ".join(told.stdout.split())
+
+
+def test_power_takes_two_panels_as_compare_does(tmp_path: Path) -> None:
+    spread = (-0.2, 0.0, 0.2)
+    for place, other in (("near", OTHER), ("far", Judges(5, "cnn64-1", "0a1b2c3d", "77aa01bc"))):
+        judged(tmp_path / place, "mr", PANEL, spread)
+        judged(tmp_path / place, "stargan", other, spread)
+    (need,) = power(tmp_path / "near", "ECS", 0.05)
+    assert (need.a, need.b) == ("mr", "stargan")
+    with pytest.raises(NotComparableError, match="judge"):
+        power(tmp_path / "far", "ECS", 0.05)
 
 
 def test_the_gate_keeps_the_judges_in_its_baseline(tmp_path: Path) -> None:

@@ -23,7 +23,10 @@ GRID = Grid(
     [("ECS (%)", "higher"), ("FID", "lower")],
     [
         ("", [Line("A & B_1", [Entry("71.4", 71.4, ("68.0", "74.8"), True, (68.04, 74.8)), Entry("n/a")])]),
-        ("given landmarks", [Line("C|<b>", [Entry("−3.0", -3.0), Entry("1.2 M", 1.2e6)], reference=True)]),
+        (
+            "given landmarks",
+            [Line("C|<b>", [Entry("−3.0", -3.0), Entry("1.2 M", 1.2e6)], True, ("zoo", "a_b"))],
+        ),
     ],
     ["ECS|v:1"],
     "split by image",
@@ -41,7 +44,7 @@ def test_latex_by_hand() -> None:
         r"A \& B\_1 & $\mathbf{71.4}\;{\scriptstyle[68.0,\,74.8]}$ & n/a \\",
         r"\midrule",
         r"\multicolumn{3}{l}{given landmarks} \\",
-        r"\textit{C\textbar{}\textless{}b\textgreater{}} & $-3.0$ & 1.2 M \\",
+        r"\textit{C\textbar{}\textless{}b\textgreater{} (zoo, a\_b)} & $-3.0$ & 1.2 M \\",
         r"\bottomrule",
         r"\multicolumn{3}{l}{\footnotesize split by image} \\",
         r"\end{tabular}",
@@ -56,14 +59,14 @@ def test_the_other_formats_by_hand() -> None:
         "| method | ECS (%) ↑ | FID ↓ |",
         "| --- | ---: | ---: |",
         r"| A & B\_1 | **71.4 \[68.0, 74.8\]** | n/a |",
-        r"| *C\|\<b\> (given landmarks)* | −3.0 | 1.2 M |",
+        r"| *C\|\<b\> (zoo, a\_b) (given landmarks)* | −3.0 | 1.2 M |",
         "",
         "*split by image*",
     ]
     assert to_csv(GRID).splitlines() == [
-        "method,ECS (%),ECS (%) low,ECS (%) high,FID",
-        "A & B_1,71.4,68.04,74.8,n/a",
-        "C|<b>,-3.0,,,1200000.0",
+        "method,ECS (%),ECS (%) low,ECS (%) high,FID,remarks",
+        "A & B_1,71.4,68.04,74.8,n/a,split by image",
+        "C|<b>,-3.0,,,1200000.0,zoo; a_b; split by image",
     ]
     first, second = json.loads(to_json(GRID))["rows"]
     assert first["values"]["ECS (%)"] == {
@@ -73,7 +76,7 @@ def test_the_other_formats_by_hand() -> None:
     assert "low" not in json.loads(to_json(GRID, intervals=False))["rows"][0]["values"]["FID"]
     html = to_html(GRID)
     assert "<td><b>71.4 [68.0, 74.8]</b></td>" in html
-    assert "<i>C|&lt;b&gt;</i>" in html
+    assert "<i>C|&lt;b&gt; (zoo, a_b)</i>" in html
     assert "<b>71.4</b>" in to_html(GRID, intervals=False)
 
 
@@ -127,7 +130,7 @@ def test_the_verb(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
     code, text = run("--metrics", "ECS, FSS", "--format", "csv", "--no-intervals")
     assert code == 0
-    assert next(csv.reader(io.StringIO(text))) == ["method", "ECS (%)", "FSS"]
+    assert next(csv.reader(io.StringIO(text))) == ["method", "ECS (%)", "FSS", "remarks"]
     assert run("--format", "pdf")[0] == 2
 
 

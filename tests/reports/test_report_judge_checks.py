@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from fesbench.records.judge_check import JudgeCheck
 from fesbench.records.record import load_record
 from fesbench.records.samples import SAMPLES
 from fesbench.reports.boards import Board, make_boards, read_runs
+from fesbench.reports.grid_writers import to_csv, to_html, to_latex, to_markdown
 from fesbench.reports.judges import independence, judges, mark_dependent
-from fesbench.reports.paper_tables import main_grid
+from fesbench.reports.paper_tables import main_grid, paper_table
 from fesbench.reports.site import build
 from fesbench.reports.tables import build_table
 from tests.reports.synthetic_records import LABELS, ROWS, requests_table, write_cell
@@ -138,6 +140,16 @@ def test_an_unreliable_judge_is_not_ranked_not_sorted_by_and_marks_nobody(tmp_pa
     assert "- ECS: judge unreliable here: 54.9 % on real images; not ranked" in markdown
     assert "ECS: judge unreliable here: 54.9 % on real images, not ranked" in main_grid(table).note
     assert main_grid(table, ["FSS"]).note == ""
+    told = "judge unreliable here: 54.9 % on real images, not ranked"
+    lines = csv.DictReader((tmp_path / "page" / "leaderboard.csv").read_text(encoding="utf-8").splitlines())
+    for line in lines:
+        if (line["task"], line["domain"]) == ("expression", "in"):
+            assert (told in line["remarks"]) is (line["metric"] == "ECS"), line["metric"]
+    for layout in ("main", "ood"):
+        grid = paper_table(tmp_path, layout, ["ECS"])
+        assert told in grid.note, layout
+        for write_grid in (to_latex, to_csv, to_markdown, to_html):
+            assert "54.9" in write_grid(grid), layout
 
 
 def test_records_without_checks_are_ranked_as_ever(tmp_path: Path) -> None:

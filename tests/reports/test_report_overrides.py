@@ -9,10 +9,12 @@ import pytest
 
 from fesbench.evaluation.score import _aligned_by
 from fesbench.protocol.protocol import Protocol, load_protocol
-from fesbench.records.record import Record
+from fesbench.records.record import Record, load_record
 from fesbench.reports.boards import Board, BoardKey, Run
 from fesbench.reports.notes import _records
+from fesbench.reports.site import build
 from tests.records.test_record import make_cell
+from tests.reports.synthetic_records import ROWS, requests_table, write_cell
 
 KEY = BoardKey("ck+@1", "0" * 64, "ck+", "1" * 64, "tiny", "smoke")
 CK = load_protocol("ck+@1")
@@ -34,6 +36,22 @@ def test_the_words_stay_under_every_override_of_this_version(tmp_path: Path) -> 
     found, _ = Board(key_of(some)).protocol
     assert found is not None
     assert found.labels == ("neutral", "anger", "fear")
+
+
+def test_the_page_says_that_its_words_on_the_split_do_not_hold(tmp_path: Path) -> None:
+    split = tmp_path / "mine.csv"
+    split.write_text("identity,subset\nS005,train\nS010,test\nS011,validation\n")
+    warning = "does not hold"
+    for number, rules in enumerate((CK, CK.with_overrides(split=split))):
+        cell = ROWS[0]
+        place = write_cell(tmp_path / str(number), cell, requests_table(8, styles=False))
+        record = load_record(place)
+        record.cell = record.cell.model_copy(update={"protocol": rules.name, "protocol_hash": rules.hash})
+        record.save(place)
+        page = build(tmp_path / str(number), tmp_path / "report" / str(number))
+        text = page.read_text(encoding="utf-8")
+        assert CK.summary.split()[0] in text
+        assert (warning in text) is bool(number)
 
 
 def test_other_rules_of_the_same_name_are_not_given_these_words() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from fesbench.reports.notes import notes
 from fesbench.reports.ranking import drop
 from fesbench.reports.table_model import Column, ScoreCell, Table
 from fesbench.reports.table_model import Row as TableRow
-from fesbench.reports.tables import build_table, domains_of
+from fesbench.reports.tables import _interval_over_seeds, build_table, domains_of
 from tests.reports.synthetic_records import ROWS, Row, requests_table, write_cell, write_runs
 
 
@@ -93,6 +95,32 @@ def test_seeds_are_meaned_and_their_span_is_kept(table: Table, runs: Path) -> No
     assert cell.low < cell.value < cell.high
     fid = row(table, "reggan").cells["FID"]
     assert (fid.low, fid.high) == (pytest.approx(33.9 * 0.96), pytest.approx(33.9 * 1.05))
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "low", "high"),
+    [
+        ("Rank-1", [1.0] * 20, 0.75, 1.0),
+        ("Rank-1", [1.0] * 19 + [0.0], 0.5, 1.0),
+        ("SSIM", [0.2, 1.0], -1.0, 1.0),
+    ],
+)
+def test_seeds_bounds_are_those_of_the_metrics_kind(
+    metric: str, values: list[float], low: float, high: float
+) -> None:
+    """Rates have no interval of width zero; what is cut to a range is cut here as well."""
+    score: Any = SimpleNamespace(metric=metric, without_judge=())
+    board: Any = SimpleNamespace(
+        values=lambda *_: pd.Series(values), requests=pd.DataFrame({"identity": range(len(values))})
+    )
+    found = _interval_over_seeds(board, "mr", [score, score], "expression", "in")
+    assert found[0] is not None
+    assert found[1] is not None
+    mean = float(np.mean(values))
+    assert low <= found[0] < mean <= found[1] <= high
+    assert found[1] - found[0] > 0.1
+    if metric == "SSIM":
+        assert found == (-1.0, 1.0)
 
 
 def test_cells_within_the_band_of_real_halves_are_marked(table: Table) -> None:

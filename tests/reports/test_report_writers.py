@@ -26,6 +26,9 @@ def test_csv_holds_every_figure_unrounded_with_its_signature(table: Table) -> No
     cell = next(r for r in table.rows if r.id == "mr").cells["ECS"]
     assert float(line["value"]) == cell.value
     assert line["signature"] == cell.signature
+    marked = next(row for row in table.rows if row.marks)
+    told = {x["remarks"] for x in lines if x["method"] == marked.id}
+    assert told == {"; ".join(word for word, _ in marked.marks)}
     odd = next(x for x in lines if (x["method"], x["metric"]) == ("pix2pix", "FID"))
     assert (odd["value"], odd["reason"]) == ("", "not comparable: ref")
 

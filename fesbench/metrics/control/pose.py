@@ -28,7 +28,7 @@ class PoseDistance(Metric):
     """Mean absolute difference of the head's three angles to the source's."""
 
     named = {
-        "Pose-distance": {"extractor": "dlib-landmarks"},
+        "Pose-distance": {},
         "Pose-distance[face-mesh]": {
             "extractor": "face-mesh",
             "plain": "mean difference of yaw, pitch and roll to the source, in degrees, from a face mesh",
@@ -37,6 +37,7 @@ class PoseDistance(Metric):
     title = "head turned against the source, in degrees"
     plain = "mean difference of yaw, pitch and roll to the source, in degrees, from detected landmarks"
     direction = "lower"
+    extractor = "dlib-landmarks"
     high = 180.0
     unit = "degrees"
     needs = frozenset({"source"})

@@ -149,7 +149,8 @@ class FrechetDistance(Distribution):
         "FD-judge": {
             "title": "Fréchet distance of the judge's probabilities",
             "plain": "Fréchet distance between what the judge sees in real and in generated images: are "
-            "expressions as mixed and as sure as real ones",
+            "expressions as mixed and as sure as real ones; it believes the judge and does not see who is "
+            "shown: other people's faces, or images that please the judge, may have the best score",
             "extractor": "judge",
             "source": _OWN,
         },

@@ -104,6 +104,17 @@ def test_ssim_of_flat_images_by_hand(make_inputs):
     assert SSIM().measure(inputs, np.arange(1)).value == pytest.approx(0.1601 / 0.2001, abs=1e-5)
 
 
+def test_two_subjects_bounds_stay_in_the_metrics_range(make_inputs):
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    made = target.copy()
+    made[1] = rng.integers(0, 256, (32, 32, 3))
+    inputs = make_inputs(np.arange(2), generated=made, target=target)
+    for metric in (SSIM(), PSNR()):
+        found = metric.measure(inputs, np.arange(2))
+        assert metric.low <= found.low <= found.value <= found.high == metric.high
+
+
 def test_psnr_averages_decibels(make_inputs):
     target = np.full((2, 12, 12, 3), 100, dtype=np.uint8)
     generated = target.copy()
