@@ -34,6 +34,7 @@
     if (next.label) words.set("label", next.label);
     if (next.order !== "worst") words.set("order", next.order);
     if (next.request >= 0) words.set("request", next.part.requests[next.request].name);
+    if (wanted().theme) words.set("theme", wanted().theme);
     return `#${words}`;
   };
 

@@ -153,6 +153,7 @@ def test_a_request_shows_every_method(driven: dict[str, Any]) -> None:
 
 def test_the_theme_and_the_request_stand_in_one_address(driven: dict[str, Any], folder: Path) -> None:
     assert driven["theme"] == driven["kept"] == "dark"
+    assert "theme=dark" in driven["address"]
     assert driven["still"] == driven["title"]
     again = drive(
         folder / "requests.html",
