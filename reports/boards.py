@@ -28,6 +28,14 @@ class Run:
 
     folder: Path
     record: Record
+    shipped: bool = False
+    """Whether it came with fesbench (``reports/reference``)."""
+
+    @property
+    def family(self) -> tuple[str, ...]:
+        """What rows must have in common, whatever their preset, to stand in one table."""
+        cell = self.record.cell
+        return (cell.protocol, cell.protocol_hash, cell.data, cell.data_fingerprint, cell.budget)
 
     @property
     def method(self) -> str:
@@ -289,9 +297,7 @@ def make_boards(runs: Iterable[Run]) -> list[Board]:
     """
     families: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
-        cell = run.record.cell
-        family = (cell.protocol, cell.protocol_hash, cell.data, cell.data_fingerprint, cell.budget)
-        families.setdefault(family, []).append(run)
+        families.setdefault(run.family, []).append(run)
     boards = []
     for (protocol, digest, data, fingerprint, budget), members in sorted(families.items()):
         own = {r.record.cell.preset for r in members if not r.reference and not r.external}

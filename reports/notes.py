@@ -10,6 +10,7 @@ from fesbench.statistics.intervals import FEW_CLUSTERS
 from .boards import Board, Run
 from .ranking import above_real
 from .table_model import Table
+from .tables import shipped_words
 
 REFERENCE_ROWS = ("real", "copy", "mean-shift", "warp")
 
@@ -29,7 +30,7 @@ class Note:
 
 def notes(board: Board, tables: Sequence[Table], unreadable: list[str]) -> list[Note]:
     """All notes of a board, alerts first; of its tables the headline's is the first."""
-    found = [*_rows(tables[0]), *_above_real(tables), *_records(board), *_size(board)]
+    found = [*_rows(tables[0]), *_above_real(tables), *_records(board), *_shipped(board), *_size(board)]
     present = set(board.methods)
     absent = [name for name in REFERENCE_ROWS if name not in present]
     if absent:
@@ -38,6 +39,15 @@ def notes(board: Board, tables: Sequence[Table], unreadable: list[str]) -> list[
         found.append(Note("Reference rows missing", text, alert=True))
     found += [Note("Unreadable record", text, alert=True) for text in unreadable]
     return sorted(found, key=lambda note: not note.alert)
+
+
+def _shipped(board: Board) -> list[Note]:
+    """Which rows came with fesbench, by where they were made."""
+    rows: dict[str, list[str]] = {}
+    for run in board.runs:
+        if run.shipped:
+            rows.setdefault(shipped_words(run), []).append(run.title)
+    return [Note("Reference results", f"{', '.join(titles)}: {words}.") for words, titles in rows.items()]
 
 
 def _rows(table: Table) -> list[Note]:

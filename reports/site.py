@@ -27,6 +27,7 @@ from .notes import notes
 from .pages import environment, with_own
 from .paper_tables import main_grid
 from .published import beside
+from .reference import with_reference
 from .requests_page import Place, Room, link_requests, write_requests
 from .study_results import studies_of
 from .table_model import Table
@@ -38,24 +39,26 @@ JUDGE_ACCURACY = "accuracy_on_real_test_images"
 REGRESSOR_CORRELATION = "mean_correlation_on_real_test_images"
 
 
-def build(runs: Path, out: Path) -> Path:
+def build(runs: Path, out: Path, *, reference: bool = False) -> Path:
     """Write the report of every record below ``runs`` into ``out``; returns the page to open.
 
     One board (protocol, data, preset, budget) is one page; several get an index before them. What an earlier
-    report left in ``out/images`` is removed; nothing else there is touched.
+    report left in ``out/images`` is removed; nothing else there is touched. With ``reference`` the results
+    that come with fesbench stand beside those of ``runs``.
 
     Raises:
         RecordError: no readable record, or a damaged file beside one.
         DataError: ``out`` cannot be written.
+        UsageError: no reference results stand on any of these boards.
     """
     _writable(out)
     with locked(out / ".lock"):  # two runs of one folder may end at the same time
-        return _build(runs, out)
+        return _build(runs, out, reference=reference)
 
 
-def _build(runs: Path, out: Path) -> Path:
+def _build(runs: Path, out: Path, *, reference: bool) -> Path:
     found, unreadable = read_runs(runs)
-    boards = make_boards(found)
+    boards = make_boards(with_reference(found) if reference else found)
     images = out / IMAGES
     _fresh(images)
     pages = [board.key.slug + ".html" for board in boards] if len(boards) > 1 else ["index.html"]

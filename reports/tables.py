@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -42,6 +42,7 @@ def build_table(board: Board, task: str, domain: str) -> Table:
     """
     trains = plain_kind(task).outputs == "training image"
     found = {m: [_pooled(run, task, domain) for run in runs] for m, runs in board.methods.items()}
+    own = {m for m, runs in board.methods.items() if not runs[0].shipped}
     metrics = ordered({name for seeds in found.values() for by_name in seeds for name in by_name})
     # controls stand in rows of their own, spreads below the value that they belong to
     metrics = [name for name in metrics if not (trains and is_beside(name)) and not name.startswith(SPREAD)]
@@ -52,7 +53,7 @@ def build_table(board: Board, task: str, domain: str) -> Table:
         cells = {row.id: row.cells[metric] for row in rows}
         titles = {row.id: row.title for row in rows}
         if any(cell.value is not None for cell in cells.values()):
-            column = _column(metric, cells, titles)
+            column = _column(metric, cells, titles, own)
             column.anchors = _anchors(board, task, domain, metric)
             column.check = board.judge_checks.get((judge_of(metric), domain))
             column.chance = chance_level(board) if metric == "ECS" else chance_of(column)
@@ -167,6 +168,8 @@ def _marks(runs: Sequence[Run]) -> list[tuple[str, str]]:
             made = f"{handed['reproduced']} of its scores were made again from its images"
             told = f"only reported: {', '.join(handed['reported']) or 'none'}"
             marks.append(("submitted", f"handed in by others; {made}; {told}"))
+        if run.shipped:
+            marks.append(("reference result", shipped_words(run)))
         if zoo := run.record.loaded.get("zoo"):
             marks.append(("zoo", f"loaded, not trained in this run: trained before with {zoo['words']}"))
         if run.record.collapsed:
@@ -175,6 +178,13 @@ def _marks(runs: Sequence[Run]) -> list[tuple[str, str]]:
         elif any(s.status == "collapsed" for s in run.record.scores):
             marks.append(("collapsed", f"scored as collapsed{seed}"))
     return marks
+
+
+def shipped_words(run: Run) -> str:
+    """Where a reference result was made, and what it has not."""
+    told = run.record.environment
+    device = ", ".join(f"{name} {value}" for name, value in told["device"].items())
+    return f"came with fesbench, made by its version {told['fesbench']} ({device}); no images, costs or parts"
 
 
 def _cell(board: Board, method: str, seeds: Sequence[Score | None], task: str, domain: str) -> ScoreCell:
@@ -235,12 +245,12 @@ def _by_given(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return [(name, [row for row in rows if row.given == name]) for name in names]
 
 
-def _column(metric: str, cells: dict[str, ScoreCell], titles: dict[str, str]) -> Column:
-    """Settle the column's comparison key by majority, and put the odd ones out."""
+def _column(metric: str, cells: dict[str, ScoreCell], titles: dict[str, str], own: Collection[str]) -> Column:
+    """Settle the column's comparison key by majority of somebody's own rows, and put the odd ones out."""
     keys = {
         name: Signature.parse(cell.signature).key() for name, cell in cells.items() if cell.value is not None
     }
-    count = Counter(keys.values())
+    count = Counter(keys[name] for name in keys if name in own) or Counter(keys.values())
     # On a tie the `real` row decides, because every other value is read against it.
     chosen = max(count, key=lambda key: (count[key], key == keys.get("real"), key))
     column = Column(style_of(metric))

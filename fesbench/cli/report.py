@@ -34,8 +34,15 @@ def report(
     json_: Annotated[
         bool, typer.Option("--json", help="Print one object a score (or claim) instead.")
     ] = False,
+    with_reference: Annotated[
+        bool, typer.Option("--with-reference", help="Beside the results that come with fesbench, marked.")
+    ] = False,
 ) -> None:
     """Build the HTML leaderboard from records, or print their scores."""
+    from fesbench.errors import UsageError
+
+    if with_reference and (claims or json_):
+        raise UsageError("--with-reference adds rows to the page; leave out --claims and --json")
     if claims:
         _show_claims(runs, as_json=json_)
         return
@@ -46,7 +53,7 @@ def report(
         return
     from fesbench.reports.site import build
 
-    typer.echo(str(build(runs, out or runs / "report").resolve()))
+    typer.echo(str(build(runs, out or runs / "report", reference=with_reference).resolve()))
 
 
 def table(
