@@ -14,11 +14,13 @@ from fesbench.protocol.tasks import plain_kind
 from . import sections, writers
 from .board_data import board_data
 from .boards import HEADLINE, Board, make_boards, read_runs
+from .clip_curves import clip_curves
 from .clips import BYTES, QUALITY, SIDE, build_players
 from .confusion import confusions
 from .cost import cost_table
 from .data_block import data_block, folds_note
 from .grid_writers import to_latex
+from .identity_map import identity_map
 from .image_grid import Gallery, build_gallery
 from .index_page import groups, last_finished, versions
 from .judges import BAR, independence, judges, mark_dependent
@@ -152,7 +154,11 @@ def _context(board: Board, place: Place, unreadable: list[str]) -> dict[str, Any
         },
         "data_block": data_block(board),
         "board_data": board_data(board, tables),
-        "clips": build_players(board, pairs, order, place.images, place.prefix),
+        "clips": [
+            (player, clip_curves(board, *pair, order), identity_map(board, *pair, order))
+            for player in build_players(board, pairs, order, place.images, place.prefix)
+            for pair in [(player.task, player.domain)]
+        ],
         "clip_rule": {"bytes": BYTES, "quality": QUALITY, "side": SIDE},
         "galleries": _shown(galleries, board.headline),
         "trade_off": sections.trade_off(table),

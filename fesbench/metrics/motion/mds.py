@@ -3,7 +3,7 @@
 From a matrix of distances D the squared ones are double-centered, ``B = -1/2 J D^2 J`` with
 ``J = I - 11'/n``; the points are the leading eigenvectors of B times the roots of their eigenvalues. It has
 one solution, unlike iterative scaling, but for signs, which are fixed here. How much of the distances the
-plane shows is printed with it: no score is ever computed from the image.
+plane shows is printed with its picture (`fesbench.reports.identity_map`); no score is computed from it.
 
 Source: Torgerson, *Multidimensional scaling: I. Theory and method*, Psychometrika 17, 1952; Otberdout et al.,
 TPAMI 44(2), 2022, draw preserved identities so.
@@ -11,9 +11,7 @@ TPAMI 44(2), 2022, draw preserved identities so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +19,6 @@ import numpy.typing as npt
 from fesbench.errors import DataError
 
 Floats = npt.NDArray[np.float64]
-
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#000000")
-"""Okabe and Ito's palette: told apart by people with any color vision."""
-
-_SHAPES = ("circle", "square", "diamond", "triangle", "cross", "star")
-_MARGIN, _LEGEND, _ROW = 24.0, 150.0, 18.0
 
 
 @dataclass(frozen=True)
@@ -77,100 +69,7 @@ def classical_mds(distances: npt.ArrayLike, axes: int = 2) -> Scaling:
 
 def euclidean(features: npt.ArrayLike) -> Floats:
     """Distances between the rows of features (N, D): float64 (N, N), exactly symmetric."""
-    values = np.asarray(features, dtype=np.float64)
-    found: Floats = np.linalg.norm(values[:, None, :] - values[None, :, :], axis=2)
+    from scipy.spatial.distance import pdist, squareform
+
+    found: Floats = squareform(pdist(np.asarray(features, dtype=np.float64)))
     return found
-
-
-def picture(
-    scaling: Scaling,
-    identities: Sequence[str],
-    methods: Sequence[str],
-    *,
-    title: str = "Identities under each method",
-    size: int = 480,
-) -> str:
-    """An SVG of the points: a subject has a color, a method a shape; the key names both.
-
-    Colors and shapes repeat where there are more subjects than colors or methods than shapes, so every mark
-    also carries its subject and method as a tooltip.
-
-    Args:
-        scaling: of N images, on two axes.
-        identities: N names.
-        methods: N names, such as "source" or a method's id.
-        title: above the image.
-        size: side of the plot in pixels.
-
-    Raises:
-        DataError: not one identity and one method for each point, or no two axes.
-    """
-    points = scaling.points
-    if points.shape != (len(identities), 2) or len(methods) != len(identities):
-        raise DataError(
-            f"an image of {points.shape} points needs as many identities and methods; "
-            f"got {len(identities)} and {len(methods)}"
-        )
-    people, kinds = list(dict.fromkeys(identities)), list(dict.fromkeys(methods))
-    # One scale for both axes, or distances would lie.
-    span = float(np.ptp(points, axis=0).max()) or 1.0
-    middle = (points.max(axis=0) + points.min(axis=0)) / 2
-    places = (points - middle) * np.array([1.0, -1.0]) / span * (size - 2 * _MARGIN) + size / 2
-    places[:, 1] += _MARGIN
-    note = f"axes show {scaling.share:.0%} of the variance"
-    height = max(size + 2 * _MARGIN, 3 * _MARGIN + _ROW * (len(people) + len(kinds) + 3))
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size + _LEGEND:g}" height="{height:g}" '
-        f'font-family="sans-serif" font-size="12" role="img" aria-label="{escape(title)}; {note}">',
-        f'<rect width="100%" height="100%" fill="#fff"/><text x="{_MARGIN:g}" y="18" font-size="14">'
-        f"{escape(title)}</text>",
-        f'<text x="{_MARGIN:g}" y="{size + 2 * _MARGIN - 8:g}" fill="#555">{note}</text>',
-    ]
-    for (x, y), who, how in zip(places, identities, methods, strict=True):
-        color = _COLORS[people.index(who) % len(_COLORS)]
-        parts.append(_mark(x, y, _SHAPES[kinds.index(how) % len(_SHAPES)], color, f"{who}, {how}"))
-    parts += _key(size, people, kinds)
-    return "\n".join([*parts, "</svg>"]) + "\n"
-
-
-def _key(left: float, people: list[str], kinds: list[str]) -> list[str]:
-    """The two lists of names beside the plot."""
-    parts, y = [], 2 * _MARGIN
-    for heading, names in (("person", people), ("method", kinds)):
-        parts.append(f'<text x="{left:g}" y="{y:g}" fill="#555">{heading}</text>')
-        for number, name in enumerate(names):
-            y += _ROW
-            person = heading == "person"
-            color = _COLORS[number % len(_COLORS)] if person else "#555"
-            shape = "circle" if person else _SHAPES[number % len(_SHAPES)]
-            parts.append(_mark(left + 6, y - 4, shape, color, name))
-            parts.append(f'<text x="{left + 18:g}" y="{y:g}">{escape(name)}</text>')
-        y += 1.5 * _ROW
-    return parts
-
-
-def _mark(x: float, y: float, shape: str, color: str, title: str) -> str:
-    """One mark of about 9 pixels with a tooltip."""
-    r = 4.5
-    outlines = {
-        "square": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
-        "diamond": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
-        "triangle": ((0, -1.2), (1.2, 1), (-1.2, 1)),
-        "cross": (
-            *((-0.4, -1.2), (0.4, -1.2), (0.4, -0.4), (1.2, -0.4), (1.2, 0.4), (0.4, 0.4)),
-            *((0.4, 1.2), (-0.4, 1.2), (-0.4, 0.4), (-1.2, 0.4), (-1.2, -0.4), (-0.4, -0.4)),
-        ),
-        "star": tuple(
-            (
-                (1.4 if k % 2 == 0 else 0.55) * np.sin(k * np.pi / 5),
-                -(1.4 if k % 2 == 0 else 0.55) * np.cos(k * np.pi / 5),
-            )
-            for k in range(10)
-        ),
-    }
-    look = f'fill="{color}" stroke="#fff" stroke-width="0.7"'
-    told = f"<title>{escape(title)}</title>"
-    if shape == "circle":
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:g}" {look}>{told}</circle>'
-    path = " ".join(f"{x + r * dx:.1f},{y + r * dy:.1f}" for dx, dy in outlines[shape])
-    return f'<polygon points="{path}" {look}>{told}</polygon>'

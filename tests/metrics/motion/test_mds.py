@@ -1,5 +1,3 @@
-from xml.etree import ElementTree
-
 import numpy as np
 import pytest
 from scipy.linalg import eigh
@@ -7,7 +5,7 @@ from scipy.spatial import procrustes
 from scipy.spatial.distance import pdist, squareform
 
 from fesbench.errors import DataError
-from fesbench.metrics.motion.mds import classical_mds, euclidean, picture
+from fesbench.metrics.motion.mds import classical_mds, euclidean
 
 
 def cloud(n: int = 20, d: int = 2, seed: int = 0) -> np.ndarray:
@@ -96,33 +94,3 @@ def test_equal_points_lie_together() -> None:
 def test_what_is_no_distance_matrix_is_refused(distances: object, words: str) -> None:
     with pytest.raises(DataError, match=words):
         classical_mds(distances)  # type: ignore[arg-type]
-
-
-def test_the_picture_has_a_mark_and_a_name_for_everybody() -> None:
-    people, methods = ["a", "b", "c & d"], ["source", "copy", "stargan"]
-    identities, kinds = np.repeat(people, 3).tolist(), methods * 3
-    text = picture(classical_mds(euclidean(cloud(9, 3))), identities, kinds)
-    root = ElementTree.fromstring(text)
-    told = [node.text for node in root.iter("{http://www.w3.org/2000/svg}title")]
-    assert {"a, source", "b, copy", "c & d, stargan"} <= set(told)
-    assert len(told) == 9 + 3 + 3
-    written = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {*people, *methods} <= set(written)
-    assert any("of the variance" in (line or "") for line in written)
-    assert text == picture(classical_mds(euclidean(cloud(9, 3))), identities, kinds)
-
-
-def test_the_picture_keeps_distances() -> None:
-    points = cloud(6, 2, seed=7) * [10, 1]
-    root = ElementTree.fromstring(picture(classical_mds(euclidean(points)), list("abcdef"), ["m"] * 6))
-    marks = [
-        (float(node.get("cx", 0)), float(node.get("cy", 0)))
-        for node in root.iter("{http://www.w3.org/2000/svg}circle")
-    ][:6]
-    drawn = pdist(np.array(marks))
-    assert drawn / drawn.max() == pytest.approx(pdist(points) / pdist(points).max(), abs=2e-3)
-
-
-def test_a_picture_needs_a_name_for_each_point() -> None:
-    with pytest.raises(DataError, match="as many identities"):
-        picture(classical_mds(euclidean(cloud(4))), ["a"] * 3, ["m"] * 4)
