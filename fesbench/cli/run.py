@@ -60,7 +60,10 @@ def run(
     ] = 1,
     engine: Annotated[
         str,
-        typer.Option(help="local, or slurm: each cell a job of its own; SBATCH_* variables choose where."),
+        typer.Option(
+            help="local; slurm: each cell a job, SBATCH_* variables choose where; ray: each a task, of the "
+            "cluster at RAY_ADDRESS or of this machine."
+        ),
     ] = "local",
     shard: Annotated[
         str, typer.Option(help="i/n: only the i-th of n equal shares of the cells; the others run elsewhere.")

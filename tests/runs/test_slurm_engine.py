@@ -96,7 +96,7 @@ def test_what_is_asked_again_is_the_same_job() -> None:
 
 
 def test_wrong_options_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="none of local, slurm"):
+    with pytest.raises(UsageError, match="none of local, slurm, ray"):
         make_engine("x")
     with pytest.raises(UsageError, match="Slurm decides"):
         make_engine("slurm", jobs=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fesbench.errors import UsageError
 from fesbench.runs.engines.base import Engine
 
-ENGINES = ("local", "slurm")
+ENGINES = ("local", "slurm", "ray")
 
 
 def make_engine(name: str, jobs: int = 1, shard: tuple[int, int] = (1, 1)) -> Engine:
@@ -20,6 +20,7 @@ def make_engine(name: str, jobs: int = 1, shard: tuple[int, int] = (1, 1)) -> En
         UsageError: no such engine, or what it needs is not installed.
     """
     from fesbench.runs.engines.local import LocalEngine
+    from fesbench.runs.engines.ray import RayEngine
     from fesbench.runs.engines.slurm import SlurmEngine
 
     if name not in ENGINES:
@@ -28,4 +29,4 @@ def make_engine(name: str, jobs: int = 1, shard: tuple[int, int] = (1, 1)) -> En
         return LocalEngine(jobs, shard)
     if jobs != 1:
         raise UsageError(f"--jobs is of the local engine; {name.title()} decides how many cells run at once")
-    return SlurmEngine(shard)
+    return SlurmEngine(shard) if name == "slurm" else RayEngine(shard)
