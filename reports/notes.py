@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fesbench.statistics.intervals import FEW_CLUSTERS
@@ -96,7 +96,12 @@ def _above_real(tables: Sequence[Table]) -> list[Note]:
 def _unseen(board: Board) -> float:
     """The share of the real images in which the detector finds no face."""
     counts = [run.record.counts for run in board.methods.get("real", [])]
-    return max((c.get("faces_not_found", 0) / c["images"] for c in counts if c.get("images")), default=0.0)
+    return max((c.get("faces_not_found", 0) / _looked_at(c) for c in counts if _looked_at(c)), default=0.0)
+
+
+def _looked_at(counts: Mapping[str, int]) -> int:
+    """In how many images, or frames of clips, a face was looked for."""
+    return counts.get("frames", counts.get("images", 0))
 
 
 def _records(board: Board) -> list[Note]:
@@ -153,10 +158,11 @@ def _records(board: Board) -> list[Note]:
                     alert=not run.reference,
                 )
             )
-        lost, images = (run.record.counts.get(key, 0) for key in ("faces_not_found", "images"))
+        lost, images = run.record.counts.get("faces_not_found", 0), _looked_at(run.record.counts)
         # where the detector misses the real faces too (28 pixels, drawings), it says nothing of this row
         if images and lost / images > MANY_LOST + unseen:
-            text = f"A face detector finds no face in {lost} of its {images} images."
+            what = "frames" if "frames" in run.record.counts else "images"
+            text = f"A face detector finds no face in {lost} of its {images} {what}."
             found.append(Note(f"Faces lost: {run.title}", text, alert=True))
     return found
 

@@ -212,7 +212,7 @@ def _weights(extractors: set[str], helpers: Iterable[str]) -> dict[str, Any]:
 
 
 def _count(context: RunContext, stacks: Sequence[Any]) -> dict[str, int]:
-    """Of images and clips: how many, how many equal another, in how many (frames of clips) is no face."""
+    """Of images and clips: how many, how many equal another, in how many (of how many frames) is no face."""
     import hashlib
 
     digests = [hashlib.sha256(made.tobytes()).digest() for stack in stacks for made in stack]
@@ -222,6 +222,8 @@ def _count(context: RunContext, stacks: Sequence[Any]) -> dict[str, int]:
         frames = [s.reshape(-1, *s.shape[-3:]) if s.ndim == CLIPS else s for s in stacks]
         valid = [context.cache.get(detector, images, None).valid for images in frames]
         counts["faces_not_found"] = sum(int((~found).sum()) for found in valid)
+        if any(stack.ndim == CLIPS for stack in stacks):
+            counts["frames"] = sum(len(found) for found in valid)
     return counts
 
 

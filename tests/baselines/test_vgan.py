@@ -9,7 +9,7 @@ import torch
 
 from fesbench.methods.card import Problem
 from fesbench.vocabulary import EXPRESSIONS
-from tests.baselines.clip_learning import clip_view
+from tests.baselines.clip_learning import clip_view, learned_clips
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,12 @@ def test_the_source_counts_where_an_image_is_the_start_and_noise_elsewhere(build
         made = method.answer(clips)
         assert torch.equal(made, method.answer(other)) == image
         assert torch.equal(made, method.answer(dark)) == (not image)
+
+
+@pytest.mark.learn
+def test_vgan_learns() -> None:
+    """Few steps blur whose face it was; but it starts from the source, and each label moves its own way."""
+    found = learned_clips("vgan", steps={"adversarial": 350})
+    assert found.label_cosine > 0.3
+    assert found.cosine > 0.15
+    assert found.first_psnr > 28

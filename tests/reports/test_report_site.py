@@ -214,14 +214,19 @@ def test_a_scored_row_without_samples_is_named(tmp_path: Path) -> None:
 
 def test_a_row_that_loses_faces_is_named(tmp_path: Path) -> None:
     requests = requests_table(2)
-    for row, lost in ((ROWS[4], 20), (ROWS[5], 1)):
-        folder = write_cell(tmp_path / "runs", row, requests)
+    # a frame of a clip is looked at like an image: 20 of 400 are few
+    told = {4: {"faces_not_found": 20}, 5: {"faces_not_found": 1}, 6: {"faces_not_found": 20, "frames": 400}}
+    for row, counts in told.items():
+        folder = write_cell(tmp_path / "runs", ROWS[row], requests)
         record = load_record(folder)
-        record.counts = {"images": 100, "faces_not_found": lost}
+        record.counts = {"images": 100, **counts}
         record.save(folder)
     text = build(tmp_path / "runs", tmp_path / "site").read_text()
     assert text.count("Faces lost:") == 1
     assert "no face in 20 of its 100 images" in text
+    record.counts["faces_not_found"] = 200
+    record.save(folder)
+    assert "no face in 200 of its 400 frames" in build(tmp_path / "runs", tmp_path / "site").read_text()
 
 
 def test_what_a_budget_cannot_teach_and_an_own_form_are_said(tmp_path: Path) -> None:

@@ -83,7 +83,11 @@ def test_every_metric_of_clips_is_scored_for_every_row(rows: dict[str, Record]) 
             measured = {score.metric for score in record.scores if score.task == task}
             assert measured == set(metrics_of(task, metrics))
             assert len(measured) == 21
-        assert record.counts["images"] == (4 if name == "mean-shift" else 6)
+        clips = 4 if name == "mean-shift" else 6
+        assert record.counts["images"] == clips
+        if "faces_not_found" in record.counts:
+            # of six frames, and under motion-transfer of four
+            assert record.counts["frames"] == 4 * 6 + 4 * (clips - 4)
         unscored = {score.metric: score.reason for score in record.scores if score.value is None}
         own = {score.metric for score in record.scores if "target" in metrics[score.metric].card.needs}
         weights = unscored.pop("LPIPS-frames", "weights: alexnet")
