@@ -19,6 +19,8 @@ SAMPLE_COLUMNS = ("request", *PER_SUBJECT, "publishable")
 SEEN = r"seen\[(?P<judge>.+)\] (?P<seen>.+)"
 """A column: the probability that a judge gives a class, float32, NaN where it could not read the image."""
 
+_FILE_NAME = r"[^./\\][^/\\]*"
+
 
 def seen_column(judge: str, seen: str) -> str:
     """Its name: that of ``SEEN``.
@@ -33,7 +35,8 @@ def read_samples(folder: Path, columns: Sequence[str] = SAMPLE_COLUMNS) -> pd.Da
     """A cell's samples, one row a request; None before scoring.
 
     Raises:
-        RecordError: the file is damaged, lacks one of ``columns``, or holds a request twice.
+        RecordError: the file is damaged, lacks one of ``columns``, holds a request twice, or one whose
+            name would lead to files elsewhere.
     """
     import pandas as pd
 
@@ -51,4 +54,6 @@ def read_samples(folder: Path, columns: Sequence[str] = SAMPLE_COLUMNS) -> pd.Da
         raise RecordError(f"{path} lacks the columns {', '.join(missing)}; run the cell's scoring again")
     if "request" in table and table["request"].duplicated().any():
         raise RecordError(f"{path} holds a request twice; delete it and run the cell again")
+    if "request" in table and not table["request"].astype(str).str.fullmatch(_FILE_NAME).all():
+        raise RecordError(f"{path} holds a request whose name is no file's; delete it and run the cell again")
     return table
