@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,10 @@ import numpy.typing as npt
 from fesbench.workers import usable_cores
 
 HELD = 64 * 2**20
-"""Bytes of one set of images, or of features, that stay in memory; of images the first ones do."""
+"""Bytes of one set of images, the first ones, that stay in memory."""
 
 BLOCK = 256
-"""LazyRows that are asked for at once where all of them are gone through."""
+"""Rows that are asked for at once where all of them are gone through."""
 
 Places = npt.NDArray[np.int64]
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class LazyRows(ABC):
         return self.shape[0]
 
     def __getitem__(self, places: Any) -> Any:
-        """LazyRows as an array in memory; further indices choose among them."""
+        """Rows as an array in memory; further indices choose among them."""
         first, *rest = places if isinstance(places, tuple) else (places,)
         if isinstance(first, int | np.integer):
             (found,) = self._take(np.array([range(len(self))[first]]))
@@ -64,7 +65,7 @@ class LazyRows(ABC):
 
 
 class RowsOf(LazyRows):
-    """LazyRows of an array in any order.
+    """Rows of an array in any order.
 
     Args:
         array: (M, ...).
@@ -82,7 +83,18 @@ class RowsOf(LazyRows):
         places = self._rows[rows]
         found = np.array(self._array[np.maximum(places, 0)])
         found[places < 0] = 0
+        release(self._array)
         return found
+
+
+def release(array: Any) -> None:
+    """Give back the memory of what was read from, or written to, a memory map; it stays in the file.
+
+    Without this the pages count into the process's memory until something else wants the room.
+    """
+    if isinstance(array, np.memmap) and array.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
+        # numpy has no public name for it
+        array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
 def in_blocks(rows: Places) -> Iterator[Places]:

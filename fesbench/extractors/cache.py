@@ -4,7 +4,7 @@ One SQLite file in write-ahead mode: a killed process loses at most the chunk in
 processes may share it. A damaged file is set aside with a warning and built anew; a row that does not match
 its own checksum counts as absent.
 
-Images are read a chunk at a time, and features come as one array, beyond `HELD` bytes as a memory map of a
+Images are read a chunk at a time, and features come as one array, beyond 16 MB as a memory map of a
 file beside the cache: memory does not grow with the number of images.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from fesbench.data.views import BLOCK, Places, RowsOf
+from fesbench.data.views import BLOCK, Places, RowsOf, release
 from fesbench.errors import DataError
 from fesbench.extractors.base import (
     ClipExtractor,
@@ -178,6 +178,7 @@ class FeatureCache:
                     absent.append(i)
                 else:
                     table.put(i, row)
+            table.release()
         missing = np.array(absent, dtype=np.int64)
         done = len(keys) - len(missing)
         if on_progress is not None:
@@ -192,6 +193,7 @@ class FeatureCache:
             self._write(network.cache_key, fresh)
             for i, row in zip(part, fresh.values(), strict=True):
                 table.put(i, row)
+            table.release()
             done += len(part)
             if on_progress is not None:
                 on_progress(done, len(keys))
@@ -209,6 +211,8 @@ class FeatureCache:
             if found is None:
                 found = float_rows(len(values), derived.shape[1], self.path.parent)
             found[start : start + BLOCK] = derived
+            for used in (found, values):
+                release(used)
         assert found is not None  # a map has rows
         return found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fesbench.data.views import in_blocks
+from fesbench.data.views import RowsOf, in_blocks
 from fesbench.errors import DataError
 from fesbench.extractors.registry import CLIP_FEATURES, CLIP_JUDGE, CLIP_MEMBERS, JUDGE, MEMBERS
 from fesbench.vocabulary import EXPRESSIONS
@@ -258,7 +258,8 @@ class MetricInputs:
                 f"{extractor} features of the {which} images have shapes {values.shape} and {valid.shape}, "
                 f"expected {expected} rows"
             )
-        if not all(np.isfinite(values[rows]).all() for rows in in_blocks(np.flatnonzero(valid))):
+        known = RowsOf(values, np.flatnonzero(valid))
+        if not all(np.isfinite(known[rows]).all() for rows in in_blocks(np.arange(len(known)))):
             raise DataError(f"{extractor} features of the {which} images hold values that are not finite")
         return found
 

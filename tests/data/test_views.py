@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fesbench.data import views
-from fesbench.data.views import ImageRows, OnDemand, RowsOf, on_threads, part
+from fesbench.data.views import ImageRows, OnDemand, RowsOf, on_threads, part, release
 from fesbench.extractors import table
 from fesbench.extractors.base import Extractor
 from fesbench.extractors.cache import FeatureCache
@@ -79,6 +79,17 @@ def test_threads_keep_the_order_and_pass_errors_on() -> None:
     assert on_threads(lambda n: -n, range(3000)) == [-n for n in range(3000)]
     with pytest.raises(ZeroDivisionError):
         on_threads(lambda n: 1 // n, [1, 0])
+
+
+@pytest.mark.parametrize("mode", ["r+", "c"])
+def test_what_was_written_to_a_map_outlives_its_release(mode: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((5000, 3)))
+    mapped = np.load(tmp_path / "a.npy", mmap_mode=mode)
+    mapped[4000] = 7
+    release(mapped)
+    assert mapped[4000].tolist() == [7, 7, 7]
+    assert RowsOf(mapped, np.array([4000, 1]))[:].tolist() == [[7, 7, 7], [0, 0, 0]]
+    assert mapped[4000].tolist() == [7, 7, 7]
 
 
 class Pixels(Extractor):

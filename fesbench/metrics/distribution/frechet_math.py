@@ -5,7 +5,7 @@ matrices A, B, ``tr (S1 S2)^(1/2)`` is the nuclear norm (sum of singular values)
 ``A B^T / sqrt((n-1)(m-1))``. A side with more samples than dimensions is first reduced to a triangular factor
 R with ``R^T R = A^T A``, which leaves the singular values unchanged. So there is no epsilon, no complex
 number, and no rank problem at small n; all in float64. Features that lie in a file, which those of more than
-`HELD` bytes do, are never in memory as a whole: see `moments`.
+16 MB do, are never in memory as a whole: see `moments`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ SUBSETS, SUBSET_SIZE, SUBSET_SEED = 100, 1000, 2020
 _BLOCK, _COLUMNS = 1024, 8192
 """Of the kernel, rows and columns that are formed at once."""
 
-HELD_KERNEL = 8192
+HELD_KERNEL = 4096
 """Images a side up to which all subsets of one score share one kernel; above it each forms its own."""
 
 Ints = npt.NDArray[np.int64]

@@ -20,7 +20,7 @@ from fesbench.data.views import LazyRows, RowsOf
 Floats = npt.NDArray[np.float64]
 
 BLOCK = 4096
-"""LazyRows that are read at once: 64 MB of 2,048 features."""
+"""Rows that are read at once: 64 MB of 2,048 features."""
 
 WELL_CONDITIONED = 1e-6
 """Smallest pivot ratio at which the scatter matrix's Cholesky factor replaces QR of the rows."""
