@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fesbench.extractors.registry import CLIP_JUDGE, JUDGE
 from fesbench.metrics.explain import card_of
 from fesbench.records.judge_check import LEAST, TIMES_CHANCE, JudgeCheck
 
@@ -43,10 +44,11 @@ def judges(board: Board) -> list[JudgeView]:
 
 def _lines(check: JudgeCheck) -> list[tuple[str, list[HeatCell]]]:
     lines = []
+    what = "clips" if check.judge == CLIP_JUDGE else "images"
     for name, counts in zip(check.shown, check.counts, strict=True):
         total = sum(counts)
         cells = [
-            HeatCell(f"{100 * n / total:.0f}", shade(n / total).css, f"{n} of {total} images") for n in counts
+            HeatCell(f"{100 * n / total:.0f}", shade(n / total).css, f"{n} of {total} {what}") for n in counts
         ]
         lines.append((name, cells))
     return lines
@@ -74,7 +76,10 @@ def _shared(runs: Sequence[Run], table: Table, row: Row) -> list[str]:
         if card is None or row.cells[metric].value is None:
             continue
         inside = metric.partition("[")[2].removesuffix("]")
-        for network in {inside or card.extractor, *weights_of(inside or card.extractor), card.judge} & used:
+        networks = {inside or card.extractor, *weights_of(inside or card.extractor), card.judge}
+        if card.judge == CLIP_JUDGE:
+            networks.add(JUDGE)  # a judge of clips reads what that of images gives
+        for network in networks & used:
             found.setdefault(network, []).append(metric)
     return [f"{name} ({', '.join(metrics)})" for name, metrics in sorted(found.items())]
 
