@@ -198,6 +198,9 @@ and tell whether what the judge and the recognizer say of the same images can be
 ALWAYS_OF_CLIPS = ("ECS-clip", "IS-clip", "FD-clip", "FVD")
 """The same under every protocol that names a metric of clips."""
 
+WHERE_PRESENT = ("Pose-distance[face-mesh]",)
+"""Of these: measured where their weights are present, so that ``--strict`` does not ask for them."""
+
 
 class MetricRule(Strict):
     """Which metrics, computed with which extractors."""

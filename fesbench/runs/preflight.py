@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fesbench.errors import WeightsError
 from fesbench.protocol.protocol import Protocol
+from fesbench.protocol.schema import WHERE_PRESENT
 
 if TYPE_CHECKING:
     from fesbench.methods.base import Method
@@ -69,8 +70,8 @@ def preflight(
     reasons = metric_reasons(protocol)
     if reason := network(DETECTOR).available():
         reasons["faces_not_found"] = reason
-    if strict and reasons:
-        listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if name not in WHERE_PRESENT)
+    if strict and listed:
         raise WeightsError(f"--strict, and these metrics cannot run: {listed}")
     return reasons
 

@@ -15,15 +15,21 @@ from fesbench.runs.plan import RunOptions, run
 from fesbench.runs.preflight import inapplicable, preflight
 from tests.tiny_method import Shade
 
+MESH = {"Pose-distance[face-mesh]": "weights: face-mesh (fesbench weights pull face-mesh)"}
 PIXELS = Path(__file__).parents[1] / "protocols" / "pixels@1.toml"
 
 
-def test_a_count_that_no_record_would_hold_is_said_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_count_that_no_record_would_hold_is_said_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FESBENCH_HOME", str(tmp_path))
     protocol = load_protocol(str(PIXELS))
-    assert preflight(protocol, strict=True) == {}
+    # Measured where its weights are: nobody need have them.
+    assert preflight(protocol, strict=True) == MESH
     monkeypatch.setattr(DlibDetector, "available", lambda self: "package: dlib (pip install x)")
-    assert preflight(protocol, strict=False) == {"faces_not_found": "package: dlib (pip install x)"}
-    with pytest.raises(WeightsError, match="faces_not_found: package: dlib"):
+    lacking = preflight(protocol, strict=False)
+    assert lacking == {**MESH, "faces_not_found": "package: dlib (pip install x)"}
+    with pytest.raises(WeightsError, match="cannot run: faces_not_found: package: dlib"):
         preflight(protocol, strict=True)
 
 
@@ -35,7 +41,7 @@ def test_a_wrong_file_is_found_before_the_run(tmp_path: Path, monkeypatch: pytes
     text = PIXELS.read_text().replace("optional = []", 'optional = ["FID", "NME"]')
     (tmp_path / "pixels@1.toml").write_text(text)
     found = preflight(load_protocol(str(tmp_path / "pixels@1.toml")), strict=False)
-    assert found == {"FID": "weights: inception-tf-2015 (fesbench weights pull inception-tf-2015)"}
+    assert found == {"FID": "weights: inception-tf-2015 (fesbench weights pull inception-tf-2015)", **MESH}
 
 
 def test_a_method_whose_helper_has_no_weights_here_stops_the_run(
