@@ -243,4 +243,5 @@ def unbound_reasons(
         missing[CLIP_JUDGE] = missing[CLIP_FEATURES] = NO_CLIPS
     if discriminator is None:
         missing[DISCRIMINATOR] = NO_CLASS_HEAD
-    return {name: missing[m.card.extractor] for name, m in metrics.items() if m.card.extractor in missing}
+    asked = {name: (m.extractor, JUDGE if m.wants_judge else "") for name, m in metrics.items()}
+    return {name: missing[one] for name, both in asked.items() for one in both if one in missing}
