@@ -126,3 +126,23 @@ def test_a_name_that_is_no_folder_name_is_refused(name: str) -> None:
 
 def test_ordinary_names_are_safe() -> None:
     assert [safe_name(name) for name in ("my-method", "ck+@1", "steps=3", "minutes=2.5")]
+
+
+def test_a_record_of_before_later_fields_loads(tmp_path: Path) -> None:
+    score = {
+        **dict.fromkeys(("given", "task", "domain", "expression", "judge", "signature"), ""),
+        **dict.fromkeys(("value", "low", "high")),
+        **dict.fromkeys(("n_requested", "n_valid", "identities", "seed"), 0),
+        "protocol": "avatars@1",
+        "data": "avatars",
+        "method": "mr",
+        "preset": "tiny",
+        "budget": "smoke",
+        "metric": "ECS",
+        "status": "ok",
+    }
+    first = {"schema_version": 1, "cell": make_cell().model_dump(), "status": "scored", "scores": [score]}
+    (tmp_path / RECORD_NAME).write_text(json.dumps(first))
+    found = load_record(tmp_path)
+    assert (found.submitted, found.trained_with, found.judge_checks) == ({}, None, [])
+    assert (found.scores[0].null, found.scores[0].without_judge, found.scores[0].reason) == (None, [], "")
