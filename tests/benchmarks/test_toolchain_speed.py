@@ -34,6 +34,7 @@ from fesbench.extractors.cache import FeatureCache
 from fesbench.extractors.crops import dlib_chip
 from fesbench.extractors.faces import DlibFaces
 from fesbench.extractors.inception import Inception
+from fesbench.metrics import selection
 from fesbench.progress import Reporter
 from fesbench.protocol.protocol import load_protocol
 from fesbench.protocol.references import reference_rows
@@ -83,7 +84,10 @@ def context(
 ) -> Iterator[Callable[[tuple[str, ...]], RunContext]]:
     """Makes a bench of some metrics on the small protocol; nothing is trained."""
     networks: dict[str, Any] = {"inception-tf-2015": Inception(manager), "dlib": DlibFaces(manager)}
-    monkeypatch.setattr(registry, "network", lambda name: networks[name])
+    known = registry.network
+    monkeypatch.setattr(registry, "network", lambda name: networks.get(name) or known(name))
+    # The other side has none of what is measured under every protocol.
+    monkeypatch.setattr(selection, "ALWAYS", ())
     rules = load_protocol(MINI)
     _, store = asked(rules, "standard", None, Reporter())
     cache = FeatureCache(tmp_path / "features.sqlite")
