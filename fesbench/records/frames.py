@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from fesbench.errors import RecordError
 from fesbench.files import atomic_write_bytes
+from fesbench.records.parquet import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,19 +43,7 @@ def read_frames(folder: Path) -> pd.DataFrame | None:
     Raises:
         RecordError: the file is damaged, lacks a column, or holds a frame twice.
     """
-    import pandas as pd
-
-    path = folder / FRAMES
-    if not path.is_file():
-        return None
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise RecordError(
-            f"{path} cannot be read ({error}); delete it and run the cell again, it is made anew"
-        ) from None
-    if missing := {"request", "frame"} - set(table):
-        raise RecordError(f"{path} lacks the columns {', '.join(sorted(missing))}; score the cell again")
-    if table.duplicated(["request", "frame"]).any():
-        raise RecordError(f"{path} holds a frame twice; score the cell again")
+    table = read_table(folder / FRAMES, ("request", "frame"))
+    if table is not None and table.duplicated(["request", "frame"]).any():
+        raise RecordError(f"{folder / FRAMES} holds a frame twice; score the cell again")
     return table

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fesbench.errors import RecordError
+from fesbench.records.parquet import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,22 +39,12 @@ def read_samples(folder: Path, columns: Sequence[str] = SAMPLE_COLUMNS) -> pd.Da
         RecordError: the file is damaged, lacks one of ``columns``, holds a request twice, or one whose
             name would lead to files elsewhere.
     """
-    import pandas as pd
-
     path = folder / SAMPLES
-    if not path.is_file():
-        return None
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise RecordError(
-            f"{path} cannot be read ({error}); delete it and run the cell again, it is made anew"
-        ) from None
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise RecordError(f"{path} lacks the columns {', '.join(missing)}; run the cell's scoring again")
-    if "request" in table and table["request"].duplicated().any():
+    table = read_table(path, columns)
+    if table is None or "request" not in table:
+        return table
+    if table["request"].duplicated().any():
         raise RecordError(f"{path} holds a request twice; delete it and run the cell again")
-    if "request" in table and not table["request"].astype(str).str.fullmatch(_FILE_NAME).all():
+    if not table["request"].astype(str).str.fullmatch(_FILE_NAME).all():
         raise RecordError(f"{path} holds a request whose name is no file's; delete it and run the cell again")
     return table
