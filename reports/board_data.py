@@ -69,7 +69,7 @@ def _table(board: Board, table: Table) -> dict[str, Any]:
             {
                 "title": title,
                 "rows": [
-                    {"id": row.id, "title": line.title, "reference": line.reference}
+                    {"id": row.id, "title": line.title, "reference": line.reference, "marks": line.marks}
                     | {"entries": [_plain(entry) for entry in line.entries]}
                     for row, line in zip(rows, lines, strict=True)
                 ],

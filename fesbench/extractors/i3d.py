@@ -49,6 +49,7 @@ class I3DSettings(Settings):
 
     recipe = "videogpt-1"
     size: int = setting(224, "pixels of a side")
+    full: float = setting(255.0, "pixel value that becomes 1")
 
 
 class I3D(LoadedNetwork, ClipExtractor):
@@ -71,7 +72,7 @@ class I3D(LoadedNetwork, ClipExtractor):
         values = np.zeros((len(clips), CLASSES), dtype=np.float32)
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             for row, clip in enumerate(clips):
-                values[row] = network(clip_input(clip, self.settings.size).to(device))[0].cpu().numpy()
+                values[row] = network(clip_input(clip, self.settings).to(device))[0].cpu().numpy()
         return values
 
     def _build(self) -> Any:
@@ -81,19 +82,20 @@ class I3D(LoadedNetwork, ClipExtractor):
         return self._placed(fill(network, state, self._manager, self.weights[0], HOLDS))
 
 
-def clip_input(clip: np.ndarray, size: int) -> Tensor:
+def clip_input(clip: np.ndarray, settings: I3DSettings) -> Tensor:
     """A clip as the network takes it.
 
     Args:
         clip: uint8 (T, H, W, 3).
-        size: pixels of a side.
+        settings: side and scale.
 
     Returns:
         float32 (1, 3, T, size, size) in [-1, 1].
     """
     frames = torch.from_numpy(np.ascontiguousarray(clip)).permute(0, 3, 1, 2).float()
-    resized = F.interpolate(frames, (size, size), mode="bilinear", align_corners=False)
-    return (2 * resized / 255 - 1).transpose(0, 1)[None]
+    side = (settings.size, settings.size)
+    resized = F.interpolate(frames, side, mode="bilinear", align_corners=False)
+    return (2 * resized / settings.full - 1).transpose(0, 1)[None]
 
 
 class Unit(nn.Module):

@@ -109,7 +109,7 @@ const board = (() => {
       groups: one.groups.map((group) => [
         group.title,
         group.rows.filter((row) => left.has(row.id)).sort((a, b) => shown.indexOf(a.id) - shown.indexOf(b.id))
-          .map((row) => ({ title: row.title, reference: row.reference, entries: entries(row) })),
+          .map((row) => ({ title: row.title, reference: row.reference, marks: row.marks, entries: entries(row) })),
       ]).filter(([, rows]) => rows.length),
       comments: kept.map((k) => (name ? `of all of them: ${one.signatures[k]}` : one.signatures[k])),
       note: [one.split, ...kept.map((k) => one.doubts[k])].filter(Boolean).join("; "),

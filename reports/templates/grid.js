@@ -2,6 +2,7 @@
 const gridText = (() => {
   const flat = (text) => text.split(/\s+/).filter(Boolean).join(" ");
   const minus = (text) => text.replaceAll("−", "-");
+  const titled = (row) => row.title + (row.marks.length ? ` (${row.marks.join(", ")})` : "");
   const ARROWS = { higher: "↑", lower: "↓" };
   const CODES = {
     "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "×": "$\\times$", "−": "$-$",
@@ -29,7 +30,7 @@ const gridText = (() => {
       if (index) lines.push("\\midrule");
       if (title) lines.push(`\\multicolumn{${width}}{l}{${latexText(title)}} \\\\`);
       for (const row of rows) {
-        const name = row.reference ? `\\textit{${latexText(row.title)}}` : latexText(row.title);
+        const name = row.reference ? `\\textit{${latexText(titled(row))}}` : latexText(titled(row));
         lines.push(`${[name, ...row.entries.map((entry) => latexCell(entry, intervals))].join(" & ")} \\\\`);
       }
     });
@@ -44,7 +45,7 @@ const gridText = (() => {
     const heads = ["method", ...grid.heads.map(([name, way]) => (way ? `${name} ${ARROWS[way]}` : name))];
     const line = (cells) => `| ${cells.join(" | ")} |`;
     const rows = grid.groups.flatMap(([title, lines]) => lines.map((row) => {
-      const name = markdownText(row.title) + (title ? ` (${markdownText(title)})` : "");
+      const name = markdownText(titled(row)) + (title ? ` (${markdownText(title)})` : "");
       const cells = row.entries.map((entry) => {
         const text = markdownText(plain(entry, intervals));
         return entry.best ? `**${text}**` : text;
@@ -70,17 +71,19 @@ const gridText = (() => {
     const rows = grid.groups.flatMap(([, lines]) => lines);
     const wide = grid.heads.map((_, k) => intervals && rows.some((row) => row.entries[k].bounds));
     const heads = grid.heads.flatMap(([name], k) => (wide[k] ? [name, `${name} low`, `${name} high`] : [name]));
+    const remarked = grid.note || rows.some((row) => row.marks.length);
+    const remarks = (row) => (remarked ? [[...row.marks, grid.note].filter(Boolean).join("; ")] : []);
     const lines = rows.map((row) => [row.title, ...row.entries.flatMap((entry, k) => {
       const cells = [entry.value === undefined ? entry.text : number(entry.value)];
       if (wide[k]) cells.push(...(entry.limits ? entry.limits.map(number) : entry.bounds || ["", ""]));
       return cells.map(minus);
-    })]);
-    return [["method", ...heads], ...lines].map((line) => `${line.map(field).join(",")}\n`).join("");
+    }), ...remarks(row)]);
+    return [["method", ...heads, ...(remarked ? ["remarks"] : [])], ...lines].map((line) => `${line.map(field).join(",")}\n`).join("");
   };
 
   const json = (grid, intervals) => {
     const rows = grid.groups.flatMap(([group, lines]) => lines.map((row) => ({
-      method: row.title, group, reference: row.reference,
+      method: row.title, group, reference: row.reference, marks: row.marks,
       values: Object.fromEntries(grid.heads.map(([name], k) => {
         const { text, value = null, best = false, limits } = row.entries[k];
         const [low, high] = limits || [null, null];

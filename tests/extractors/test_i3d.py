@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from fesbench.errors import DataError, WeightsError
-from fesbench.extractors.i3d import I3D, clip_input, same_padding
+from fesbench.extractors.i3d import I3D, I3DSettings, clip_input, same_padding
 from fesbench.weights.manager import WeightsManager
 from tests.extractors.random_weights import manager_with
 
@@ -161,7 +161,7 @@ def test_padding_is_tensorflows(length: int, kernel: int, stride: int) -> None:
 def test_input_is_rgb_from_minus_one_to_one_with_time_behind_color() -> None:
     clip = np.zeros((3, 8, 8, 3), np.uint8)
     clip[1, ..., 0], clip[2, ..., 2] = 255, 51
-    found = clip_input(clip, 224)
+    found = clip_input(clip, I3DSettings())
     assert found.shape == (1, 3, 3, 224, 224)
     assert found[0, :, :, 5, 7].numpy() == pytest.approx(
         np.array([[-1, 1, -1], [-1, -1, -1], [-1, -1, -0.6]])

@@ -36,6 +36,7 @@ RECIPES = {
     "piq-1": "9732d355",
     "tf1-1": "f40d2039",
     "v0.1-1": "97628773",
+    "videogpt-1": "73a32b6d",
 }
 """A recipe's digest. Never change one: a default that changes gives the recipe the next number."""
 
@@ -74,16 +75,26 @@ SCOPES = {
     "dinov2.PATCH": "layers of the published file, which loads into no others",
     "perceptual._CHANNELS": "layers of the published file, checked on loading",
     "perceptual.LPIPSDistance._compare": "names of the published file's layers",
+    "i3d.CLASSES": "layers of the published file, which loads into no others",
+    "i3d._BLOCKS": "layers of the published file, which loads into no others",
+    "i3d.I3DNetwork": "layers of the published file, which loads into no others",
+    "i3d.Unit": "of the published network",
     "inception.CLASSES": "rows of the published file; a name for the layer in the signature",
+    "base.check_clips": "shapes that are refused",
     "base.check_inputs": "shapes that are refused",
     "crops.warp": "rounding tolerance of a whole number",
     "face_network._BATCH": "a row does not depend on its batch (tests of each network)",
     "full_image._BATCH": "a row does not depend on its batch (tests of each network)",
+    "table.HELD": "bytes in memory; a file holds the same values",
     "perceptual._BATCH": "a pair does not depend on its batch (tests of each network)",
 }
 """Where other numbers may stand: "module" or "module.name"."""
 
-NAMES = {"dimension": "length of a feature, which the network gives", "smallest": "refuses, computes nothing"}
+NAMES = {
+    "dimension": "length of a feature, which the network gives",
+    "smallest": "refuses, computes nothing",
+    "shortest": "refuses, computes nothing",
+}
 """Class attributes that hold numbers."""
 
 
