@@ -117,7 +117,7 @@ def _video(path: Path, name: str, length: int, size: int) -> np.ndarray:
                 if len(frames) == length:
                     raise WrongLengthError(f"{name} has more frames than the {length} that are wanted")
                 frames.append(frame.to_ndarray(format="rgb24"))
-    except (av.FFmpegError, IndexError) as error:
+    except (av.FFmpegError, IndexError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is truncated or damaged ({error}); copy the file again") from None
     if len(frames) != length:
         raise WrongLengthError(f"{name} has {len(frames)} frames, the protocol wants {length}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -128,7 +129,7 @@ def _regrown(content: bytes, steps: Sequence[tuple[int, int, Any]]) -> bytes:
         elif kind == 2 and isinstance(owner[key], list):
             owner[key] = owner[key] * 2
         else:
-            owner[key] = value
+            owner[key] = deepcopy(value)  # put into itself it would have no end
     return json.dumps(tree[0]).encode()
 
 

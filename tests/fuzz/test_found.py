@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fesbench.data.datasets.tables import Line
 from fesbench.data.datasets.workbook import sheets
 from fesbench.data.layouts.workbooks import xls_bytes
 from fesbench.data.store.aligned import AlignedStore
@@ -24,6 +25,7 @@ from fesbench.reports.published import parse_published
 from fesbench.runs.convert_weights import read_authors
 from fesbench.runs.method_sets import parse_sets
 from fesbench.weights.state_dict import tensors_of
+from tests.fuzz.binary_readers import BINARIES
 from tests.records.test_record import make_cell
 from tests.stores import shot, tiny_store
 
@@ -144,3 +146,20 @@ def test_a_published_value_is_a_number(value: str, tmp_path: Path) -> None:
     path.write_text(f"{head}\nmr,paper,cfee,expression,ECS,0,1,{value},a,b,c,d,e\n")
     with pytest.raises(FesbenchError, match=r"p\.csv is no table of published values"):
         parse_published(path)
+
+
+def test_a_whole_number_has_an_end() -> None:
+    line = Line(Path("votes.csv"), 3, {"neutral": "9" * 5000})
+    with pytest.raises(DataError, match=r"votes\.csv, line 3, column 'neutral'.*18 digits at most"):
+        line.whole("neutral")
+
+
+def test_a_clip_with_half_a_character_in_its_head_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    (reader,) = (one for one in BINARIES if one.name == "clip-mp4")
+    (whole, *_) = reader.seeds(tmp_path)
+    assert b"ftypisom" in whole
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(whole.replace(b"ftypisom", b"ftyp\xe9som", 1))
+    with pytest.raises(DataError, match=r"clip\.mp4 is truncated or damaged"):
+        reader.read(path)

@@ -36,6 +36,7 @@ def test_a_spoiled_file_is_read_or_refused_by_name(reader: Reader, tmp_path: Pat
         max_examples=max(1, EXAMPLES // reader.share),
         deadline=None,
         database=None,
+        derandomize="FUZZ_EXAMPLES" not in os.environ,  # the suite's few are the same every time
         suppress_health_check=list(HealthCheck),
     )
     @given(spoiled(seeds, tree=reader.tree))

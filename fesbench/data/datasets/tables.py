@@ -10,6 +10,8 @@ from pathlib import Path
 
 from fesbench.errors import DataError
 
+_DIGITS = 18
+"""Of a whole number, at most; Python refuses to read some thousands."""
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0", "")
 
 
@@ -64,8 +66,10 @@ class Line:
         text = self.get(column)
         if not text:
             return None
-        if not (text.isascii() and text.isdigit()):
-            raise self.bad(column, "wanted a whole number, 0 or more, or nothing")
+        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+            raise self.bad(
+                column, f"wanted a whole number, 0 or more, of {_DIGITS} digits at most, or nothing"
+            )
         return int(text)
 
     def yes(self, column: str) -> bool:
