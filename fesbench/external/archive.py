@@ -88,7 +88,7 @@ def _checked(record: str, content: bytes, name: str) -> bytes:
         return content
     try:
         found = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{name}: '{record}' is damaged ({error}); {_EXPORT_AGAIN}") from None
     if record.startswith("models/"):
         _check_graph(found, name)

@@ -87,6 +87,8 @@ def _animation(path: Path, name: str, length: int, size: int) -> np.ndarray:
             image.seek(place)
             image.load()
             frames.append(to_rgb(image, str(path)))
+            if frames[-1].shape[:2] != (size, size):
+                raise DataError(f"{path}: frame {place} is of another size; copy the file again")
             lasting.append(float(image.info.get("duration", 0)))
     times = _steps(lasting) if count < length else [1] * count
     if sum(times) != length:
@@ -106,6 +108,8 @@ def _video(path: Path, name: str, length: int, size: int) -> np.ndarray:
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise DataError(f"{path} is damaged (of no known coding); copy the file again")
             # otherwise it paints over what is broken
             stream.codec_context.options = {"err_detect": "explode"}
             for frame in container.decode(stream):

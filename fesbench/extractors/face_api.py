@@ -160,7 +160,10 @@ def read_shards(manifest: bytes, raw: bytes) -> dict[str, np.ndarray]:
         for entry in group["weights"]:
             rounded = entry.get("quantization")
             kind = np.dtype(rounded["dtype"] if rounded else entry["dtype"])
-            values = np.frombuffer(raw, kind, int(np.prod(entry["shape"])), at)
+            try:
+                values = np.frombuffer(raw, kind, int(np.prod(entry["shape"])), at)
+            except OverflowError:
+                raise ValueError(f"a tensor cannot be of shape {entry['shape']}") from None
             at += values.nbytes
             if rounded:
                 values = values * np.float64(rounded["scale"]) + rounded["min"]

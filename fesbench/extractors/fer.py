@@ -146,7 +146,7 @@ def read_network(raw: bytes, settings: FerSettings = FerSettings()) -> MiniXcept
     try:
         with h5py.File(io.BytesIO(raw), "r") as file:
             network.load_state_dict(_state(file["model_weights"]))
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, OverflowError) as error:
         first = " ".join(str(error).split())[:200]
         raise WeightsError(
             f"fer's weights do not hold its mini-Xception ({first}); pull them again"

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from fesbench.data.datasets.folder_table import read_manifest
 from fesbench.data.datasets.tables import Line
 from fesbench.data.datasets.workbook import sheets
 from fesbench.data.layouts.workbooks import xls_bytes
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.errors import DataError, FesbenchError, ProtocolError, RecordError, UsageError, WeightsError
 from fesbench.external.adapter import load_adapter
-from fesbench.external.archive import checked_archive
+from fesbench.external.archive import _checked, checked_archive
 from fesbench.extractors.dlib_resnet import read_layers
+from fesbench.extractors.face_api import read_shards
 from fesbench.gate.baselines import load_rows
 from fesbench.gate.claims import parse_claims
 from fesbench.protocol.protocol import load_protocol
@@ -163,3 +165,20 @@ def test_a_clip_with_half_a_character_in_its_head_is_named(tmp_path: Path) -> No
     path.write_bytes(whole.replace(b"ftypisom", b"ftyp\xe9som", 1))
     with pytest.raises(DataError, match=r"clip\.mp4 is truncated or damaged"):
         reader.read(path)
+
+
+def test_an_image_of_an_endless_name_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(f"image,expression,identity\n{'9' * 5000}.png,happiness,a\n")
+    with pytest.raises(DataError, match=r"labels\.csv, line 2, column 'image'"):
+        read_manifest(tmp_path / "labels.csv")
+
+
+def test_a_tensor_without_end_does_not_fit() -> None:
+    entry = {"name": "a", "shape": [1e999, 2], "dtype": "float32"}
+    with pytest.raises(ValueError, match="cannot be of shape"):
+        read_shards(json.dumps([{"weights": [entry]}]).encode(), b"")
+
+
+def test_a_program_of_endless_nesting_is_named() -> None:
+    with pytest.raises(DataError, match=r"p\.pt2: 'models/model\.json' is damaged"):
+        _checked("models/model.json", DEEP.encode(), "p.pt2")

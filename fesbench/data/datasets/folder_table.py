@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from os.path import isfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -81,7 +82,7 @@ def _find(line: Line) -> Path:
     if not name.name or name.is_absolute() or ".." in name.parts:
         raise line.bad("image", "wanted a path relative to the table, or to the folder 'images' beside it")
     for folder in (line.path.parent, line.path.parent / "images"):
-        if (folder / name).is_file():
+        if isfile(folder / name):  # False of a name that is too long, too
             return folder / name
     raise line.bad("image", "which is neither beside the table nor in the folder 'images'")
 
