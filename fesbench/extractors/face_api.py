@@ -156,7 +156,11 @@ def read_shards(manifest: bytes, raw: bytes) -> dict[str, np.ndarray]:
         ValueError, KeyError, TypeError: the two do not fit.
     """
     tensors, at = {}, 0
-    for group in json.loads(manifest):
+    try:
+        groups = json.loads(manifest)
+    except RecursionError:
+        raise ValueError("a manifest without end") from None
+    for group in groups:
         for entry in group["weights"]:
             rounded = entry.get("quantization")
             kind = np.dtype(rounded["dtype"] if rounded else entry["dtype"])

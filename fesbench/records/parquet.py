@@ -24,7 +24,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame | None:
         return None
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RecordError(
             f"{path} cannot be read ({error}); delete it and run the cell again, it is made anew"
         ) from None

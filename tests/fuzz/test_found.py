@@ -7,13 +7,15 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fesbench.data.datasets.folder_table import read_manifest
 from fesbench.data.datasets.tables import Line
 from fesbench.data.datasets.workbook import sheets
 from fesbench.data.layouts.workbooks import xls_bytes
-from fesbench.data.store.aligned import AlignedStore
+from fesbench.data.store.aligned import AlignedStore, read_info
 from fesbench.errors import DataError, FesbenchError, ProtocolError, RecordError, UsageError, WeightsError
 from fesbench.external.adapter import load_adapter
 from fesbench.external.archive import _checked, checked_archive
@@ -22,6 +24,7 @@ from fesbench.extractors.face_api import read_shards
 from fesbench.gate.baselines import load_rows
 from fesbench.gate.claims import parse_claims
 from fesbench.protocol.protocol import load_protocol
+from fesbench.records.parquet import read_table
 from fesbench.records.record import Record, load_record
 from fesbench.reports.published import parse_published
 from fesbench.runs.convert_weights import read_authors
@@ -182,3 +185,21 @@ def test_a_tensor_without_end_does_not_fit() -> None:
 def test_a_program_of_endless_nesting_is_named() -> None:
     with pytest.raises(DataError, match=r"p\.pt2: 'models/model\.json' is damaged"):
         _checked("models/model.json", DEEP.encode(), "p.pt2")
+
+
+def test_a_manifest_of_endless_nesting_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="without end"):
+        read_shards(DEEP.encode(), b"")
+
+
+def test_a_store_of_endless_nesting_is_named(tmp_path: Path) -> None:
+    (tmp_path / "store.json").write_text(DEEP)
+    with pytest.raises(DataError, match=r"store\.json is not readable"):
+        read_info(tmp_path)
+
+
+def test_a_table_whose_notes_on_itself_are_spoiled_is_named(tmp_path: Path) -> None:
+    table = pa.table({"request": ["a"]}).replace_schema_metadata({b"pandas": b'{"columns": [{}]}'})
+    pq.write_table(table, tmp_path / "samples.parquet")
+    with pytest.raises(RecordError, match=r"samples\.parquet cannot be read"):
+        read_table(tmp_path / "samples.parquet", ["request"])

@@ -108,7 +108,7 @@ def read_info(path: Path) -> dict[str, Any]:
         if info["schema"] != SCHEMA:
             raise _damaged(path, f"it has schema {info['schema']}, this fesbench reads {SCHEMA}")
         absent = {"data", "size", "alignment", "fingerprint", "rows"} - info.keys()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, f"{INFO} is not readable: {error}") from None
     if absent:
         raise _damaged(path, f"{INFO} lacks {', '.join(sorted(absent))}")
