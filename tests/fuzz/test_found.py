@@ -203,3 +203,12 @@ def test_a_table_whose_notes_on_itself_are_spoiled_is_named(tmp_path: Path) -> N
     pq.write_table(table, tmp_path / "samples.parquet")
     with pytest.raises(RecordError, match=r"samples\.parquet cannot be read"):
         read_table(tmp_path / "samples.parquet", ["request"])
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b"", b"\x93NUMPY"])
+def test_images_of_a_store_that_are_no_array_are_named(content: bytes, tmp_path: Path) -> None:
+    store = tiny_store(tmp_path / "store", [shot("anna", "happiness")])
+    path = store.path / "images.npy"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="is truncated or unreadable"):
+        AlignedStore.open(store.path)

@@ -163,7 +163,7 @@ def files_fingerprint(manifest: Manifest) -> str:
 
 def _open_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(path, mode="r")  # np.load would also open a zip
     except FileNotFoundError:
         raise _damaged(path.parent, f"{path.name} is missing") from None
     except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError, RecursionError) as error:
