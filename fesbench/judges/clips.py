@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from fesbench.errors import WeightsError
 from fesbench.extractors.base import fixed_chunks
 from fesbench.extractors.registry import CLIP_FEATURES, CLIP_JUDGE, CLIP_MEMBERS
-from fesbench.judges.stored import Facts, StoredNetwork
+from fesbench.judges.stored import ClassFacts, StoredNetwork
 from fesbench.records.judges import Judges
 
 RECIPE_VERSION = "clip-conv-1"
@@ -64,34 +64,21 @@ class ClipNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class ClipFacts(Facts):
+class ClipFacts(ClassFacts):
     """What a clip judge's file says about it.
 
     Attributes:
-        classes: expression names in the order of its outputs.
         inputs: how many classes the judge of images has that it reads.
         frames: digest of that judge's weights, hex.
     """
 
-    classes: tuple[str, ...]
     inputs: int
     frames: str
 
     @property
-    def outputs(self) -> tuple[str, ...]:
-        """Expression names in the order of its outputs."""
-        return self.classes
-
-    @property
     def possible(self) -> bool:
         """Two or more names, and as many inputs."""
-        return (
-            isinstance(self.classes, tuple)
-            and len(self.classes) >= 2
-            and all(isinstance(name, str) and name for name in self.classes)
-            and isinstance(self.inputs, int)
-            and self.inputs >= 2
-        )
+        return super().possible and isinstance(self.inputs, int) and self.inputs >= 2
 
 
 class ClipJudge(StoredNetwork[ClipFacts]):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fesbench.errors import DataError
 from fesbench.judges.network import JudgeNetwork, TrainedNetwork
-from fesbench.judges.stored import Facts
+from fesbench.judges.stored import ClassFacts
 
 RECIPE_VERSION = "cnn64-1"
 BEGUN = "-from-"
@@ -24,33 +24,20 @@ BEGUN = "-from-"
 
 
 @dataclass(frozen=True)
-class JudgeFacts(Facts):
+class JudgeFacts(ClassFacts):
     """What a judge's file says about it.
 
     Attributes:
-        classes: expression names in the order of its outputs.
         accuracy: on real held-out images of subjects it never saw, in [0, 1]; None when none were given.
     """
 
-    classes: tuple[str, ...]
     accuracy: float | None
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Expression names in the order of its outputs."""
-        return self.classes
 
     @property
     def possible(self) -> bool:
         """Two or more names, and an accuracy in [0, 1] if any."""
-        return (
-            isinstance(self.classes, tuple)
-            and len(self.classes) >= 2
-            and all(isinstance(name, str) and name for name in self.classes)
-            and (
-                self.accuracy is None
-                or (isinstance(self.accuracy, float | int) and 0.0 <= self.accuracy <= 1.0)
-            )
+        return super().possible and (
+            self.accuracy is None or (isinstance(self.accuracy, float | int) and 0.0 <= self.accuracy <= 1.0)
         )
 
 

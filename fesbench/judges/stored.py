@@ -47,6 +47,31 @@ class Facts(ABC):
         """Whether its values can be true, whatever the file they come from."""
 
 
+@dataclass(frozen=True)
+class ClassFacts(Facts):
+    """Of a classifier of expressions.
+
+    Attributes:
+        classes: expression names in the order of its outputs.
+    """
+
+    classes: tuple[str, ...]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Expression names in the order of its outputs."""
+        return self.classes
+
+    @property
+    def possible(self) -> bool:
+        """Two or more names."""
+        return (
+            isinstance(self.classes, tuple)
+            and len(self.classes) >= 2
+            and all(isinstance(name, str) and name for name in self.classes)
+        )
+
+
 FactsType = TypeVar("FactsType", bound=Facts)
 
 
