@@ -232,7 +232,7 @@ def unbound_reasons(
 ) -> dict[str, str]:
     """Metrics whose extractor this protocol, or this method, does not have, with the reason."""
     from fesbench.evaluation.class_head import NO_CLASS_HEAD
-    from fesbench.judges.build import NO_CLIPS, NOTHING_CODED
+    from fesbench.judges.build import NO_CLIPS, NOTHING_CODED, OWN_FEATURES
 
     missing = {}
     if context.judge is None:
@@ -241,6 +241,9 @@ def unbound_reasons(
         missing[REGRESSOR] = NOTHING_CODED
     if context.clip_judge is None:
         missing[CLIP_JUDGE] = missing[CLIP_FEATURES] = NO_CLIPS
+    elif context.protocol.split.n_folds:
+        # channels of networks that were trained apart mean nothing side by side
+        missing[CLIP_FEATURES] = OWN_FEATURES
     if discriminator is None:
         missing[DISCRIMINATOR] = NO_CLASS_HEAD
     asked = {name: (m.extractor, JUDGE if m.wants_judge else "") for name, m in metrics.items()}

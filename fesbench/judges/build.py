@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from fesbench.errors import UsageError
 from fesbench.extractors.registry import CLIP_FEATURES, CLIP_JUDGE, REGRESSOR
 from fesbench.judges import training
 from fesbench.judges.action_units import ActionUnitRegressor
 from fesbench.judges.expression import Judge
 from fesbench.judges.kept import keep, kept
 from fesbench.judges.network import TrainedNetwork
-from fesbench.judges.panel import JudgePanel, members_of, shipped_panel
+from fesbench.judges.panel import JudgePanel, members_of
+from fesbench.judges.shipped import packaged_panel, refuse_shipped, shipped_serve
 from fesbench.judges.start import begun, start_for
 from fesbench.progress import Reporter, Stage
 from fesbench.protocol.protocol import Protocol
@@ -38,6 +38,7 @@ FEWEST_IMAGES = 10
 
 REGRESSOR_FILE = f"{REGRESSOR}.safetensors"
 NO_CLIPS = "the training subjects' clips do not show two of the protocol's labels"
+OWN_FEATURES = "each fold's clip judges have features of their own"
 NOTHING_CODED = "the training subjects' images code no action units"
 
 T = TypeVar("T", bound=TrainedNetwork[Any])
@@ -48,8 +49,9 @@ def build_judge(
 ) -> tuple[JudgePanel, dict[str, Any]]:
     """The protocol's judges with their accuracy on the real images of the test subjects.
 
-    Shipped for ``avatars``; else trained once per protocol and data fingerprint on training subjects alone,
-    on little data from the shipped ones on (`fesbench.judges.start`), and kept in ``folder``.
+    Shipped for protocols of avatars (`fesbench.judges.shipped`); else trained once per protocol and data
+    fingerprint on training subjects alone, on little data from the shipped ones on (`fesbench.judges.start`),
+    and kept in ``folder``.
 
     Raises:
         UsageError: the protocol asks for a shipped judge that the package does not hold.
@@ -62,10 +64,10 @@ def build_judge(
         return store.images[rows], np.array([protocol.labels.index(name) for name in names], dtype=np.int64)
 
     members = members_of(budget)
-    if _ships(protocol, store, split):
-        panel, origin = _packaged_panel(protocol, members), "shipped"
+    if shipped_serve(protocol, store, split):
+        panel, origin = packaged_panel(members), "shipped"
     else:
-        _refuse_shipped(protocol, store)
+        refuse_shipped(protocol, store)
         panel, origin = _trained_panel(protocol, store, labelled, folder, members, reporter), "trained"
     return panel, _judge_card(panel, origin, *labelled("test"), reporter)
 
@@ -243,49 +245,6 @@ def _regressor_card(made: ActionUnitRegressor, reporter: Reporter) -> dict[str, 
         "n": made.facts.held_out,
         "trained_on": made.facts.trained_on,
     }
-
-
-def _ships(protocol: Protocol, store: AlignedStore, split: Split) -> bool:
-    """Whether the packaged judge serves: under every version of ``avatars``, unless a split of your own tests
-    a subject whom it was trained on.
-    """
-    from fesbench.data.datasets.avatars import identity_name
-    from fesbench.judges.packaged import TRAINING
-
-    if not (protocol.metrics.judge == "shipped" and protocol.id == store.data == "avatars"):
-        return False
-    return not split.test & {identity_name(number) for number in TRAINING}
-
-
-def _packaged_panel(protocol: Protocol, members: int) -> JudgePanel:
-    """The shipped judges.
-
-    Raises:
-        UsageError: there are none for the avatars of this version.
-    """
-    from fesbench.data.avatars import source_sha256
-
-    panel = shipped_panel(protocol.id, members)
-    if panel is None or panel.members[0].facts.data_fingerprint != source_sha256():
-        raise UsageError(
-            "the packaged judges were not made for the avatars of this version; "
-            "make them again with 'python -m fesbench.judges.packaged'"
-        )
-    return panel
-
-
-def _refuse_shipped(protocol: Protocol, store: AlignedStore) -> None:
-    """Refuse a protocol that asks for a judge that is not shipped.
-
-    Raises:
-        UsageError: says what to write instead.
-    """
-    own_data = store.data == protocol.data.set and not protocol.data.stand_ins and protocol.id != "avatars"
-    if protocol.metrics.judge == "shipped" and own_data:
-        raise UsageError(
-            f"protocol {protocol.name} asks for a shipped judge, and only avatars has one; "
-            'write judge = "trained" in its [metrics]'
-        )
 
 
 def _train(

@@ -128,6 +128,7 @@ def _domains(protocol: Protocol) -> tuple[str, ...]:
 
 def _metrics(protocol: Protocol) -> Iterator[str]:
     from fesbench.extractors.registry import extractor
+    from fesbench.judges.shipped import SHIPPED_FOR
     from fesbench.metrics import metric
     from fesbench.metrics.selection import metrics_of
 
@@ -145,8 +146,8 @@ def _metrics(protocol: Protocol) -> Iterator[str]:
         if "gallery" in found.card.needs and rule.gallery == "none":
             yield f"metrics: {name} compares with a gallery; name one, or leave {name} out"
     yield from (f"metrics: {name} stands twice" for name in rule.required if name in rule.optional)
-    if rule.judge == "shipped" and protocol.id != "avatars":
-        yield 'metrics.judge: only avatars has a shipped judge; write judge = "trained"'
+    if rule.judge == "shipped" and protocol.id not in SHIPPED_FOR:
+        yield f'metrics.judge: only {" and ".join(SHIPPED_FOR)} have shipped judges; write judge = "trained"'
     unmeasured: list[Task] = [
         task
         for task in protocol.tasks

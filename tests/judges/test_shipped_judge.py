@@ -1,8 +1,10 @@
-"""The judges that avatars@1 ships, and what it says of a method that learned nothing about labels."""
+"""The shipped judges, whom they serve, and what they say of a method that learned nothing about labels."""
 
 from __future__ import annotations
 
 from importlib.resources import files
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +14,12 @@ from fesbench.data.avatars import source_sha256
 from fesbench.data.prepare import prepare
 from fesbench.data.store.aligned import AlignedStore
 from fesbench.judges.panel import FEWEST, MOST, JudgePanel, shipped_name, shipped_panel
+from fesbench.judges.shipped import shipped_serve
 from fesbench.methods.card import Problem
 from fesbench.methods.conditions import label_requests
 from fesbench.methods.registry import load_method
 from fesbench.methods.training_set import TrainingSet
+from fesbench.protocol.protocol import Protocol, load_protocol
 from fesbench.synthesis import to_pixels
 from fesbench.vocabulary import ACTION_UNITS, EXPRESSIONS
 
@@ -68,6 +72,47 @@ def test_they_know_real_faces_of_unseen_identities(store: AlignedStore, members:
     rows = rows_of(store, 0, TRAIN + TEST)
     labels = [EXPRESSIONS.index(name) for name in store.manifest.table["expression"].to_numpy()[rows]]
     assert (panel(members).predict(store.images[rows]) == labels).mean() > 0.93
+
+
+def test_they_know_the_ends_of_clips() -> None:
+    """Of subjects of avatars-video, where the last frames are the peaks."""
+    store = prepare(
+        "avatars-video", size=64, alignment="none@1", options={"identities": [8, 0, 0], "frames": 3}
+    )
+    ends = np.flatnonzero(store.manifest.table["frame"].isin((0, 2)).to_numpy())
+    labels = [EXPRESSIONS.index(name) for name in store.manifest.table["expression"].to_numpy()[ends]]
+    assert (panel(FEWEST).predict(store.images[ends]) == labels).mean() > 0.93
+
+
+def serve(protocol: Protocol, data: str, seed: int, tested: str) -> bool:
+    store: Any = SimpleNamespace(data=data, info={"options": {"seed": seed}})
+    split: Any = SimpleNamespace(test=frozenset({tested}))
+    return shipped_serve(protocol, store, split)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "seed", "tested", "found"),
+    [
+        ("avatars", "avatars", 0, "a0230", True),
+        ("avatars", "avatars", 0, "a0030", False),
+        ("avatars", "avatars", 2, "a0030", True),
+        ("avatars-video", "avatars-video", 1, "v0030", True),
+        # the avatars of one family are the same people, whatever they are called
+        ("avatars-video", "avatars-video", 0, "v0030", False),
+        ("avatars-video", "avatars-video", 0, "v0230", True),
+        ("avatars-video@1", "avatars-video", 1, "v0030", False),
+        ("ck+-video", "avatars-video", 1, "v0030", False),
+    ],
+)
+def test_they_serve_where_they_know_nobody_who_is_tested(
+    name: str, data: str, seed: int, tested: str, found: bool
+) -> None:
+    assert serve(load_protocol(name), data, seed, tested) is found
+
+
+def test_they_serve_all_of_their_labels_alone() -> None:
+    fewer = load_protocol("avatars-video").with_labels(EXPRESSIONS[:4])
+    assert not serve(fewer, "avatars-video", 1, "v0030")
 
 
 def accuracy_of(store: AlignedStore, shuffle: int | None) -> float:

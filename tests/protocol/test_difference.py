@@ -29,6 +29,16 @@ def test_what_differs_is_told_and_nothing_else() -> None:
     assert len(told) == 6
 
 
+def test_clips_are_trained_on_the_same_under_both_versions() -> None:
+    told = difference(load_protocol("avatars-video@1"), load_protocol("avatars-video"))
+    assert told[0] == "Only in avatars-video@1:"
+    assert told[2].endswith("judge trained.")
+    assert told[3] == "Only in avatars-video@2:"
+    assert told[4].endswith("under smoke and short only the first 10 subjects by name")
+    assert told[5].endswith("judge shipped.")
+    assert told[6].startswith("Training sees the same under both")
+
+
 def test_another_split_is_another_training_and_the_same_rules_are_the_same() -> None:
     told = difference(load_protocol("ck+"), load_protocol("ck+/10fold"))
     assert any("into 10 folds" in line for line in told)

@@ -89,7 +89,7 @@ def metrics_of(**more: Any) -> dict[str, Any]:
         ({"metrics": metrics_of(required=["Rank-1"])}, "Rank-1 compares with a gallery"),
         ({"metrics": metrics_of(optional=["ECS"])}, "ECS stands twice"),
         ({"metrics": metrics_of(face="dlip")}, "metrics.face"),
-        ({"metrics": metrics_of(judge="shipped")}, "only avatars has a shipped judge"),
+        ({"metrics": metrics_of(judge="shipped")}, "only avatars and avatars-video have shipped"),
         ({"data": data_of(set="avatar")}, "data: no data set 'avatar'. Did you mean avatars"),
         ({"data": data_of(alignment="none@2")}, "data.alignment"),
         ({"data": data_of(options={"identites": [1, 2, 3]})}, "data.options: no option"),
