@@ -62,6 +62,8 @@ def build_table(board: Board, task: str, domain: str) -> Table:
         else:
             reasons = Counter(cell.reason for cell in cells.values() if cell.signature or cell.n_requested)
             table.unavailable.append((metric, "; ".join(reason for reason, _ in reasons.most_common())))
+    # what is not ranked stands behind what is
+    table.columns.sort(key=lambda column: bool(column.unreliable))
     table.n_requests = max((c.n_requested for row in rows for c in row.cells.values()), default=0)
     table.identities = max((c.identities for row in rows for c in row.cells.values()), default=0)
     rank_table(board, table)
@@ -272,11 +274,8 @@ def _column(metric: str, cells: dict[str, ScoreCell], titles: dict[str, str], ow
 
 
 def _sort(table: Table) -> None:
-    """Best first by the first metric that has a direction, and no judge whose word is not taken; rows without
-    a value last, by title.
-    """
-    directed = [c for c in table.columns if c.style.direction]
-    column = next((c for c in directed if not c.unreliable), directed[0] if directed else None)
+    """Best first by the first metric that has a direction; rows without a value last, by title."""
+    column = next((c for c in table.columns if c.style.direction), None)
     table.sorted_by = column.style.name if column else ""
 
     def place(row: Row) -> tuple[bool, float, str]:

@@ -131,6 +131,8 @@ def test_an_unreliable_judge_is_not_ranked_not_sorted_by_and_marks_nobody(tmp_pa
     assert not any(row.cells["ECS"].best for row in table.rows)
     assert any(row.cells["FSS"].rank for row in table.rows)
     assert table.sorted_by != "ECS"
+    doubted = [bool(column.unreliable) for column in table.columns]
+    assert doubted == sorted(doubted), "what is not ranked stands last"
     assert len(table.agreements[0].disputes) == 3
     assert not any(cell.disputed for row in table.rows for cell in row.cells.values())
     page = build(tmp_path, tmp_path / "page").read_text(encoding="utf-8")
