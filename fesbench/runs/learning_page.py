@@ -1,7 +1,7 @@
 """What a budget buys, as a page: ``python -m fesbench.runs.learning_page [RUNS]`` writes docs/learning.md.
 
-With a runs folder its trainings replace the measured points in docs/data/learning.csv; without, page and
-picture are made anew from the points that are there.
+With a runs folder its trainings take their places among the measured points in docs/data/learning.csv; without,
+page and picture are made anew from the points that are there.
 """
 
 from __future__ import annotations
@@ -89,10 +89,19 @@ def measured(runs: Path) -> list[Training]:
         curve, cell = curve_of(run, run.method, runs, Reporter()), run.record.cell
         if curve is not None and curve.origin != "zoo" and "train" in run.record.stages:
             found.append(Training(cell.method, cell.budget, cell.protocol, curve.origin, curve.looks))
+    logged = {(one.method, one.budget) for one in found}
     for name, card in zoo_cards().items():
-        look = Look(sum(card.steps.values()), card.validation)
-        found.append(Training(name, card.budget, card.protocol, "zoo", (look,)))
-    return sorted(found, key=lambda one: (one.method, one.budget))
+        if (name, card.budget) not in logged:
+            look = Look(sum(card.steps.values()), card.validation)
+            found.append(Training(name, card.budget, card.protocol, "zoo", (look,)))
+    return found
+
+
+def merged(known: Sequence[Training], new: Sequence[Training]) -> list[Training]:
+    """Those known whose method and budget are not among the new ones, and the new ones, by method."""
+    again = {(one.method, one.budget) for one in new}
+    kept = [one for one in known if (one.method, one.budget) not in again]
+    return sorted([*kept, *new], key=lambda one: (one.method, one.budget))
 
 
 def write_points(trainings: Sequence[Training], path: Path) -> None:
@@ -135,7 +144,7 @@ def page(trainings: Sequence[Training]) -> str:
             f"{name} {shift[name]:.2f}" for name in SHOWN if name in shift
         )
     head = _HEAD.format(
-        protocol=trainings[0].protocol,
+        protocol="`, `".join(sorted({one.protocol for one in trainings})),
         few=few,
         ECS=BAR["ECS"],
         rank=BAR["Rank-1"],
@@ -202,7 +211,7 @@ def _told(trainings: Sequence[Training], known: Mapping[str, type[Method]]) -> s
 def main(arguments: Sequence[str]) -> None:
     """Write points (where a runs folder is given), picture and page."""
     if arguments:
-        write_points(measured(Path(arguments[0])), DATA)
+        write_points(merged(read_points(DATA), measured(Path(arguments[0]))), DATA)
     trainings = read_points(DATA)
     PICTURE.write_text(picture(trainings), encoding="utf-8")
     PAGE.write_text(page(trainings), encoding="utf-8")

@@ -15,6 +15,7 @@ from fesbench.runs.learning_page import (
     PAGE,
     PICTURE,
     Training,
+    merged,
     page,
     picture,
     read_points,
@@ -54,6 +55,15 @@ def test_points_come_back_from_the_file_as_they_were(tmp_path: Path) -> None:
     assert read_points(tmp_path / "a.csv") == told
     with (tmp_path / "a.csv").open() as stream:
         assert [row["Rank-1"] for row in csv.DictReader(stream)] == ["", "1", "1"]
+
+
+def test_what_was_measured_again_takes_the_place_of_what_was_known() -> None:
+    def of(method: str, budget: str, step: int) -> Training:
+        return Training(method, budget, "avatars@1+size=64", "logged", (Look(step, {"ECS": 0.5}),))
+
+    known = [of("attgan", "smoke", 1), of("stargan", "short", 2), of("stargan", "smoke", 3)]
+    new = [of("stargan", "short", 9), of("cgan", "smoke", 8)]
+    assert merged(known, new) == [known[0], new[1], new[0], known[2]]
 
 
 def test_learned_is_above_every_bar() -> None:
