@@ -1,7 +1,7 @@
 """What a budget buys, as a page: ``python -m fesbench.runs.learning_page [RUNS]`` writes docs/learning.md.
 
-With a runs folder its trainings take their places among the measured points in docs/data/learning.csv; without,
-page and picture are made anew from the points that are there.
+With a runs folder its trainings take their places among the measured points in docs/data/learning.csv;
+without, page and picture are made anew from the points that are there.
 """
 
 from __future__ import annotations
