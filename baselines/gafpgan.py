@@ -15,6 +15,7 @@ rate 5e-4 for the few steps.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -138,6 +139,9 @@ class CAFPGAN(Method):
         "paper": CAFPGANHyper(),
         "paper-noid": CAFPGANHyper(identity_weight=0.0),
         "tiny": CAFPGANHyper(width=16, he=True, batch_size=8, learning_rate=5e-4, identity_weight=0.0),
+    }
+    budget_notes: ClassVar[Mapping[str, str]] = {
+        "smoke": "known not to learn expressions in it: the label hardly moves the face"
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("parser.", "painter.")
     hyper: CAFPGANHyper

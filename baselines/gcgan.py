@@ -13,7 +13,7 @@ steps, and a critic that starts with He weights, since those of the code leave a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -171,6 +171,9 @@ class GCGAN(Method):
         "paper": GCGANHyper(),
         "released-shift": GCGANHyper(shift=1.0),
         "tiny": GCGANHyper(width=16, batch_size=8, learning_rate=5e-4, he_critic=True),
+    }
+    budget_notes: ClassVar[Mapping[str, str]] = {
+        "smoke": "known not to learn expressions in it: its faces are blurred and stay near their sources"
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("encoder.", "embedder.encoder.", "decoder.")
     hyper: GCGANHyper
