@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -45,6 +46,16 @@ def show_submission(submission: Submission, *, as_json: bool) -> int:
         typer.echo(f"\n{report['warning']}")
     typer.echo(f"\nnot scored: {report['fault']}" if report["fault"] else "\nready to be scored")
     return EXIT_USAGE if report["fault"] else EXIT_OK
+
+
+def compute_share(images: Path, share: tuple[int, int], **options: Any) -> None:
+    """Compute the features of a share of a folder, and print the file that holds them."""
+    from fesbench.external.shares import extract_folder
+    from fesbench.progress import LiveReporter
+
+    with LiveReporter() as reporter:
+        path = extract_folder(images, share, reporter=reporter, **options)
+    typer.echo(str(path.resolve()))
 
 
 def names_of_networks(text: str | None) -> list[str] | None:

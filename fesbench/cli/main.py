@@ -28,7 +28,7 @@ from fesbench.cli.study import study_app
 from fesbench.cli.submit import submit_app
 from fesbench.cli.weights import weights_app
 from fesbench.cli.zoo import zoo_app
-from fesbench.errors import EXIT_CRASH, EXIT_USAGE, FesbenchError
+from fesbench.errors import EXIT_CRASH, EXIT_USAGE, FesbenchError, UsageError
 
 app = typer.Typer(
     name="fesbench",
@@ -68,7 +68,8 @@ cli_run.register(app)
 
 @app.command(
     epilog="Examples:  fesbench evaluate my-images/ --protocol ck+ --name my-method   "
-    "fesbench evaluate my-images/ --dry-run   fesbench evaluate my-model.onnx --adapter my-model.toml"
+    "fesbench evaluate my-images/ --dry-run   fesbench evaluate my-model.onnx --adapter my-model.toml   "
+    "fesbench evaluate huge/ --shard 2/5"
 )
 def evaluate(
     images: Annotated[
@@ -96,6 +97,13 @@ def evaluate(
         ),
     ] = None,
     out: OutOption = Path("runs"),
+    shard: Annotated[
+        str,
+        typer.Option(
+            help="i/n: only compute features of the i-th of n ranges of a folder; the same command without "
+            "it scores them all."
+        ),
+    ] = "1/1",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is wanted, present and wrong, and score nothing.")
     ] = False,
@@ -107,13 +115,15 @@ def evaluate(
 
     'fesbench protocols requests' lists what is wanted, and under which name.
     """
-    from fesbench.cli.evaluate import names_of_networks, show_submission
+    from fesbench.cli.evaluate import compute_share, names_of_networks, show_submission
     from fesbench.external.evaluate import evaluate as evaluate_any
     from fesbench.external.evaluate import examine_folder
     from fesbench.progress import LiveReporter
     from fesbench.protocol.data_folders import parse_sources
     from fesbench.reports.site import build
+    from fesbench.runs.plan import parse_shard
 
+    share = parse_shard(shard)
     rules: dict[str, Any] = {
         "protocol": protocol,
         "data": data,
@@ -122,6 +132,13 @@ def evaluate(
         "budget": budget,
         "size": size,
     }
+    if share != (1, 1):
+        if dry_run or json_:
+            raise UsageError(
+                "--shard scores nothing and examines its share alone: leave out --dry-run, --json"
+            )
+        compute_share(images, share, name=name, out=out, **rules)
+        return
     if dry_run:
         with LiveReporter() as reporter:
             submission = examine_folder(images, reporter=reporter, **rules)

@@ -212,6 +212,12 @@ class RunContext:
             self._pair_extractors[name] = pair_extractor(name)
         return self.cache.get_pairs(self._pair_extractors[name], first, second, pairs)
 
+    def keep_features_in(self, path: Path) -> None:
+        """Write features to a file of one's own; of the cache so far only read, what that file lacks."""
+        from fesbench.extractors.cache import FeatureCache
+
+        self.cache = FeatureCache(path, known=self.cache)
+
     def close(self) -> None:
         """Give back what the extractors hold: worker processes, memory."""
         held: tuple[dict[str, Any], ...] = (self._extractors, self._pair_extractors, self._clip_extractors)

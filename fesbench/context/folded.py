@@ -112,6 +112,12 @@ class FoldedContext(RunContext):
             values[rows] = self.folds[int(fold)].clip_answers(name, answers[rows], identities[rows]).values
         return replace(found, values=values, valid=np.ones(len(values), dtype=bool))
 
+    def keep_features_in(self, path: Path) -> None:
+        """As `RunContext.keep_features_in`, in every fold."""
+        super().keep_features_in(path)
+        for context in self.folds.values():
+            context.keep_features_in(path)
+
     def close(self) -> None:
         """Close every fold's context too."""
         super().close()

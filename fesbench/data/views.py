@@ -22,6 +22,7 @@ BLOCK = 256
 Places = npt.NDArray[np.int64]
 T = TypeVar("T")
 R = TypeVar("R")
+Some = TypeVar("Some", list[Any], npt.NDArray[Any])
 
 
 class LazyRows(ABC):
@@ -104,6 +105,20 @@ def in_blocks(rows: Places) -> Iterator[Places]:
     [256, 256, 88]
     """
     return (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
+
+
+def ith_range(rows: Some, share: tuple[int, int]) -> Some:
+    """The i-th of n ranges of rows, their lengths equal up to one.
+
+    Args:
+        rows: (N,) an array or a list.
+        share: (i, n), 1 <= i <= n.
+
+    >>> [ith_range([1, 2, 3, 4, 5], (i, 3)) for i in (1, 2, 3)]
+    [[1], [2, 3], [4, 5]]
+    """
+    number, count = share
+    return rows[len(rows) * (number - 1) // count : len(rows) * number // count]
 
 
 def part(array: Any, rows: Any) -> Any:

@@ -45,13 +45,10 @@ def _measured(context: RunContext, judge: str, domain: str) -> JudgeCheck | None
     if judge == CLIP_JUDGE:
         return _measured_on_clips(context, domain)
     store = context.store
-    classes = context.judge_classes if judge == JUDGE else context.columns(judge)
-    rows = labelled_rows(context.protocol, store, context.split, "test", domain=domain)
-    shown = store.manifest.table["expression"].to_numpy()
-    rows = rows[np.isin(shown[rows], classes)]
+    rows, classes = judged_rows(context, judge, domain)
     if not len(rows):
         return None
-    shown, subjects = shown[rows], store.manifest.table["identity"].to_numpy()[rows]
+    shown, subjects = (store.manifest.table[name].to_numpy()[rows] for name in ("expression", "identity"))
     points = np.asarray(store.manifest.landmarks[rows], dtype=np.float32)
     images = RowsOf(store.images, rows)
     found = context.features(judge, images, points, subjects)
@@ -72,6 +69,13 @@ def _measured(context: RunContext, judge: str, domain: str) -> JudgeCheck | None
         classes=classes,
         without=without,
     )
+
+
+def judged_rows(context: RunContext, judge: str, domain: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The real images in a domain, rows of the store, that a judge of images is checked on; its classes."""
+    classes = context.judge_classes if judge == JUDGE else context.columns(judge)
+    rows = labelled_rows(context.protocol, context.store, context.split, "test", domain=domain)
+    return rows[np.isin(context.store.manifest.table["expression"].to_numpy()[rows], classes)], classes
 
 
 def _measured_on_clips(context: RunContext, domain: str) -> JudgeCheck | None:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fesbench.context.context import RunContext
 from fesbench.data.views import part
 from fesbench.evaluation.anchors import anchors
@@ -114,7 +112,7 @@ def score_cell(
     outputs = outputs_of(requests)
     record.scores, record.anchors, record.counts, record.weights = [], [], {}, {}
     record.judge_checks = []
-    parts = _stacks(requests, outputs, folder, context.store.size, images)
+    parts = stacks(requests, folder, context.store.size, images)
     if parts:
         with exact_float32():
             _score_stacks(context, record, parts, folder, on_progress, discriminator)
@@ -123,10 +121,9 @@ def score_cell(
     )
 
 
-def _stacks(
-    requests: pd.DataFrame, outputs: np.ndarray, folder: Path, size: int, images: Any
-) -> list[tuple[pd.DataFrame, Any]]:
-    """The images of a request table, and its clips of each length, with their requests."""
+def stacks(requests: pd.DataFrame, folder: Path, size: int, images: Any) -> list[tuple[pd.DataFrame, Any]]:
+    """The images of a request table, and its clips of each length, with their requests; see `score_cell`."""
+    outputs = outputs_of(requests)
     parts = []
     stills, clips = (requests[outputs == what].reset_index(drop=True) for what in ("image", "clip"))
     if len(stills):
@@ -139,6 +136,15 @@ def _stacks(
     for _, rows in clips.groupby("length", sort=False) if len(clips) else ():
         parts.append((rows.reset_index(drop=True), load_clips(folder, rows, size)))
     return parts
+
+
+def groups_of(parts: Sequence[tuple[pd.DataFrame, Any]]) -> list[tuple[str, str, pd.DataFrame, Any]]:
+    """`stacks` by task and domain, which are named with their requests and what was made for them."""
+    return [
+        (task, domain, rows.reset_index(drop=True), part(made, rows.index.to_numpy()))
+        for requests, made in parts
+        for (task, domain), rows in requests.groupby(["task", "domain"], sort=False)
+    ]
 
 
 def _score_stacks(
@@ -155,11 +161,7 @@ def _score_stacks(
     record.counts = _count(context, [made for _, made in parts])
     metrics = protocol_metrics(context.protocol)
     reasons = metric_reasons(context.protocol) | unbound_reasons(context, metrics, discriminator)
-    groups = [
-        (task, domain, rows.reset_index(drop=True), part(made, rows.index.to_numpy()))
-        for requests, made in parts
-        for (task, domain), rows in requests.groupby(["task", "domain"], sort=False)
-    ]
+    groups = groups_of(parts)
     samples, replicates, matrices, frames = [], [], [], []
     used: set[str] = set()
     asked_of: dict[tuple[str, str], None] = {}

@@ -12,6 +12,7 @@ import numpy as np
 from fesbench.context.context import RunContext
 from fesbench.errors import EXIT_CELLS_FAILED, DataError, FesbenchError, UsageError
 from fesbench.external.requests_export import _opened, asked, wanted
+from fesbench.external.shares import row_name, take_shares
 from fesbench.external.submission import CLIP, Submission, read_submission, write_answers
 from fesbench.progress import Reporter
 from fesbench.protocol.budget import parse_budget
@@ -103,12 +104,7 @@ def evaluate_folder(
     from fesbench.runs.preflight import preflight
 
     reporter = reporter or Reporter()
-    known = methods()
-    name = safe_name(name or folder.resolve().name)
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; give the folder that holds <request>.png images")
-    if name in known:
-        raise UsageError(f"'{name}' is a method of fesbench; choose another --name for these images")
+    name = row_name(folder, name)
     budget = parse_budget(budget).text
     protocol = suitable(protocol, source, reporter, data=data, split=split)
     rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
@@ -116,7 +112,9 @@ def evaluate_folder(
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
     shared = shared_job(protocol, data=data, size=size, split=split, source=source, budget=budget, out=out)
     references = [
-        replace(shared, method=id_, preset=REFERENCE) for id_, kind in known.items() if kind.card.reference
+        replace(shared, method=id_, preset=REFERENCE)
+        for id_, kind in methods().items()
+        if kind.card.reference
     ]
     # before the context, whose judge may train for minutes
     table, store = asked(rules, budget, source, reporter)
@@ -136,6 +134,7 @@ def evaluate_folder(
             made = submission.images[answer]
             write_answers({answer: made}, target / ("clips" if made.ndim == CLIP else "images"))
         requests.to_csv(target / "requests.csv", index=False)
+        take_shares(name, out, context.cache.file, reporter)
         beside = run_jobs(references, context, reporter)
         with reporter.stage(f"{name}: score") as stage:
             score_cell(context, record, requests, target, stage.update_what, images=images)

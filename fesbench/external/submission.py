@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fesbench.data.views import ImageRows, OnDemand
+from fesbench.data.views import ImageRows, OnDemand, ith_range
 from fesbench.errors import DataError, UsageError
 from fesbench.external.clip_answers import FILES, FRAMES, WrongLengthError, WrongSizeError, read_clip
 from fesbench.protocol.tasks import outputs_of
@@ -79,9 +79,7 @@ class Submission:
     @property
     def chosen(self) -> pd.DataFrame:
         """The requests of every task and domain that any file answers: each must be answered whole."""
-        answered = self.requests["request"].isin(self.given)
-        groups = self.requests[_GROUP].apply(tuple, axis=1)
-        return self.requests[groups.isin(set(groups[answered]))].reset_index(drop=True)
+        return _whole_groups(self.requests, self.given)
 
     @property
     def missing(self) -> list[str]:
@@ -156,18 +154,33 @@ class Submission:
         }
 
 
-def read_submission(folder: Path, requests: pd.DataFrame, size: int) -> Submission:
+def read_submission(
+    folder: Path, requests: pd.DataFrame, size: int, share: tuple[int, int] = (1, 1)
+) -> Submission:
     """Read every image and clip of a folder, once.
+
+    Args:
+        folder: the answers.
+        requests: the whole table.
+        size: side of an image.
+        share: (i, n) = look only for the i-th of n ranges of each task and domain that is answered.
 
     Raises:
         UsageError: the folder does not exist.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give the folder that holds <request>.png images")
-    found = Submission(folder, requests, size)
     entries: dict[str, list[Path]] = {}
     for path in sorted(_visible(folder)):
         entries.setdefault(path.name if path.is_dir() else path.stem, []).append(path)
+    if share != (1, 1):
+        requests = _whole_groups(requests, entries)
+        groups = requests.groupby(_GROUP, sort=False).indices.values()
+        mine = np.sort(np.concatenate([ith_range(rows, share) for rows in groups] or [np.zeros(0, int)]))
+        requests = requests.iloc[mine].reset_index(drop=True)
+        names = set(requests["request"])
+        entries = {name: paths for name, paths in entries.items() if name in names}
+    found = Submission(folder, requests, size)
     wanted, clips = set(requests["request"]), found.clips
     lengths = dict(zip(requests["request"], requests["length"], strict=True)) if clips else {}
     for name, paths in entries.items():
@@ -177,6 +190,13 @@ def read_submission(folder: Path, requests: pd.DataFrame, size: int) -> Submissi
             files = [file for path in paths for file in (_visible(path) if path.is_dir() else [path])]
             _take_image(found, name, sorted(files), wanted=name in wanted)
     return found
+
+
+def _whole_groups(requests: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
+    """The requests of every task and domain of which any is among the names."""
+    answered = requests["request"].isin(names)
+    groups = requests[_GROUP].apply(tuple, axis=1)
+    return requests[groups.isin(set(groups[answered]))].reset_index(drop=True)
 
 
 def _take_image(found: Submission, name: str, paths: list[Path], *, wanted: bool) -> None:

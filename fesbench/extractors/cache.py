@@ -1,8 +1,6 @@
 """Features on disk, filed by content: the sha256 of an image's decoded pixels, never a name that was typed.
 
-One SQLite file in write-ahead mode: a killed process loses at most the chunk in the making, and several
-processes may share it. A damaged file is set aside with a warning and built anew; a row that does not match
-its own checksum counts as absent.
+A killed process loses at most the chunk in the making; see `fesbench.extractors.feature_file`.
 
 Images are read a chunk at a time, and features come as one array, beyond 16 MB as a memory map of a
 file beside the cache: memory does not grow with the number of images.
@@ -10,12 +8,8 @@ file beside the cache: memory does not grow with the number of images.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import sqlite3
-import warnings
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,30 +27,23 @@ from fesbench.extractors.base import (
     check_inputs,
 )
 from fesbench.extractors.content import DIGEST, Keys, content_keys
+from fesbench.extractors.feature_file import MOST, FeatureFile
 from fesbench.extractors.table import FeatureTable, Row, float_rows
 
 _CHUNK = 64
 """Images between two commits; a kill loses no more, 2.5 s of the slowest extractor."""
 
-_WAIT_SECONDS = 60.0
-_ASK = 500
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS features (
-    extractor TEXT NOT NULL, content BLOB NOT NULL,
-    valid INTEGER NOT NULL, vector BLOB NOT NULL, crc INTEGER NOT NULL,
-    PRIMARY KEY (extractor, content)
-) WITHOUT ROWID
-"""
-
-_SIGNS_OF_DAMAGE = ("malformed", "not a database", "no such column", "columns but", "has no column")
-
 
 class FeatureCache:
-    """Features of images, computed once an extractor and content."""
+    """Features of images, computed once an extractor and content.
 
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self._broken = False
+    Args:
+        path: of the file.
+        known: another one, of which features are read that this file does not have.
+    """
+
+    def __init__(self, path: Path, known: FeatureCache | None = None) -> None:
+        self.file: FeatureFile = FeatureFile(path, None if known is None else known.file)
 
     def get(
         self,
@@ -167,11 +154,11 @@ class FeatureCache:
         # Equal images are computed once, where they come first.
         owner = first[place]
         own = np.sort(first)
-        table = FeatureTable(len(keys), self.path.parent)
+        table = FeatureTable(len(keys), self.file.path.parent)
         absent = []
-        for start in range(0, len(own), _ASK):
-            asked = own[start : start + _ASK]
-            rows = self._read(network.cache_key, [keys[i].tobytes() for i in asked])
+        for start in range(0, len(own), MOST):
+            asked = own[start : start + MOST]
+            rows = self.file.read(network.cache_key, [keys[i].tobytes() for i in asked])
             for i in asked:
                 row = rows.get(keys[i].tobytes())
                 if row is None:
@@ -190,7 +177,7 @@ class FeatureCache:
                 keys[i].tobytes(): _as_row(values[k], bool(valid[k]), network.name)
                 for k, i in enumerate(part)
             }
-            self._write(network.cache_key, fresh)
+            self.file.write(network.cache_key, fresh)
             for i, row in zip(part, fresh.values(), strict=True):
                 table.put(i, row)
             table.release()
@@ -209,100 +196,15 @@ class FeatureCache:
         for start in range(0, len(values), BLOCK):
             derived = extractor.derive(values[start : start + BLOCK])
             if found is None:
-                found = float_rows(len(values), derived.shape[1], self.path.parent)
+                found = float_rows(len(values), derived.shape[1], self.file.path.parent)
             found[start : start + BLOCK] = derived
             for used in (found, values):
                 release(used)
         assert found is not None  # a map has rows
         return found
 
-    def _read(self, extractor: str, keys: list[bytes]) -> dict[bytes, Row]:
-        """The rows of up to `_ASK` keys that the file has."""
-        if self._broken:
-            return {}
-        for attempt in (1, 2):
-            try:
-                rows = {}
-                with self._open() as connection:
-                    marks = ",".join("?" * len(keys))
-                    found = connection.execute(
-                        "SELECT content, valid, vector, crc FROM features "
-                        f"WHERE extractor = ? AND content IN ({marks})",
-                        (extractor, *keys),
-                    )
-                    for content, valid, vector, crc in found:
-                        if _crc(extractor, content, valid, vector) == crc:
-                            rows[content] = bool(valid), np.frombuffer(vector, dtype="<f4").astype(np.float32)
-                return rows
-            except sqlite3.DatabaseError as error:
-                if not self._repair(error, last=attempt == 2):
-                    break
-        return {}
-
-    def _write(self, extractor: str, rows: dict[bytes, Row]) -> None:
-        if self._broken:
-            return
-        records = []
-        for content, (valid, vector) in rows.items():
-            blob = vector.astype("<f4").tobytes()
-            records.append((extractor, content, int(valid), blob, _crc(extractor, content, valid, blob)))
-        for attempt in (1, 2):
-            try:
-                with self._open() as connection, connection:
-                    connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?, ?, ?)", records)
-                return
-            except sqlite3.DatabaseError as error:
-                if not self._repair(error, last=attempt == 2):
-                    return
-
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one use: SQLite's must not cross threads or forks, and opening is cheap."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise sqlite3.OperationalError(str(error)) from error
-        connection = sqlite3.connect(self.path, timeout=_WAIT_SECONDS)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(_SCHEMA)
-            yield connection
-        finally:
-            connection.close()
-
-    def _repair(self, error: sqlite3.DatabaseError, *, last: bool) -> bool:
-        """Set a damaged file aside; where the disk is at fault, say so and go on without keeping.
-
-        Returns:
-            whether to try again.
-        """
-        damaged = any(sign in str(error) for sign in _SIGNS_OF_DAMAGE)
-        if damaged and not last:
-            aside = self.path.with_name(self.path.name + ".damaged")
-            warnings.warn(
-                f"the feature cache {self.path} is damaged ({error}); it is set aside as {aside.name}",
-                stacklevel=4,
-            )
-            with contextlib.suppress(FileNotFoundError):
-                self.path.replace(aside)
-            for extra in ("-wal", "-shm"):
-                self.path.with_name(self.path.name + extra).unlink(missing_ok=True)
-            return True
-        self._broken = True
-        warnings.warn(
-            f"the feature cache {self.path} cannot be used ({error}); features are computed and not kept. "
-            "Free some space there, or set FESBENCH_HOME to a writable folder",
-            stacklevel=4,
-        )
-        return False
-
 
 def _as_row(values: np.ndarray, valid: bool, name: str) -> Row:
     if values.ndim != 1 or not np.isfinite(values).all():
         raise DataError(f"extractor '{name}' gave a feature that is not a vector of finite numbers")
     return valid, np.asarray(values, dtype=np.float32)
-
-
-def _crc(extractor: str, content: bytes, valid: bool | int, vector: bytes) -> int:
-    return zlib.crc32(vector, zlib.crc32(extractor.encode() + content + bytes([int(valid)])))

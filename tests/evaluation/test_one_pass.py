@@ -15,6 +15,7 @@ from fesbench.context.context import RunContext
 from fesbench.data import images as image_files
 from fesbench.data import views
 from fesbench.evaluation.score import score_cell
+from fesbench.evaluation.share import extract_share
 from fesbench.external.requests_export import asked
 from fesbench.external.submission import read_submission
 from fesbench.extractors import registry, table
@@ -197,6 +198,52 @@ def test_a_metric_that_is_added_later_runs_no_network(
     assert {extractor.name: dict(extractor.seen) for extractor in everybody if extractor.seen} == {}
     later = figures(after)
     assert {key: later[key] for key in before} == before
+
+
+def test_what_shares_have_seen_the_scoring_does_not_ask_again(
+    context: RunContext, counters: dict[str, Counting], tmp_path: Path
+) -> None:
+    context.protocol = with_metrics(context.protocol, FIRST + LATER)
+    answered(context, tmp_path / "ours")
+    everybody: list[Any] = [*counters.values(), context.judge.base]  # type: ignore[union-attr]
+
+    def seen() -> dict[str, Counter[bytes]]:
+        found = {one.name: Counter(one.seen) for one in everybody if one.seen}
+        for one in everybody:
+            one.seen.clear()
+        return found
+
+    def read(share: tuple[int, int]) -> Any:
+        return read_submission(tmp_path / "ours", context.requests, context.store.size, share)
+
+    wanted = score(context, read((1, 1)).stack(), tmp_path)
+    whole, shared = seen(), []
+    context.cache = FeatureCache(tmp_path / "shared.sqlite")
+    for share in ((1, 2), (2, 2)):
+        answers = read(share)
+        asked_for: list[str] = []
+        extract_share(
+            context,
+            answers.requests,
+            tmp_path,
+            answers.stack(),
+            share,
+            lambda done, total, what, asked_for=asked_for: asked_for.append(what),
+        )
+        assert "expression in: FSS" in asked_for
+        shared.append(seen())
+    found = score(context, read((1, 1)).stack(), tmp_path)
+    assert figures(found) == figures(wanted)
+    assert found.anchors == wanted.anchors
+    assert found.judge_checks == wanted.judge_checks
+    left = seen()
+    # noise in the place of each of five sources, for the anchors; the first is the first answer here
+    assert {name: len(images) for name, images in left.items()} == {"dlib": 4}
+    assert len(shared[0]) == len(shared[1]) == len(whole)
+    for name, images in whole.items():
+        parts = [set(part[name]) for part in shared]
+        assert parts[0] | parts[1] | set(left.get(name, ())) == set(images), name
+        assert min(map(len, parts)) > 0.3 * len(images), name
 
 
 def test_scores_are_the_same_when_nothing_is_held_in_memory(

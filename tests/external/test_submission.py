@@ -82,6 +82,26 @@ def test_identical_pictures_are_counted_and_no_fault(tmp_path: Path) -> None:
     assert (found.identical, found.fault()) == (1, "")
 
 
+def test_shares_divide_every_task_that_is_answered_and_read_nothing_else(tmp_path: Path) -> None:
+    for name in ("e_1", "e_3"):
+        paint(tmp_path / f"{name}.png")
+    (tmp_path / "e_2.png").write_bytes(b"no image")
+    (tmp_path / "odd.txt").write_text("of no request")
+    parts = [read_submission(tmp_path, TABLE, SIZE, (number, 3)) for number in (1, 2, 3)]
+    assert [list(part.requests["request"]) for part in parts] == [["e_1"], ["e_2"], ["e_3"]]
+    assert [part.fault() != "" for part in parts] == [False, True, False]
+    for name in ("t_1", "t_2"):
+        paint(tmp_path / f"{name}.png")
+    parts = [read_submission(tmp_path, TABLE, SIZE, (number, 2)) for number in (1, 2)]
+    assert [list(part.requests["request"]) for part in parts] == [["e_1", "t_1"], ["e_2", "e_3", "t_2"]]
+    (tmp_path / "e_2.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 3 images are missing: e_2\.png"):
+        read_submission(tmp_path, TABLE, SIZE, (2, 2)).stack()
+    for folder in (tmp_path, tmp_path / "nothing"):
+        folder.mkdir(exist_ok=True)
+        assert read_submission(folder, TABLE, SIZE, (1, 9)).requests.empty
+
+
 def test_an_empty_folder_and_none_at_all(tmp_path: Path) -> None:
     assert "holds none of the 5" in read_submission(tmp_path, TABLE, SIZE).fault()
     with pytest.raises(UsageError, match="is not a folder"):

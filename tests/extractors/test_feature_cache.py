@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from fesbench.errors import DataError
+from fesbench.extractors import feature_file
 from fesbench.extractors.base import ClipExtractor, Extractor, check_clips, fixed_chunks
 from fesbench.extractors.cache import FeatureCache
 from fesbench.extractors.content import content_key
+from fesbench.extractors.feature_file import FeatureFile
 from tests.extractors.drawn_faces import face_images, face_landmarks
 
 
@@ -211,6 +213,68 @@ def test_processes_share_one_file(path: Path) -> None:
     extractor = Means()
     FeatureCache(path).get(extractor, face_images(120, 16, seed=5))
     assert extractor.asked == 0
+
+
+def test_what_another_file_knows_is_read_and_not_written(path: Path, tmp_path: Path) -> None:
+    images, extractor = face_images(5, 16), Means()
+    made = FeatureCache(path).get(extractor, images[:3])
+    own = FeatureCache(tmp_path / "own.sqlite", known=FeatureCache(path))
+    found = own.get(extractor, images)
+    assert extractor.asked == 5
+    assert np.array_equal(found.values[:3], made.values)
+    again = Means()
+    FeatureCache(tmp_path / "own.sqlite").get(again, images)
+    FeatureCache(path).get(again, images)
+    assert again.asked == 3 + 2
+
+
+def test_features_move_into_another_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, other = face_images(150, 16), tmp_path / "share.sqlite"
+    for signature in ("means:1", "means:2"):
+        made = FeatureCache(other).get(Means(signature), images)
+    monkeypatch.setattr(feature_file, "MOST", 64)
+    cache = FeatureCache(path)
+    written, write = [], FeatureFile._write
+
+    def killed(self: FeatureFile, records: list[tuple[str, bytes, int, bytes, int]]) -> None:
+        write(self, records)
+        written.append(len(records))
+        if len(written) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(FeatureFile, "_write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cache.file.take(other)
+    assert other.exists()
+    cache.file.take(other)
+    assert written == [64, 64, 64, 64, 64, 64, 44]
+    assert not other.exists()
+    again = Means("means:2")
+    kept = cache.get(again, images)
+    assert again.asked == 0
+    assert np.array_equal(kept.values, made.values)
+
+
+def test_a_damaged_file_is_not_taken_and_set_aside(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "share.sqlite"
+    other.write_bytes(b"no database at all" * 100)
+    with pytest.warns(UserWarning, match="share.sqlite is damaged"):
+        FeatureCache(path).file.take(other)
+    assert not other.exists()
+    assert (tmp_path / "share.sqlite.damaged").exists()
+
+
+def test_a_file_stays_where_its_features_cannot_be_kept(tmp_path: Path) -> None:
+    other = tmp_path / "share.sqlite"
+    FeatureCache(other).get(Means(), face_images(3, 16))
+    (tmp_path / "file").write_text("no folder")
+    cache = FeatureCache(tmp_path / "file" / "features.sqlite")
+    with pytest.warns(UserWarning, match="cannot be used"):
+        cache.file.take(other)
+    assert cache.file.broken
+    again = Means()
+    FeatureCache(other).get(again, face_images(3, 16))
+    assert again.asked == 0
 
 
 def test_fixed_chunks_pad_the_last_one() -> None:

@@ -51,6 +51,7 @@ EVERYWHERE = {
 
 SCOPES = {
     "cache": "files values and computes none",
+    "feature_file": "keeps values and computes none",
     "dlib_resnet": "reads a file's format and the layers that it holds; another number reads no file",
     "cascade_crop.cascade_crop": "rounding tolerance of a whole number",
     "face_api._WIDTHS": "layers of the published file, which loads into no others",

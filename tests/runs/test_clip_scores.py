@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +21,8 @@ from fesbench.data.store.aligned import AlignedStore
 from fesbench.errors import DataError
 from fesbench.external.evaluate import evaluate, evaluate_folder
 from fesbench.external.requests_export import asked, wanted, write_sources
+from fesbench.external.shares import extract_folder
+from fesbench.files import fesbench_home
 from fesbench.judges.panel import members_of
 from fesbench.metrics.selection import metrics_of, protocol_metrics
 from fesbench.progress import Reporter
@@ -192,6 +196,32 @@ def test_an_external_program_is_told_lengths_and_names_and_gets_the_drivers_fram
     stills = SimpleNamespace(table=store.manifest.table.assign(sequence=""))
     with pytest.raises(DataError, match="grants a driver whose image is the end of no clip"):
         write_sources(requests, SimpleNamespace(manifest=stills, images=store.images), tmp_path)
+
+
+def test_what_shares_have_seen_of_clips_the_scoring_does_not_compute(
+    runs: Path, rows: dict[str, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FESBENCH_HOME", str(runs.parent / "home"))
+    ours = tmp_path / "brighter"
+    for file in sorted((runs / rows["warp"].cell.folder / "clips").rglob("*.png")):
+        made = ours / file.parent.name / file.name
+        made.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.minimum(read_image(file), 254) + np.uint8(1)).save(made)
+
+    def known(path: Path) -> set[tuple[str, bytes]]:
+        with closing(sqlite3.connect(path)) as connection:
+            return set(connection.execute("SELECT extractor, content FROM features"))
+
+    cache = fesbench_home() / "features" / "features.sqlite"
+    before = known(cache)
+    shares = [
+        known(extract_folder(ours, (number, 2), protocol=VIDEO, budget=BUDGET, out=runs)) for number in (1, 2)
+    ]
+    assert min(map(len, shares)) > 30
+    assert known(cache) == before
+    record = evaluate_folder(ours, protocol=VIDEO, budget=BUDGET, out=runs)
+    assert known(cache) == before | shares[0] | shares[1]
+    assert pooled(record)["sequence", "SSIM-frames"] < 1
 
 
 def test_the_real_clips_from_elsewhere_score_as_the_truth(

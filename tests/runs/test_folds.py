@@ -5,18 +5,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from fesbench.context.context import RunContext
 from fesbench.context.folded import FoldedContext, open_context
 from fesbench.external.evaluate import evaluate_folder
 from fesbench.external.requests_export import asked
+from fesbench.external.shares import extract_folder
+from fesbench.extractors.content import content_key
 from fesbench.judges import training as judges
 from fesbench.judges.expression import Judge
 from fesbench.judges.panel import FEWEST
@@ -72,6 +77,33 @@ def scored(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Folded
         context = open_context(rules(), budget="steps=2", out=out)
         assert isinstance(context, FoldedContext)
         return context, run_jobs(jobs("copy", "mean-shift"), context, Reporter()), out
+
+
+def test_a_share_of_a_folder_is_seen_by_the_judges_of_every_fold(
+    scored: tuple[FoldedContext, Any, Path], tmp_path: Path
+) -> None:
+    context, _, out = scored
+    (tmp_path / "mine").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (len(context.requests), 32, 32, 3), dtype=np.uint8)
+    for name, image in zip(context.requests["request"], noise, strict=True):
+        Image.fromarray(image).save(tmp_path / "mine" / f"{name}.png")
+    mine, known = {content_key(image) for image in noise}, set()
+
+    def features(path: Path) -> set[tuple[str, bytes]]:
+        with closing(sqlite3.connect(path)) as connection:
+            found = set(connection.execute("SELECT extractor, content FROM features"))
+        return {(extractor, content) for extractor, content in found if content in mine}
+
+    for number in (1, 2):
+        path = extract_folder(
+            tmp_path / "mine", (number, 2), protocol=FOLDED, budget="steps=2", size=32, out=out
+        )
+        known |= features(path)
+    seen = {name for name, _ in known if name.startswith("judge-members")}
+    assert len(seen) == len(context.folds)
+    assert not features(context.cache.file.path)
+    evaluate_folder(tmp_path / "mine", protocol=FOLDED, budget="steps=2", size=32, out=out)
+    assert features(context.cache.file.path) == known
 
 
 def test_everybody_is_tested_once_and_judged_by_a_stranger(scored: tuple[FoldedContext, Any, Any]) -> None:
