@@ -56,11 +56,11 @@ class ClipFile:
 
 @dataclass
 class ClipRow:
-    """The clips of one row of the leaderboard, or of the sources or targets."""
+    """The clips of one row of the leaderboard, or of the sources, drivers or targets."""
 
     title: str
     kind: str
-    """``source``, ``target``, ``reference`` or ``method``."""
+    """``source``, ``driver``, ``target``, ``reference`` or ``method``."""
     clips: list[ClipFile] = field(default_factory=list)
     missing: int = 0
 
@@ -159,11 +159,16 @@ def _player(
         for line in shown_rows(board, order)
         if any((line[0].folder / "clips" / r).is_dir() for r in requests)
     ]
+    real = board.first("real")
+    drivers = {} if real is None else _drivers(real, shown)
+    if real is not None and drivers:
+        runs.insert(sum(kind == "source" for _, _, kind in runs), (real, "driver", "driver"))
     rows = [ClipRow(title, kind) for _, title, kind in runs]
     player = Player(name, first["task"], first["domain"], 0, [], rows, 0, False, 0, hidden)
     for number, request in enumerate(requests):
         label, who = str(table.at[request, "target_expression"]), str(table.at[request, "identity"])
-        clips = [_frames(run, request) for run, _, _ in runs]
+        files_of = {"driver": drivers.get(request)}
+        clips = [_frames(run, files_of.get(kind, request)) for run, _, kind in runs]
         lengths = {len(clip) for clip in clips if clip is not None}
         if not lengths:
             continue
@@ -183,16 +188,35 @@ def _player(
         for place, (row, clip, content) in enumerate(zip(rows, clips, files, strict=True)):
             file = f"{name}-{number}-{place}.webp"
             atomic_write_bytes(folder / file, content)
-            gone = ", not made" if clip is None else ""
+            made = "may not be shown" if row.kind == "driver" else "not made"
+            gone = f", {made}" if clip is None else ""
             alt = f"{row.title}: {label}, {who}, {player.length} frames{gone}"
             width = min(side, SIDE)
             row.clips.append(ClipFile(f"{folder.name}/{file}", alt, width * player.length, width))
-            row.missing += clip is None
+            row.missing += clip is None and row.kind != "driver"
     return player
 
 
-def _frames(run: Run, request: str) -> np.ndarray | None:
+def _drivers(real: Run, shown: pd.DataFrame) -> dict[str, str]:
+    """Request that grants another subject's clip -> the request whose real clip it is, if it may be shown."""
+    import pandas as pd
+
+    path = real.folder / "requests.csv"
+    if not path.is_file():
+        return {}
+    asked = pd.read_csv(path, dtype={"request": str})
+    if "driver" not in asked:
+        return {}
+    asked = asked[asked["request"].isin(shown.index)]
+    whose = dict(zip(asked["target"], asked["request"], strict=True))
+    granted = zip(asked["request"], asked["driver"], strict=True)
+    return {request: whose[driver] for request, driver in granted if driver >= 0 and driver in whose}
+
+
+def _frames(run: Run, request: str | None) -> np.ndarray | None:
     """A clip, uint8 (T, S, S, 3); None where it was not made."""
+    if request is None:
+        return None
     paths = sorted((run.folder / "clips" / request).glob("*.png"))
     return np.stack([read_image(path) for path in paths]) if paths else None
 

@@ -68,6 +68,36 @@ def test_every_row_has_every_frame_side_by_side(tmp_path: Path) -> None:
     assert player.size == sum(path.stat().st_size for path in (tmp_path / "images").iterdir())
 
 
+@pytest.mark.parametrize("private", [(), ("a0221",)])
+def test_the_clip_whose_motion_was_granted_stands_below_the_source(
+    tmp_path: Path, private: tuple[str, ...]
+) -> None:
+    requests = clip_requests(2, LABELS[:1], private).assign(task="motion-transfer")
+    first, second = requests["request"]
+    runs = write_clip_runs(tmp_path / "runs", requests)
+    granted = pd.DataFrame({"request": [first, second], "driver": [7, 5], "target": [5, 7]})
+    (real,) = runs.glob("*/*/real*/0")
+    granted.to_csv(real / "requests.csv")
+    for path in (real / "clips" / second).iterdir():
+        Image.new("RGB", (SIZE, SIZE), (200, 200, 200)).save(path)
+    (board,) = make_boards(read_runs(runs)[0])
+    (player,) = build_players(
+        board, [("motion-transfer", "in")], ["real", "mr", "copy"], tmp_path / "images", "b0"
+    )
+    rows = {row.kind: row for row in player.rows}
+    if private:
+        # whose motion it is may not be seen, and the row is left out
+        assert list(rows) == ["source", "target", "method"]
+        return
+    assert list(rows) == ["source", "driver", "target", "method"]
+    seen = {}
+    for kind in ("driver", "target"):
+        with Image.open(tmp_path / rows[kind].clips[0].source) as strip:
+            seen[kind] = np.asarray(strip.convert("L"))[SIZE // 2, SIZE // 2 :: SIZE]
+    assert seen["driver"] == pytest.approx([200] * LENGTH, abs=2)
+    assert seen["target"] == pytest.approx([gray("real", frame) for frame in range(LENGTH)], abs=2)
+
+
 def test_film_strips_hold_first_and_last_frame() -> None:
     def film(length: int) -> list[tuple[int, float]]:
         return Player("p", *PAIR, length, [], [], 0, False, 0, 0).film
