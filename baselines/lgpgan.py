@@ -7,8 +7,11 @@ change in a region to the face, through a feathered mask: no seam, and nothing m
 cycle goes through both stages with the same boxes. The first tenth of training is the local networks' alone.
 
 Presets ``no-eye``, ``no-mouth`` and ``no-local`` are the paper's argument as ablations: one region or none.
-Preset ``tiny``, for a minute on two CPU cores: width 16, batches of 8, two residual blocks, critics with He
-weights as deep as the side allows, and rate 5e-4 for the few steps.
+Preset ``tiny``, for a minute on two CPU cores: it works on 32 px, with width 16, batches of 8, two residual
+blocks, critics with He weights as deep as the side allows, rate 1e-3, and a generator's step after every
+second of the critics, for the few steps. The generators' class weight is 0.4 and the cycle's 2: a score of
+slope 1 grows with the image's side and the other terms do not, and under a cycle of 10 the attention closes
+at once (0.99 after fifty of the generators' steps), after which every label returns the source.
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ class LGPGANHyper:
     betas: tuple[float, float] = (0.5, 0.999)
     n_critic: int = 5
     class_weight: float = 1.0
+    generator_class_weight: float = 1.0
     cycle_weight: float = 10.0
     penalty_weight: float = 10.0
     attention_weight: float = 0.1
@@ -55,6 +59,7 @@ class LGPGANHyper:
     local_weight: float = 0.5
     local_steps: int = 20_000
     steps: int = 180_000
+    native: str = ""
     local_smoke_steps: int = 100
     smoke_steps: int = 250
 
@@ -221,7 +226,12 @@ class LGPGAN(Method):
             depth="side",
             he=True,
             batch_size=8,
-            learning_rate=5e-4,
+            learning_rate=1e-3,
+            n_critic=2,
+            generator_class_weight=0.4,
+            cycle_weight=2.0,
+            native="32-color-bilinear-aa",
+            smoke_steps=900,
         ),
     }
     preset_notes: ClassVar[dict[str, str]] = {
@@ -332,7 +342,7 @@ class LGPGAN(Method):
                 classes = F.cross_entropy(logits, target)
                 cycle = (region.real - back[name].fake).abs().mean()
                 maps = torch.cat([region.attention, back[name].attention])
-                loss = -score.mean() + hyper.class_weight * classes + hyper.cycle_weight * cycle
+                loss = -score.mean() + hyper.generator_class_weight * classes + hyper.cycle_weight * cycle
                 loss = loss + hyper.attention_weight * maps.mean() * 2
                 loss = loss + hyper.smooth_weight * total_variation(maps)
                 total = total + (1.0 if name == "whole" else hyper.local_weight) * loss

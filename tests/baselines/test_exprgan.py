@@ -22,8 +22,19 @@ from fesbench.baselines.exprgan import (
     total_variation,
 )
 from fesbench.errors import MethodError
+from fesbench.methods.card import Problem
 from tests.baselines.learning import learned
 from tests.factories import random_helpers
+
+
+@pytest.fixture
+def build(build):
+    """A method by id that works on images as they are."""
+
+    def make(name: str, preset: str = "tiny", problem: Problem | None = None, **changes):
+        return build(name, preset, problem, native="", **changes)
+
+    return make
 
 
 @pytest.mark.parametrize(
@@ -203,7 +214,7 @@ def test_presets_without_vgg_face_say_so() -> None:
 
 @pytest.mark.learn
 def test_exprgan_learns() -> None:
-    found = learned("exprgan", steps={"controller": 30, "reconstruction": 430, "refining": 30})
+    found = learned("exprgan", steps={"controller": 10, "reconstruction": 400, "refining": 30})
     # Fifty numbers a face and so few steps: blurred faces of the right person, with a weak expression.
-    assert found.cosine > 0.1
-    assert found.psnr > found.mean_psnr + 1.2
+    assert found.cosine > 0.13
+    assert found.psnr > found.mean_psnr + 1.7

@@ -16,6 +16,16 @@ from tests.baselines.learning import learned
 from tests.factories import steps
 
 
+@pytest.fixture
+def build(build):
+    """A method by id that works on images as they are."""
+
+    def make(name: str, preset: str = "tiny", problem: Problem | None = None, **changes):
+        return build(name, preset, problem, native="", **changes)
+
+    return make
+
+
 class Constant(torch.nn.Module):
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -160,6 +170,6 @@ def test_a_face_without_landmarks_is_refused(build, requests) -> None:
 
 @pytest.mark.learn
 def test_lgpgan_learns() -> None:
-    found = learned("lgpgan", steps={"local": 200, "joint": 900})
-    assert found.cosine > 0.3
-    assert found.psnr > found.copy_psnr
+    found = learned("lgpgan", steps={"local": 50, "joint": 450})
+    assert found.cosine > 0.35
+    assert found.psnr > found.copy_psnr + 0.5
