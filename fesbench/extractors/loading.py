@@ -81,6 +81,10 @@ def major_version(module: str) -> str:
     if find_spec(module) is None:
         return ""
     # Not every distribution says which modules it holds (dlib-bin).
-    holders = packages_distributions().get(module)
+    holders = _holders().get(module)
     found = version(holders[0]) if holders else str(import_module(module).__version__)
     return found.partition(".")[0]
+
+
+_holders = cache(packages_distributions)
+"""The distributions of each module, read once: it opens the list of files of every installed package."""

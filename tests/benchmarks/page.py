@@ -69,8 +69,20 @@ _HAND = """
 | the same of `reggan` | 1.15; 0.84 | 2026-11-28 | one thread, busy |
 | the same of `pix2pix` | 1.08; 0.97 | 2026-11-28 | one thread, busy |
 
-Of the first, Inception takes the most on either side, 79 ms an image by channels-last and 132 as it is; as it is, its
-features equal torch-fidelity's to the bit, and so it stays. The last four are CPU seconds of 22 steps on 64 px, the variants in turn, against the step as it is.
+Of the first, Inception takes 79 ms an image by channels-last and 132 as it is, on either side; as it is, its features
+equal torch-fidelity's to the bit, and so it stays. Where a first row's time goes, CPU seconds of one thread on a
+busy machine (cProfile; 35 images and as many real ones):
+
+| | Inception, 70 images | descriptor, 70 faces | Fréchet distance | versions of packages | the rest | in all |
+|---|---|---|---|---|---|---|
+| torch-fidelity, piq and deepface | 9.0 | 4.5 | 20.8 | - | 1.1 | 35.4 |
+| fesbench, intervals included | 11.9 | 0.5 | 1.0 | 2.7 | 0.6 | 16.7 |
+
+Since then the packages are read once in place of three times. By these figures 300 images and 300 real ones would
+take 138 s by hand, 77 of them Inception's: no chain that runs the same network as it is would be more than 1.8 times
+as fast, and the aim of 3 is out of reach on a CPU.
+
+The last four rows above are CPU seconds of 22 steps on 64 px, the variants in turn, against the step as it is.
 
 Against the authors' code are CPU seconds of five steps in turn, the medians of four, two and twelve: their released
 training step, with networks of the same size, on batches that lie ready, against fesbench's loop, which also reads each
