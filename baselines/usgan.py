@@ -38,6 +38,7 @@ class USGANHyper:
     critic_depth: Depth = "published"
     critic_he: bool = False
     smoke_steps: int = 650
+    short_steps: int | None = None
 
 
 class SkipGenerator(nn.Module):

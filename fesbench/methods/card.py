@@ -132,6 +132,8 @@ class Phase:
         smoke_steps: calls that take about a minute with preset ``tiny`` at 64 px on two CPU cores.
         paper_steps: calls of the paper's training.
         paper_epochs: the paper's length in passes over the training set, in place of ``paper_steps``.
+        short_steps: calls of ``short``, at most twenty minutes there, where the protocol's multiple of
+            ``smoke_steps`` is too few to learn; None = that multiple.
         calls_per_update: calls that make one generator update (a critic method's ``n_critic``).
         learning_rate: factor of the base rate by step and progress.
         closed_form: fitted at once by ``fit``; counts one step.
@@ -152,6 +154,7 @@ class Phase:
     smoke_steps: int
     paper_steps: int | None = None
     paper_epochs: float | None = None
+    short_steps: int | None = None
     calls_per_update: int = 1
     learning_rate: Schedule = constant
     closed_form: bool = False

@@ -1,9 +1,9 @@
 """How long training goes and how much is scored.
 
-``smoke``: about a minute a method on two cores; ``short``: as many times that as the protocol says, at most
-twenty minutes; ``standard``: as many generator updates as the protocol says; ``paper``: the paper's length;
-``steps=N``: N generator updates in all; ``minutes=M``: by the clock (the only one whose results are not
-repeatable to the bit). The budget stands in every record and every signature.
+``smoke``: about a minute a method on two cores; ``short``: as many times that as the protocol says, or what a
+method that needs more says, at most twenty minutes; ``standard``: as many generator updates as the protocol
+says; ``paper``: the paper's length; ``steps=N``: N generator updates in all; ``minutes=M``: by the clock (the
+only one whose results are not repeatable to the bit). The budget stands in every record and every signature.
 """
 
 from __future__ import annotations
@@ -43,11 +43,14 @@ class Budget:
             phases: of the method; generator updates are shared among them as in the paper.
             standard_steps: generator updates of the protocol's standard.
             examples: images (or pairs) of the training set that a phase sees; asked if it counts epochs.
-            short_smokes: how many times the steps of ``smoke`` make the protocol's ``short``.
+            short_smokes: how many times the steps of ``smoke`` make the protocol's ``short``, where a phase
+                has no ``short_steps`` of its own.
         """
-        if self.text in FEW:
-            times = short_smokes if self.text == "short" else 1
-            return {p.name: p.smoke_steps * (1 if p.closed_form else times) for p in phases}
+        if self.text == "short":
+            times = {p.name: 1 if p.closed_form else short_smokes for p in phases}
+            return {p.name: p.short_steps or p.smoke_steps * times[p.name] for p in phases}
+        if self.text == "smoke":
+            return {p.name: p.smoke_steps for p in phases}
         calls = {phase.name: phase.paper_calls(examples) for phase in phases}
         if self.text == "paper" or self.minutes is not None:
             return calls

@@ -33,7 +33,8 @@ Made by `python -m fesbench.runs.learning_page` from points that trainings logge
 choose no weights. With {few} images an ECS or Rank-1 is known to about 0.15 either way: read the shapes, not
 the decimals. The leaderboard measures test subjects, with intervals.
 
-`smoke` is about a minute a method on two cores and shows that everything works; `short` is six times that.
+`smoke` is about a minute a method on two cores and shows that everything works; `short` is six times that, or
+what a method needs to learn, at most twenty minutes.
 *Learned* stands where the last point has ECS >= {ECS} (a guess has 0.125), Rank-1 >= {rank} and
 Target-cosine >= {cosine}: the judge sees the expression, the subject is still known, and the change points to
 the true one. {shift}

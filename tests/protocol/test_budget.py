@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fesbench.errors import MethodError, UsageError
@@ -69,6 +71,9 @@ def test_every_method_gets_as_many_generator_updates_from_the_same_budget(name: 
 def test_short_is_some_smokes_and_the_protocol_says_how_many() -> None:
     steps = parse_budget("short").phase_steps(PHASES, 20, none_asked, 6)
     assert steps == {"fit": 1, "a": 42, "b": 18}
+    own = [replace(PHASES[1], short_steps=50), *PHASES[2:]]
+    assert parse_budget("short").phase_steps(own, 20, none_asked, 6) == {"a": 50, "b": 18}
+    assert parse_budget("smoke").phase_steps(own, 20, none_asked, 6) == {"a": 7, "b": 3}
     rules = load_protocol("avatars")
     assert rules.budget.short_smokes == 6
     asked, left = (rules.tasks_under(budget) for budget in ("smoke", "short"))

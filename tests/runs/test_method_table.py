@@ -60,12 +60,12 @@ def test_a_method_whose_shapes_follow_from_values_is_counted_too() -> None:
 def test_a_preset_is_told_by_what_it_changes() -> None:
     told = facts(load_method("stargan"))
     assert list(told["changes"]) == ["tiny"]
-    assert told["changes"]["tiny"][0] == "width 64 -> 16"
+    assert told["changes"]["tiny"][0] == "width 64 -> 24"
     assert all(" -> " in change for change in told["changes"]["tiny"])
     assert not any(change.startswith("betas ") for change in told["changes"]["tiny"])  # the same in both
     assert told["presets"][0].startswith("Preset `tiny`")
     assert told["built"][0].startswith("StarGAN (CVPR 2018). Choices:")
-    assert "- preset `tiny` changes: width 64 -> 16; " in section(told)
+    assert "- preset `tiny` changes: width 64 -> 24; " in section(told)
     assert "preset" not in section(facts(load_method("copy")))
 
 
