@@ -102,7 +102,9 @@ def train_a_little(name: str, view: TrainingSet, device: str = "cpu") -> Trained
                 continue
             method.bind(method.optimizers(phase), torch.Tensor.backward)
             learning = {k for k, v in method.named_parameters() if v.requires_grad}
-            for step in range(max(2 * phase.calls_per_update, STEPS // len(phases))):
+            # what a method does first for its initial weights is cut short
+            first = max(0, getattr(method.hyper, "start_steps", 0) - 5)
+            for step in range(first, first + max(2 * phase.calls_per_update, STEPS // len(phases))):
                 batch = view.step_batch(phase, step, needs=method.card.needs).to(device)
                 for key, value in method.training_step(phase, method.natively(batch), step).items():
                     losses.setdefault(f"{phase.name}/{key}", []).append(value)

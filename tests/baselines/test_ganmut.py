@@ -17,10 +17,10 @@ from tests.factories import steps
 
 @pytest.fixture
 def build(build):
-    """A method by id that works on images as they are."""
+    """A method by id that works on images as they are and begins with its losses."""
 
     def make(name: str, preset: str = "tiny", problem: Problem | None = None, **changes):
-        return build(name, preset, problem, native="", **changes)
+        return build(name, preset, problem, **{"native": "", "start_steps": 0} | changes)
 
     return make
 
@@ -124,6 +124,15 @@ def test_the_axes_move_with_the_generator_once_in_n_critic_steps(build, view) ->
     assert not torch.equal(before, method.axes())
 
 
+def test_initial_weights_that_return_a_face_move_the_generator_alone(build, view) -> None:
+    method = build("ganmut", batch_size=4, start_steps=5)
+    before = {k: v.clone() for k, v in method.named_parameters()}
+    assert steps(method, view, 5).keys() == {"generator_start"}
+    moved = {k.split(".")[0] for k, v in method.named_parameters() if not torch.equal(v, before[k])}
+    assert moved == {"generator"}
+    assert "generator_cycle" in steps(method, view, 10)
+
+
 def test_what_is_asked_for_is_a_point(build, requests) -> None:
     method = build("ganmut")
     axes = method.axes()
@@ -154,9 +163,9 @@ def test_weights_of_another_order_of_labels_are_permuted(build, requests) -> Non
 
 @pytest.mark.learn
 def test_ganmut_learns() -> None:
-    found = learned("ganmut", steps={"adversarial": 2000})
-    assert found.cosine > 0.2
-    assert found.psnr > found.mean_psnr + 1
+    found = learned("ganmut", steps={"adversarial": 1500})
+    assert found.cosine > 0.25
+    assert found.psnr > found.mean_psnr + 3
     neutral = found.view.rows[found.view.labels == 0]
     requests = replace(label_requests(found.view, neutral, [1, 2]), task="intensity")
     shown = []
