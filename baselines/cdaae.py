@@ -9,8 +9,10 @@ direction. Labels are +1 and -1; an intensity goes from the source's label to th
 both to +1. Without a known source label an intensity starts at neutral.
 
 Preset ``caae`` is without the path. Preset ``tiny``, for a minute on two CPU cores: width 32, dense width 64,
-code 50 as published, batches of 16, rate 1e-3. Sizes are powers of two from 32 on: each halving
-of 128 px takes the innermost layer of encoder and decoder away.
+code 50 as published, batches of 16, rate 1e-3, which falls over the second half, and He weights on encoder
+and decoder, which have no norms: untrained, the images of two labels differ by 0.03 on average, and by 5e-5
+with the base's N(0, 0.02). Sizes are powers of two from 32 on: each halving of 128 px takes the innermost
+layer of encoder and decoder away.
 """
 
 from __future__ import annotations
@@ -26,23 +28,28 @@ from torch.nn import functional as F
 from fesbench.errors import MethodError
 from fesbench.methods.base import Method
 from fesbench.methods.batches import PairBatch, RequestBatch
-from fesbench.methods.card import MethodCard, Phase
+from fesbench.methods.card import MethodCard, Phase, constant, decay_after
 
 from ._adam import adam
-from ._blocks import frozen, one_hot, with_planes
+from ._blocks import frozen, he_initialize, one_hot, with_planes
 from ._losses import said
 from ._same import SameConv, SameTransposed
 
 
 @dataclass(frozen=True)
 class CDAAEHyper:
-    """The base's values, and those chosen; ``path`` counts the encoder layers that reach the decoder."""
+    """The base's values, and those chosen; ``path`` counts the encoder layers that reach the decoder.
+
+    ``he``: encoder and decoder start with He weights; ``falling``: the rate falls over the second half.
+    """
 
     width: int = 64
     code: int = 50
     critic_width: int = 16
     dense: int = 1024
     path: int = 1
+    he: bool = False
+    falling: bool = False
     batch_size: int = 48
     learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
@@ -176,7 +183,14 @@ class CDAAE(Method):
         "paper": CDAAEHyper(),
         "caae": CDAAEHyper(path=0),
         "tiny": CDAAEHyper(
-            width=32, dense=64, critic_width=8, batch_size=16, learning_rate=1e-3, smoke_steps=400
+            width=32,
+            dense=64,
+            critic_width=8,
+            batch_size=16,
+            learning_rate=1e-3,
+            he=True,
+            falling=True,
+            smoke_steps=400,
         ),
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("encoder.", "decoder.")
@@ -201,6 +215,9 @@ class CDAAE(Method):
         self.code_critic = CodeCritic(hyper.code)
         self.critic = LabelledCritic(size, self.classes, hyper.critic_width, hyper.dense)
         self.apply(_initialize)
+        if hyper.he:
+            self.encoder.apply(he_initialize)
+            self.decoder.apply(he_initialize)
 
     # No condition_axes: a label has several places in the decoder's input; other labels' weights are refused.
 
@@ -214,6 +231,7 @@ class CDAAE(Method):
                 hyper.batch_size,
                 paper_epochs=hyper.epochs,
                 smoke_steps=hyper.smoke_steps,
+                learning_rate=decay_after(0.5) if hyper.falling else constant,
             ),
         )
 

@@ -66,6 +66,19 @@ def test_the_first_layer_alone_reaches_the_decoder_behind_the_code(build, reques
     assert moved(0) == 0.0
 
 
+def test_with_he_weights_a_narrow_network_heeds_the_label_from_the_start(build, requests) -> None:
+    """It has no norms: at a small width the base's weights leave next to nothing of any input."""
+
+    def heeded(**changes) -> float:
+        method = build("cdaae", **changes).eval()
+        one, other = (method._signs(torch.full_like(requests.target_label, label)) for label in (1, 5))
+        apart = method.make(requests.source, one)[0] - method.make(requests.source, other)[0]
+        return float(apart.detach().abs().mean())
+
+    assert heeded() > 0.01
+    assert heeded(he=False) < 0.001
+
+
 def test_the_path_joins_before_the_activation(build, requests) -> None:
     """A difference may be negative: it takes away from what the encoder saw."""
     method = build("cdaae").eval()
