@@ -27,6 +27,7 @@ from fesbench.metrics.motion.detected import (
 from fesbench.metrics.motion.landmark_motion import curve_length, geodesic_distance, without_head_motion
 
 LOST = math.pi / 2
+NO_FACE = "no face is found in any clip that has a real one"
 _OTBERDOUT = "Otberdout et al., Dynamic facial expression generation on Hilbert hypersphere (2022)"
 
 
@@ -97,12 +98,14 @@ class MotionLength(LandmarkMetric):
         wanted = self.wanted(inputs)
         values = inputs.memo((self.name, self.extractor), lambda: self._all(inputs, wanted))[rows]
         n_valid = int(np.isfinite(values).sum())
+        (_, found), (_, known) = self.tracks(inputs, "generated"), self.tracks(inputs, wanted)
+        lost = known[rows].any() and not (found & known)[rows].any()
         return Found(
             n_valid,
             values,
             extractor=self.signed(inputs),
             reference=wanted,
-            reason="" if n_valid else NO_CLIP,
+            reason="" if n_valid else NO_FACE if lost else NO_CLIP,
         )
 
     def _all(self, inputs: MetricInputs, wanted: Which) -> np.ndarray:

@@ -11,6 +11,8 @@ import pytest
 from fesbench.data.avatar_clips import AvatarClip, ClipSpec, render_clip
 from fesbench.extractors.registry import extractor
 from fesbench.metrics import metric
+from fesbench.metrics.clips import NO_CLIP
+from fesbench.metrics.motion.clip_motion import NO_FACE
 from fesbench.metrics.motion.detected import LANDMARKS, direction, filled_in, smoothed
 from fesbench.metrics.motion.landmark_motion import geodesic_distance, motion_distance
 from fesbench.metrics.motion.timing import progress, reached
@@ -119,6 +121,17 @@ def test_a_still_clip_and_a_lost_one_have_nothing_in_common_with_a_motion(clips)
         found = metric(name).measure(inputs, np.arange(2))
         assert found.per_sample == pytest.approx([1, 1])
         assert found.n_valid == 0
+
+
+def test_clips_without_a_face_say_so_and_those_without_a_real_one_too(clips) -> None:
+    points = [clip.landmarks for clip in clips.values()][:2]
+    images, faces = np.zeros((2, T, 8, 8, 3), np.uint8), tracks(np.concatenate(points))
+    nobody = (faces, np.zeros(2 * T, bool))
+    for made, true, reason in ((nobody, faces, NO_FACE), (faces, nobody, NO_CLIP), (nobody, nobody, NO_CLIP)):
+        features = {(LANDMARKS, "generated"): made, (LANDMARKS, "target"): true}
+        inputs = clip_inputs(images, target=images, features=features)
+        found = metric("Motion-length").measure(inputs, np.arange(2))
+        assert (found.value, found.n_valid, found.reason) == (None, 0, reason)
 
 
 def test_size_and_time_are_told_apart_from_direction(clips) -> None:
