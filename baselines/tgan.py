@@ -9,8 +9,11 @@ length show the nearest frames.
 Preset ``weight-clip`` clips the critic's parameters to 0.01, ``vanilla`` has log-loss and noise before the
 critic's activations. Preset ``unlabelled`` is the published network, which knows no label.
 
-Preset ``tiny``, for a minute on two CPU cores: images of 32 px, layers a quarter as wide, batches of 8, rate
-5e-4 for the few steps.
+Preset ``tiny``, for a minute on two CPU cores: images of 32 px, layers a quarter as wide (of the image
+generator an eighth), codes of 16 numbers, batches of 8. One rate for all leaves noise that flickers: the
+critic learns at 1e-3, the generators at 2e-4, and frame codes start at a tenth of their weight. On eight
+subjects 600 steps make rough faces that differ as real ones do and flicker four times as much. They do not
+teach the label, nor when a face moves.
 """
 
 from __future__ import annotations
@@ -38,16 +41,25 @@ _EPS, _MOMENTUM = 2e-5, 0.1
 
 @dataclass(frozen=True)
 class TGANHyper:
-    """The code's values; ``width`` is the critic's first layer's."""
+    """The code's values.
+
+    Attributes:
+        width, image_width: of the critic's first layer, and of the image generator's last at 64 px.
+        critic_rate: None = that of the generators.
+        fast_start: where the scales of the norm behind the frame codes start.
+    """
 
     native: str = ""
     width: int = 64
+    image_width: int = 32
     code: int = 100
     labels: bool = True
     bound: Literal["singular", "weight", "none"] = "singular"
     clip_every: int = 5
     batch_size: int = 32
     learning_rate: float = 5e-5
+    critic_rate: float | None = None
+    fast_start: float = 1.0
     steps: int = 100_000
     smoke_steps: int = 300
 
@@ -89,12 +101,12 @@ class TemporalGenerator(nn.Sequential):
 class ImageGenerator(nn.Module):
     """Slow and frame codes, each through a dense layer of its own, to frames."""
 
-    def __init__(self, size: int, slow: int, code: int, width: int) -> None:
+    def __init__(self, size: int, slow: int, hyper: TGANHyper) -> None:
         super().__init__()
-        self.first = 4 * width
-        self.slow, self.fast = (_dense(inputs, 16 * self.first) for inputs in (slow, code))
-        levels = levels_of(size)
-        widths = [2 * self.first, *(max(width // 2, self.first >> level) for level in range(levels))]
+        self.first = 8 * hyper.image_width
+        self.slow, self.fast = (_dense(inputs, 16 * self.first) for inputs in (slow, hyper.code))
+        levels = range(levels_of(size))
+        widths = [2 * self.first, *(max(hyper.image_width, self.first >> level) for level in levels)]
         layers: list[nn.Module] = []
         for i, o in pairwise(widths):
             layers += [nn.ConvTranspose2d(i, o, 4, 2, 1, bias=False)]
@@ -103,6 +115,7 @@ class ImageGenerator(nn.Module):
         for parameter in self.parameters():
             if parameter.ndim > 1:
                 nn.init.uniform_(parameter, -0.01, 0.01)
+        nn.init.constant_(self.fast.get_parameter("1.weight"), hyper.fast_start)
 
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
         """(N, s) and (N, code, T) -> (N, T, 3, S, S) in (-1, 1); norms run over all frames."""
@@ -187,10 +200,20 @@ class TGAN(Method):
         "weight-clip": TGANHyper(bound="weight"),
         "vanilla": TGANHyper(bound="none"),
         "unlabelled": TGANHyper(labels=False),
-        "tiny": TGANHyper(native="32-color-bilinear-aa", width=16, batch_size=8, learning_rate=5e-4),
+        "tiny": TGANHyper(
+            native="32-color-bilinear-aa",
+            width=16,
+            image_width=4,
+            code=16,
+            batch_size=8,
+            learning_rate=2e-4,
+            critic_rate=1e-3,
+            fast_start=0.1,
+            smoke_steps=600,
+        ),
     }
     budget_notes: ClassVar[Mapping[str, str]] = {
-        "smoke": "a minute brings it to noisy faces that flicker, and to no expressions"
+        "smoke": "a minute brings it to rough faces unlike one another; it does not learn the label"
     }
     preset_notes: ClassVar[Mapping[str, str]] = {"unlabelled": "it knows no label: what it shows is chance"}
     synthesis_state: ClassVar[tuple[str, ...]] = ("temporal.", "frames.")
@@ -201,7 +224,7 @@ class TGAN(Method):
         size, hyper = self.problem.size, self.hyper
         count = len(moving(self.problem)) if hyper.labels else 0
         self.temporal = TemporalGenerator(hyper.code + count, hyper.width, hyper.code)
-        self.frames = ImageGenerator(size, hyper.code + count, hyper.code, hyper.width)
+        self.frames = ImageGenerator(size, hyper.code + count, hyper)
         self.critic = Critic(size, 3 + count, hyper.width, 0.3 if hyper.bound == "none" else 0.0)
         for network in (self.temporal, self.critic):
             network.apply(_lecun)
@@ -213,10 +236,11 @@ class TGAN(Method):
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
         """RMSprop for each of the three networks."""
-        networks = {"temporal": self.temporal, "frames": self.frames, "critic": self.critic}
+        rate = self.hyper.learning_rate
+        rates = {"temporal": rate, "frames": rate, "critic": self.hyper.critic_rate or rate}
         return {
-            name: torch.optim.RMSprop(network.parameters(), self.hyper.learning_rate, alpha=0.99, eps=1e-8)
-            for name, network in networks.items()
+            name: torch.optim.RMSprop(self.get_submodule(name).parameters(), own, alpha=0.99, eps=1e-8)
+            for name, own in rates.items()
         }
 
     def training_step(self, phase: Phase, batch: ClipBatch, step: int) -> dict[str, Tensor]:
@@ -269,10 +293,8 @@ class TGAN(Method):
 
 
 def _lecun(module: nn.Module) -> None:
-    """Weights N(0, 1 / fan_in), biases 0, as Chainer draws them."""
+    """Weights N(0, 1 / fan), biases 0, as Chainer draws them: a transposed layer's fan counts its outputs."""
     if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d):
-        axis = 0 if isinstance(module, nn.ConvTranspose1d) else 1
-        fan_in = module.weight.shape[axis] * module.weight[0, 0].numel()
-        nn.init.normal_(module.weight, 0.0, fan_in**-0.5)
+        nn.init.normal_(module.weight, 0.0, module.weight[0].numel() ** -0.5)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fesbench.baselines.tgan import Scale, clipped
+from fesbench.baselines.tgan import Scale, TGANHyper, clipped
 from fesbench.methods.card import Problem
 from fesbench.vocabulary import EXPRESSIONS
-from tests.baselines.clip_learning import clip_view
+from tests.baselines.clip_learning import clip_view, learned_clips
 
 
 def test_its_networks_have_the_published_sizes(build, count) -> None:
@@ -27,6 +27,20 @@ def test_its_networks_have_the_published_sizes(build, count) -> None:
     clips = method.frames(slow, fast)
     assert clips.shape == (2, 16, 3, 64, 64)
     assert method.critic(clips).shape == (2,)
+
+
+def test_weights_start_as_chainer_draws_them_and_all_networks_learn_at_one_rate(build) -> None:
+    """A transposed layer's fan counts its outputs; only preset "tiny" has a faster critic."""
+    method = build("tgan", problem=Problem(32, EXPRESSIONS, (), 0))
+    first, last = method.temporal[0], method.temporal[-2]
+    assert (first.in_channels, first.out_channels, last.out_channels) == (16 + 7, 128, 16)
+    for layer, fan in ((first, 128), (last, 16 * 4), (method.critic.convs[1], 16 * 64)):
+        assert float(layer.weight.detach().std()) == pytest.approx(fan**-0.5, rel=0.1)
+    assert float(method.frames.fast[0].weight.detach().abs().max()) == pytest.approx(0.01, rel=0.01)
+    assert torch.equal(method.frames.fast[1].weight.detach(), torch.full((16 * 32,), 0.1))
+    rates = {name: one.param_groups[0]["lr"] for name, one in method.optimizers(method.phases()[0]).items()}
+    assert rates == {"temporal": 2e-4, "frames": 2e-4, "critic": 1e-3}
+    assert (TGANHyper().critic_rate, TGANHyper().fast_start) == (None, 1)
 
 
 @pytest.mark.parametrize("shape", [(8, 30), (30, 8), (1, 40)])
@@ -101,9 +115,28 @@ def test_codes_are_uniform_and_the_source_is_not_seen(build, requests) -> None:
     method.temporal.register_forward_pre_hook(lambda module, args: given.append(args[0]))
     clips = replace(requests, length=16, task="sequence")
     made = method.answer(clips)
-    code = given[0][:, :100]
+    code = given[0][:, :16]
     assert code.min() < -0.9
     assert code.max() > 0.9
     assert code.abs().max() <= 1
-    assert torch.equal(given[0][:, 100:, 0].argmax(1), clips.target_label - 1)
+    assert torch.equal(given[0][:, 16:, 0].argmax(1), clips.target_label - 1)
     assert torch.equal(made, method.answer(replace(clips, source=-clips.source)))
+
+
+@pytest.mark.learn
+def test_tgan_learns() -> None:
+    """Faces nearer to the set's than those are to one another, as different, with less flicker.
+
+    The label is not learned. Found: .90, .84 and 4.3. One rate of 5e-4 for all makes noise: 1.17, flicker 18.
+    """
+    found = learned_clips("tgan", steps={"adversarial": 600}, subjects=8)
+    made, true = found.made.flatten(0, 1), found.true.flatten(0, 1)
+    faces = found.true[:, 0, 0].flatten(1)
+    between = torch.cdist(faces, faces).fill_diagonal_(torch.inf).amin(1).mean()
+    far = torch.cdist(made.flatten(0, 1).flatten(1), true.flatten(0, 1).flatten(1)).amin(1).mean() / between
+    apart = made.std(0).mean() / true.std(0).mean()
+    flicker = made.diff(dim=1).square().mean().sqrt() / true.diff(dim=1).square().mean().sqrt()
+    print(f"nearest face {far:.2f}  apart {apart:.2f}  flicker {flicker:.2f}")
+    assert far < 1
+    assert 0.5 < apart < 1.3
+    assert flicker < 6
