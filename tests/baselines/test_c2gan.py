@@ -41,6 +41,16 @@ def test_a_drawing_has_one_dot_a_landmark() -> None:
     assert ((1 - drawing(marks / 8, 32)[0, 0]) / 2).sum() > 1.5
 
 
+def test_with_he_weights_the_outermost_skip_is_as_large_as_the_normed_maps_beside_it(build, requests) -> None:
+    def spread(**changes) -> float:
+        method = build("c2gan", **changes)
+        planes = drawing(requests.target_landmarks, 64)
+        return float(method.generator.encoders[0](torch.cat([requests.source, planes], 1)).detach().std())
+
+    assert 0.5 < spread() < 2
+    assert spread(he=False) < 0.2
+
+
 def gradient_of_the_landmark_cycles(method, batch) -> float:
     terms = method._generator_terms(*method._ways(batch))
     cycles = terms["keypoints"] + terms["keypoint_realism"]
@@ -56,7 +66,7 @@ def test_the_landmark_cycles_reach_the_image_generator_in_the_papers_wiring_alon
 
 
 def test_the_losses_are_those_of_the_card(build, view) -> None:
-    method = build("c2gan", dropout=0.0, pool=0)
+    method = build("c2gan", "paper", width=16, dropout=0.0, pool=0)
     method.generator.eval()
     method.keypoint_generator.eval()
     batch = view.batch("take-pair", 3, 0)
@@ -131,7 +141,6 @@ def test_landmarks_steer_the_output_and_must_be_known(build, requests) -> None:
 
 @pytest.mark.learn
 def test_c2gan_learns() -> None:
-    """Weak after so few steps: the landmark cycles make it draw the landmarks into the face first."""
     found = learned("c2gan", steps={"adversarial": 800})
-    assert found.cosine > 0.25
-    assert found.psnr > found.mean_psnr + 3
+    assert found.cosine > 0.5
+    assert found.psnr > found.copy_psnr
