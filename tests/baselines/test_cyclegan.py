@@ -16,6 +16,16 @@ from tests.baselines.learning import learned
 TWO = ("neutral", "happiness")
 
 
+@pytest.fixture
+def build(build):
+    """A method by id that works on images as they are."""
+
+    def make(name: str, preset: str = "tiny", problem: Problem | None = None, **changes):
+        return build(name, preset, problem, native="", **changes)
+
+    return make
+
+
 @pytest.mark.parametrize(("size", "generator", "side"), [(128, 7_837_699, 14), (256, 11_378_179, 30)])
 def test_it_has_the_published_size(size, generator, side, build, count) -> None:
     method = build("cyclegan", "paper", Problem(size, TWO, (), 0))
@@ -77,6 +87,20 @@ def test_generators_that_do_nothing_cost_nothing_but_realism(build, view) -> Non
     assert losses["generator_realism"] > 0
 
 
+@pytest.mark.parametrize("chained", [False, True])
+def test_a_chained_expression_begins_where_the_one_before_it_ended(chained, build, view) -> None:
+    method = build("cyclegan", chained=chained, learning_rate=0.0)
+    first, second = method.phases()[:2]
+    before = {k: v.clone() for k, v in method.state_dict().items()}
+    for phase in (first, second):
+        method.bind(method.optimizers(phase), torch.Tensor.backward)
+        method.training_step(phase, view.step_batch(phase, 0), 0)
+    found = method.translations[second.name].state_dict()
+    own, other = ({name: before[f"translations.{p.name}.{name}"] for name in found} for p in (second, first))
+    assert any(not torch.equal(own[name], other[name]) for name in found)
+    torch.testing.assert_close(found, other if chained else own, rtol=0, atol=0)
+
+
 def test_a_full_pool_gives_old_faces_half_of_the_time_and_keeps_its_size(build) -> None:
     method = build("cyclegan", pool=4)
     torch.manual_seed(0)
@@ -116,5 +140,5 @@ def test_a_face_that_is_not_neutral_goes_back_by_its_own_expression_first(build,
 @pytest.mark.learn
 def test_cyclegan_learns() -> None:
     found = learned("cyclegan", steps={"happiness": 900, "surprise": 900})
-    # Weak so far: its faces are soft, with colored specks, and surprise is plainer than happiness.
-    assert found.cosine > 0.1
+    assert found.cosine > 0.2
+    assert found.psnr > found.mean_psnr + 2
