@@ -99,10 +99,15 @@ def measured(runs: Path) -> list[Training]:
 
 
 def merged(known: Sequence[Training], new: Sequence[Training]) -> list[Training]:
-    """Those known whose method and budget are not among the new ones, and the new ones, by method."""
-    again = {(one.method, one.budget) for one in new}
+    """The new ones and those known of other methods and budgets, by method.
+
+    A curve is not given up for the zoo's dot of the same training.
+    """
+    curves = {(one.method, one.budget) for one in known if one.origin != "zoo"}
+    fresh = [one for one in new if one.origin != "zoo" or (one.method, one.budget) not in curves]
+    again = {(one.method, one.budget) for one in fresh}
     kept = [one for one in known if (one.method, one.budget) not in again]
-    return sorted([*kept, *new], key=lambda one: (one.method, one.budget))
+    return sorted([*kept, *fresh], key=lambda one: (one.method, one.budget))
 
 
 def write_points(trainings: Sequence[Training], path: Path) -> None:

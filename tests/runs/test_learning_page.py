@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,9 @@ def test_what_was_measured_again_takes_the_place_of_what_was_known() -> None:
     known = [of("attgan", "smoke", 1), of("stargan", "short", 2), of("stargan", "smoke", 3)]
     new = [of("stargan", "short", 9), of("cgan", "smoke", 8)]
     assert merged(known, new) == [known[0], new[1], new[0], known[2]]
+    dot = replace(of("stargan", "short", 5), origin="zoo")
+    assert merged(known, [dot]) == known, "the zoo's dot is of the training whose curve is there"
+    assert merged(known[::2], [dot]) == [known[0], dot, known[2]]
 
 
 def test_learned_is_above_every_bar() -> None:
