@@ -18,6 +18,9 @@ def test_without_a_judge_whatever_asks_it_has_no_value_and_says_why() -> None:
 
 
 def test_with_all_networks_every_metric_is_measured() -> None:
-    context = cast(Any, SimpleNamespace(judge=object(), regressor=object(), clip_judge=object()))
-    asked = {name: metric(name) for name in ("ECS", "HES", "IS-clip", "SSIM")}
-    assert unbound_reasons(context, asked, cast(Any, object())) == {}
+    networks = {"judge": object(), "regressor": object(), "clip_judge": object()}
+    asked = {name: metric(name) for name in ("ECS", "HES", "IS-clip", "FD-clip", "SSIM")}
+    for folds, missing in ((0, set()), (5, {"FD-clip"})):
+        protocol = SimpleNamespace(split=SimpleNamespace(n_folds=folds))
+        context = cast(Any, SimpleNamespace(protocol=protocol, **networks))
+        assert set(unbound_reasons(context, asked, cast(Any, object()))) == missing

@@ -172,8 +172,8 @@ def test_the_page_shows_clips_with_their_metrics(runs: Path) -> None:
         assert words in page
     assert "another subject&#39;s clip" in page or "another subject's clip" in page
     assert 'id="clips"' in page
-    # six requests of source, target and warp, four of the ramped row
-    assert len(list((runs / "report" / "images").glob("*-clips-*.webp"))) == 3 * 6 + 4
+    # six requests of source, target and warp, four of the ramped row, two whose drivers are shown
+    assert len(list((runs / "report" / "images").glob("*-clips-*.webp"))) == 3 * 6 + 4 + 2
 
 
 def test_an_external_program_is_told_lengths_and_names_and_gets_the_drivers_frames(
