@@ -70,20 +70,21 @@ class RowsOf(LazyRows):
 
     Args:
         array: (M, ...).
-        rows: int64 (N,); -1 = zeros (a black image).
+        rows: int64 (N,); -1 = none.
+        absent: what stands everywhere in a row that is none; 0: a black image.
 
     >>> RowsOf(np.array([[5], [6], [7]]), np.array([2, -1, 0]))[:].tolist()
     [[7], [0], [5]]
     """
 
-    def __init__(self, array: Any, rows: Places) -> None:
+    def __init__(self, array: Any, rows: Places, absent: float = 0) -> None:
         super().__init__((len(rows), *array.shape[1:]), array.dtype)
-        self._array, self._rows = array, rows
+        self._array, self._rows, self._absent = array, rows, absent
 
     def _take(self, rows: Places) -> np.ndarray:
         places = self._rows[rows]
         found = np.array(self._array[np.maximum(places, 0)])
-        found[places < 0] = 0
+        found[places < 0] = self._absent
         release(self._array)
         return found
 
@@ -127,28 +128,35 @@ def part(array: Any, rows: Any) -> Any:
 
 
 class OnDemand(Mapping[str, np.ndarray]):
-    """Name -> image or clip, read when it is asked for; the first `HELD` bytes stay in memory."""
+    """Name -> image or clip, read when it is asked for; the first `HELD` bytes stay in memory.
 
-    def __init__(self) -> None:
-        self._readers: dict[str, Callable[[], np.ndarray]] = {}
+    Args:
+        read: what a name stands for; a reader of each name would take more memory than all else.
+    """
+
+    def __init__(self, read: Callable[[str], np.ndarray]) -> None:
+        self._read = read
+        self._names: dict[str, None] = {}
         self._kept: dict[str, np.ndarray] = {}
         self._room = HELD
 
-    def add(self, name: str, read: Callable[[], np.ndarray], found: np.ndarray) -> None:
-        """A name, what it was found to be, and how it is read again."""
-        self._readers[name] = read
+    def add(self, name: str, found: np.ndarray) -> None:
+        """A name, and what it was found to be."""
+        self._names[name] = None
         if self._room >= found.nbytes:
             self._kept[name], self._room = found, self._room - found.nbytes
 
     def __getitem__(self, name: str) -> np.ndarray:
         kept = self._kept.get(name)
-        return self._readers[name]() if kept is None else kept
+        if kept is None and name not in self._names:
+            raise KeyError(name)
+        return self._read(name) if kept is None else kept
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._readers)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._readers)
+        return len(self._names)
 
     def several(self, names: Sequence[str]) -> list[np.ndarray]:
         """Some of them; what is not in memory is read by threads."""

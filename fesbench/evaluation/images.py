@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ def load_images(folder: Path, requests: pd.DataFrame, size: int) -> ImageRows:
     """
     from fesbench.data.images import read_image
 
-    images = OnDemand()
+    images = OnDemand(lambda name: read_image(folder / f"{name}.png"))
 
     def fault(name: str) -> str:
         path = folder / f"{name}.png"
@@ -34,7 +33,7 @@ def load_images(folder: Path, requests: pd.DataFrame, size: int) -> ImageRows:
         if image.shape != (size, size, 3):
             found = f"{image.shape[1]}x{image.shape[0]}"
             return f"{path.name} is {found}, the protocol wants {size}x{size}"
-        images.add(name, partial(read_image, path), image)
+        images.add(name, image)
         return ""
 
     names = requests["request"].tolist()

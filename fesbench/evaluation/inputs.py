@@ -52,26 +52,29 @@ def metric_inputs(
         discriminator: the method's own class head, where it has one.
         more: further sets, or others in place of these.
     """
+    import pandas as pd
+
     from fesbench.metrics.inputs import MetricInputs
 
     store = context.store
     table, landmarks, units = store.manifest.table, store.manifest.landmarks, store.manifest.action_units
-    code = {name: number for number, name in enumerate(identities)}
-    names, expressions = table["identity"].to_numpy(), table["expression"].to_numpy()
+    # a string a subject, not one an image
+    known, code = np.array(identities, dtype=object), pd.Index(identities)
+    shown, asked = (code.get_indexer(rows["identity"]) for rows in (table, requests))
+    expressions = table["expression"].to_numpy()
     source_rows, target_rows, drivers = (requests[k].to_numpy() for k in ("source", "target", "driver"))
     target: Any = RowsOf(store.images, target_rows) if (target_rows >= 0).any() else None
     source: Any = RowsOf(store.images, source_rows)
-    asked = requests["identity"].to_numpy()
     sets = ImageSets(
         context,
         discriminator,
         {
-            "generated": (images, source_rows, asked),
-            "target": (target, target_rows, asked),
-            "source": (source, source_rows, asked),
-            "gallery": (None, gallery, names[gallery]),
-            "reference": (None, reference, names[reference]),
-            "training": (None, training, names[training]),
+            "generated": (images, source_rows, known[asked]),
+            "target": (target, target_rows, known[asked]),
+            "source": (source, source_rows, known[asked]),
+            "gallery": (None, gallery, known[shown[gallery]]),
+            "reference": (None, reference, known[shown[reference]]),
+            "training": (None, training, known[shown[training]]),
             **(more or {}),
         },
     )
@@ -82,20 +85,20 @@ def metric_inputs(
         generated=images,
         target=target,
         source=source,
-        clusters=np.array([code[name] for name in asked]),
+        clusters=asked,
         seed=RESAMPLING_SEED,
         protocol=context.signature,
         features=sets.features,
         pair_values=sets.pair_values,
         labels=np.where(single, _labels(requests["target_expression"].to_numpy()), -1),
-        gallery_identity=np.array([code[name] for name in names[gallery]]),
+        gallery_identity=shown[gallery],
         reference_name=reference_name,
-        reference_identity=np.array([code[name] for name in names[reference]]),
+        reference_identity=shown[reference],
         reference_labels=_labels(expressions[reference]),
         judge_classes=context.judge_classes,
         columns=_columns(context, discriminator),
         training_labels=_labels(expressions[training]),
-        training_identity=np.array([code[name] for name in names[training]]),
+        training_identity=shown[training],
         alignment=f"{store.alignment}+crop-by-source-landmarks",
         landmarks={
             "source": known_rows(landmarks, source_rows),
@@ -165,8 +168,6 @@ def _labels(expressions: np.ndarray) -> np.ndarray:
     return np.array([index.get(name, -1) for name in expressions], dtype=np.int64)
 
 
-def known_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The rows of a table of the manifest; NaN where there is no row."""
-    found = np.array(values[np.maximum(rows, 0)], dtype=np.float32)
-    found[rows < 0] = np.nan
-    return found
+def known_rows(values: np.ndarray, rows: np.ndarray) -> Any:
+    """The rows of a table of the manifest, looked up when they are read; NaN where there is no row."""
+    return RowsOf(values, rows, np.nan)

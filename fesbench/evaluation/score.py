@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fesbench.context.context import RunContext
 from fesbench.data.views import part
 from fesbench.evaluation.anchors import anchors
@@ -20,6 +22,7 @@ from fesbench.evaluation.images import load_images
 from fesbench.evaluation.judge_check import judge_check
 from fesbench.evaluation.nearest import keep_nearest
 from fesbench.evaluation.task_group import CLIPS, Group
+from fesbench.extractors.content import DIGEST
 from fesbench.extractors.registry import CLIP_FEATURES, CLIP_JUDGE, DISCRIMINATOR, JUDGE, REGRESSOR
 from fesbench.files import atomic_write_bytes
 from fesbench.metrics.selection import (
@@ -217,8 +220,9 @@ def _count(context: RunContext, stacks: Sequence[Any]) -> dict[str, int]:
     """Of images and clips: how many, how many equal another, in how many (of how many frames) is no face."""
     import hashlib
 
-    digests = [hashlib.sha256(made.tobytes()).digest() for stack in stacks for made in stack]
-    counts = {"images": len(digests), "identical": len(digests) - len(set(digests))}
+    digests = (hashlib.sha256(made.tobytes()).digest() for stack in stacks for made in stack)
+    kept = np.fromiter(digests, dtype=f"V{DIGEST}")
+    counts = {"images": len(kept), "identical": len(kept) - len(np.unique(kept))}
     detector = context.extractor(DETECTOR)
     if detector.available() is None:
         frames = [s.reshape(-1, *s.shape[-3:]) if s.ndim == CLIPS else s for s in stacks]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ class Submission:
         size: side of an image.
         images: request -> image uint8 (S, S, 3), or clip (T, S, S, 3), those that can be scored; read again
             where they are many.
+        places: request -> its file, or its folder of frames, where that is not ``<request>.png``.
         extra: files and folders that answer no request.
         double: requests with more than one file.
         wrong_size: request -> its size in words.
@@ -48,7 +49,8 @@ class Submission:
     folder: Path
     requests: pd.DataFrame
     size: int
-    images: OnDemand = field(default_factory=OnDemand)
+    images: OnDemand
+    places: dict[str, Path] = field(default_factory=dict)
     extra: list[str] = field(default_factory=list)
     double: list[str] = field(default_factory=list)
     wrong_size: dict[str, str] = field(default_factory=dict)
@@ -84,7 +86,8 @@ class Submission:
     @property
     def missing(self) -> list[str]:
         """Requests without a file, of the tasks that are answered."""
-        return [name for name in self.chosen["request"] if name not in self.given]
+        asked = self.chosen["request"]
+        return asked[~asked.isin(self.given)].tolist()
 
     @property
     def identical(self) -> int:
@@ -108,9 +111,9 @@ class Submission:
             )
         if not self.given:
             return f"{self.folder} holds none of the {len(self.requests)} requested {answers}"
-        if self.missing:
-            names = listed([f"{name}/" if name in clips else f"{name}.png" for name in self.missing])
-            return f"{self.folder}: {len(self.missing)} of {len(self.chosen)} {answers} are missing: {names}"
+        if missing := self.missing:
+            names = listed([f"{name}/" if name in clips else f"{name}.png" for name in missing])
+            return f"{self.folder}: {len(missing)} of {len(self.chosen)} {answers} are missing: {names}"
         if wrong:
             shown = "; ".join(list(wrong.values())[:_LISTED]) + _more(len(wrong))
             return f"{len(wrong)} of {len(self.chosen)} {answers} in {self.folder} cannot be scored: {shown}"
@@ -170,9 +173,11 @@ def read_submission(
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give the folder that holds <request>.png images")
-    entries: dict[str, list[Path]] = {}
-    for path in sorted(_visible(folder)):
-        entries.setdefault(path.name if path.is_dir() else path.stem, []).append(path)
+    entries: dict[str, list[str]] = {}
+    with os.scandir(folder) as listing:  # a path object of each would take more memory than all else
+        shown = sorted((entry.name, entry.is_dir()) for entry in listing if not entry.name.startswith("."))
+    for file, is_folder in shown:
+        entries.setdefault(file if is_folder else Path(file).stem, []).append(file)
     if share != (1, 1):
         requests = _whole_groups(requests, entries)
         groups = requests.groupby(_GROUP, sort=False).indices.values()
@@ -180,12 +185,14 @@ def read_submission(
         requests = requests.iloc[mine].reset_index(drop=True)
         names = set(requests["request"])
         entries = {name: paths for name, paths in entries.items() if name in names}
-    found = Submission(folder, requests, size)
-    wanted, clips = set(requests["request"]), found.clips
-    lengths = dict(zip(requests["request"], requests["length"], strict=True)) if clips else {}
-    for name, paths in entries.items():
-        if name in clips:
-            _take_clip(found, name, paths, int(lengths[name]))
+    asked = requests[outputs_of(requests) == "clip"]
+    lengths = dict(zip(asked["request"], asked["length"].astype(int), strict=True)) if len(asked) else {}
+    found = Submission(folder, requests, size, OnDemand(lambda name: _read(found, name, lengths.get(name))))
+    wanted = set(requests["request"])
+    for name, held in entries.items():
+        paths = [folder / file for file in held]
+        if name in lengths:
+            _take_clip(found, name, paths, lengths[name])
         else:
             files = [file for path in paths for file in (_visible(path) if path.is_dir() else [path])]
             _take_image(found, name, sorted(files), wanted=name in wanted)
@@ -195,14 +202,20 @@ def read_submission(
 def _whole_groups(requests: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     """The requests of every task and domain of which any is among the names."""
     answered = requests["request"].isin(names)
-    groups = requests[_GROUP].apply(tuple, axis=1)
-    return requests[groups.isin(set(groups[answered]))].reset_index(drop=True)
+    whole = answered.groupby([requests[name] for name in _GROUP]).transform("any")
+    return requests[whole].reset_index(drop=True)
+
+
+def _read(found: Submission, name: str, length: int | None) -> np.ndarray:
+    """What was found under a request's name; ``length`` of a clip, None of an image."""
+    from fesbench.data.images import read_image
+
+    path = found.places.get(name, found.folder / f"{name}{SUFFIX}")
+    return read_image(path) if length is None else read_clip(path, path.name, length, found.size)
 
 
 def _take_image(found: Submission, name: str, paths: list[Path], *, wanted: bool) -> None:
     """Read what lies under the name of an image, or under a name that nothing asks for."""
-    from fesbench.data.images import read_image
-
     size = found.size
     shown = [str(path.relative_to(found.folder)) for path in paths]
     if len(paths) > 1 and (wanted or all(path.parent == found.folder for path in paths)):
@@ -210,14 +223,16 @@ def _take_image(found: Submission, name: str, paths: list[Path], *, wanted: bool
     elif not wanted or any(path.suffix != SUFFIX for path in paths):
         found.extra += shown or [name]
     elif paths:
+        if paths[0].parent != found.folder:
+            found.places[name] = paths[0]
         try:
-            image = read_image(paths[0])
+            image = _read(found, name, None)
         except DataError as error:
             found.unreadable[name] = str(error)
             return
         height, width = image.shape[:2]
         if (height, width) == (size, size):
-            found.images.add(name, partial(read_image, paths[0]), image)
+            found.images.add(name, image)
         else:
             found.wrong_size[name] = f"{shown[0]} is {width}x{height}, the protocol wants {size}x{size}"
 
@@ -232,9 +247,9 @@ def _take_clip(found: Submission, name: str, paths: list[Path], length: int) -> 
         if not path.is_dir() and path.suffix not in FILES:
             found.extra.append(path.name)
             continue
+        found.places[name] = path
         try:
-            read = partial(read_clip, path, path.name, length, found.size)
-            found.images.add(name, read, read())
+            found.images.add(name, _read(found, name, length))
         except WrongLengthError as error:
             found.wrong_length[name] = str(error)
         except WrongSizeError as error:

@@ -115,8 +115,9 @@ class MetricInputs:
         pair_values: (extractor, which, which, pairs) -> one value a pair of rows of two sets, such as LPIPS;
             None: no pair extractors at hand.
         landmarks: "source", "target", "driver", "driver-neutral" -> (N, 68, 2) float32 pixels that the data
-            set or its alignment knows; NaN where it does not.
-        action_units: "source", "target" -> (N, len(ACTION_UNITS)) float32 in [0, 1]; NaN where not coded.
+            set or its alignment knows, an array or `LazyRows`; NaN where it does not.
+        action_units: "source", "target" -> (N, len(ACTION_UNITS)) float32 in [0, 1], likewise; NaN where not
+            coded.
         training_labels: (T,) int label of each training image, -1 for none; None: not at hand.
         training_identity: (T,) int identity code of each training image.
         face_kept: (N,) bool, false where a detector finds a face in the source and none in the output; None:

@@ -35,15 +35,14 @@ def neutral_rows(table: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
     Returns:
         int64 (N,), -1 where there is none.
     """
-    first: dict[tuple[object, ...], int] = {}
-    neutral = table[table["expression"] == "neutral"].sort_values("frame", kind="stable")
-    for row, who, domain, sequence, take in zip(
-        neutral.index, *(neutral[name] for name in ("identity", "domain", "sequence", "take")), strict=True
-    ):
-        first.setdefault((who, domain, sequence, None if sequence else take), int(row))
-    shown = table[["identity", "domain", "sequence", "take"]].itertuples(index=False, name=None)
-    places = [(who, domain, seq, None if seq else take) for who, domain, seq, take in shown]
-    return np.array([first.get(places[row], -1) if row >= 0 else -1 for row in rows], dtype=np.int64)
+    take = table["take"].where(table["sequence"] == "", -1)
+    shown = [table["identity"], table["domain"], table["sequence"], take]
+    occasion = table.groupby(shown, sort=False).ngroup().to_numpy()
+    frames = table["frame"][table["expression"] == "neutral"].sort_values(kind="stable")
+    first = np.full(len(table), -1)
+    # of several the last one stays, so the first frame is written last
+    first[occasion[frames.index[::-1]]] = frames.index[::-1]
+    return np.where(rows >= 0, first[occasion[rows]], -1)
 
 
 def reference_rows(

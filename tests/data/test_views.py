@@ -50,15 +50,15 @@ def test_an_index_beyond_the_end_is_an_error() -> None:
 
 def numbered(count: int, size: int = 4) -> tuple[OnDemand, Counter[int]]:
     """Images that hold their number, and how often each was read again."""
-    images, read = OnDemand(), Counter[int]()
+    read = Counter[int]()
 
-    def reader(number: int) -> np.ndarray:
-        read[number] += 1
-        return np.full((size, size, 3), number, dtype=np.uint8)
+    def reader(name: str) -> np.ndarray:
+        read[int(name)] += 1
+        return np.full((size, size, 3), int(name), dtype=np.uint8)
 
+    images = OnDemand(reader)
     for number in range(count):
-        first = np.full((size, size, 3), number, dtype=np.uint8)
-        images.add(str(number), lambda number=number: reader(number), first)  # type: ignore[misc]
+        images.add(str(number), np.full((size, size, 3), number, dtype=np.uint8))
     return images, read
 
 
@@ -73,6 +73,28 @@ def test_the_first_images_stay_in_memory_and_the_others_are_read_again(
     assert read == {4: 2, 3: 2}
     assert rows[[]].shape == (0, 4, 4, 3)
     assert rows[-1].max() == 1
+
+
+def test_an_image_that_is_not_held_costs_its_name_and_one_that_nobody_knows_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(views, "HELD", 0)
+    names, image = [f"r{number:07d}" for number in range(5000)], np.zeros((4, 4, 3), dtype=np.uint8)
+    tracemalloc.start()
+    images, _ = numbered(0)
+    for name in names:
+        images.add(name, image)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 150 * len(names)
+    with pytest.raises(KeyError):
+        images["of nobody"]
+
+
+def test_a_row_that_is_none_may_be_unknown() -> None:
+    found = RowsOf(ARRAY.astype(np.float32), np.array([-1, 2]), np.nan)[:]
+    assert np.isnan(found[0]).all()
+    assert np.array_equal(found[1], ARRAY[2])
 
 
 def test_threads_keep_the_order_and_pass_errors_on() -> None:
@@ -105,14 +127,13 @@ class Pixels(Extractor):
 
 def peak(count: int, cache: FeatureCache) -> int:
     """Bytes of one extraction at most."""
-    images = OnDemand()
+
+    def image(name: str) -> np.ndarray:
+        return np.random.default_rng(int(name)).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+
+    images = OnDemand(image)
     for number in range(count):
-        image = np.random.default_rng(number).integers(0, 256, (48, 48, 3), dtype=np.uint8)
-        images.add(
-            str(number),
-            lambda n=number: np.random.default_rng(n).integers(0, 256, (48, 48, 3), dtype=np.uint8),
-            image,
-        )  # type: ignore[misc]
+        images.add(str(number), image(str(number)))
     rows = ImageRows(images, [str(n) for n in range(count)], 48)
     tracemalloc.start()
     found = cache.get(Pixels(), rows)

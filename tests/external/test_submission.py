@@ -12,7 +12,7 @@ from PIL import Image
 
 from fesbench.cli.evaluate import show_submission
 from fesbench.errors import DataError, UsageError
-from fesbench.external.submission import read_submission
+from fesbench.external.submission import Submission, read_submission
 
 SIZE = 8
 TABLE = pd.DataFrame(
@@ -65,6 +65,20 @@ def test_two_files_for_a_request_are_refused(other: str, tmp_path: Path) -> None
     assert found.double == ["e_1"]
     with pytest.raises(DataError, match="more than one file for e_1"):
         found.stack()
+
+
+def test_the_files_are_gone_through_once_and_not_for_every_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint(tmp_path / "r_7.png")
+    names = [f"r_{number}" for number in range(100)]
+    found = read_submission(
+        tmp_path, pd.DataFrame({"request": names, "task": "expression", "domain": "in"}), SIZE
+    )
+    looks, given = [], Submission.given.fget
+    monkeypatch.setattr(Submission, "given", property(lambda one: looks.append(1) or given(one)))
+    assert found.missing == [name for name in names if name != "r_7"]
+    assert len(looks) == 2
 
 
 def test_another_kind_of_file_is_extra_and_its_request_missing(tmp_path: Path) -> None:
