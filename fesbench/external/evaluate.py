@@ -11,19 +11,15 @@ import numpy as np
 
 from fesbench.context.context import RunContext
 from fesbench.errors import EXIT_CELLS_FAILED, DataError, FesbenchError, UsageError
-from fesbench.external.requests_export import _opened, asked, wanted
+from fesbench.external.requests_export import _opened, wanted
 from fesbench.external.shares import row_name, take_shares
 from fesbench.external.submission import CLIP, Submission, read_submission, write_answers
-from fesbench.progress import Reporter
-from fesbench.protocol.budget import parse_budget
-from fesbench.protocol.data_folders import Sources
-from fesbench.protocol.forms import suitable
-from fesbench.protocol.protocol import Protocol, load_protocol
+from fesbench.external.terms import Terms
 from fesbench.protocol.tasks import outputs_of
 from fesbench.records.environment import describe_environment, resolve_device
 from fesbench.records.record import EXTERNAL, REFERENCE, NotRun, Record, safe_name
 from fesbench.runs.answerable import unscored
-from fesbench.runs.job import shared_job
+from fesbench.runs.job import Job, shared_job
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,43 +34,24 @@ class CellsFailedError(FesbenchError):
     exit_code = EXIT_CELLS_FAILED
 
 
-def examine_folder(
-    folder: Path,
-    *,
-    protocol: str,
-    data: str | None = None,
-    split: Path | None = None,
-    source: Sources = None,
-    budget: str = "standard",
-    size: int | None = None,
-    reporter: Reporter | None = None,
-) -> Submission:
-    """Hold a folder against what a protocol asks for, and score nothing; arguments as in `evaluate_folder`.
+def examine_folder(folder: Path, **terms: Any) -> Submission:
+    """Hold a folder against what a protocol asks for (see `Terms`), and score nothing.
 
     Raises:
         UsageError: the folder does not exist.
     """
-    reporter = reporter or Reporter()
-    protocol = suitable(protocol, source, reporter, data=data, split=split)
-    rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
-    requests, store = asked(rules, budget, source, reporter)
+    requests, store = Terms(**terms).requests()
     return read_submission(folder, requests, store.size)
 
 
 def evaluate_folder(
     folder: Path,
     *,
-    protocol: str,
-    data: str | None = None,
-    split: Path | None = None,
-    source: Sources = None,
     name: str | None = None,
-    budget: str = "standard",
-    size: int | None = None,
     out: Path = Path("runs"),
-    reporter: Reporter | None = None,
     made_by: Mapping[str, Any] | None = None,
     trained_with: Sequence[str] | None = None,
+    **terms: Any,
 ) -> Record:
     """Score a folder of ``<request>.png`` under a protocol, beside the reference rows.
 
@@ -82,60 +59,41 @@ def evaluate_folder(
         folder: images, one per request (``<request>.png``, or the one ``.png`` in a folder ``<request>``), of
             the protocol's size, and clips (a folder ``<request>`` of ``0000.png`` and so on, an animated
             ``<request>.webp`` or ``<request>.gif``); every task that any file answers must be answered whole.
-        protocol: name or TOML file.
-        data: a stand-in data set of the protocol.
-        split: a CSV with identity and subset, in place of the protocol's own split.
-        source: where the data lies, if it was not prepared before.
         name: the row's name; default: the folder's name.
-        budget: the budget whose requests the images answer.
+        out: the runs folder.
         made_by: what is known of the program that made them, for the record.
         trained_with: networks of others that had a part in its training or selection, by their names in the
             table of weights; None: unknown.
+        terms: protocol, budget and so on, see `Terms`.
 
     Raises:
         DataError: missing, extra, unreadable or wrongly sized images, with the list of them.
         UsageError: the folder does not exist, or the name is a registered method's or unfit for a path.
         CellsFailedError: reference rows failed; the images are scored and their record is saved.
     """
-    from fesbench.context.folded import open_context
     from fesbench.evaluation.score import score_cell
-    from fesbench.methods.registry import methods
     from fesbench.runs.folds import run_jobs
     from fesbench.runs.preflight import preflight
 
-    reporter = reporter or Reporter()
-    name = row_name(folder, name)
-    budget = parse_budget(budget).text
-    protocol = suitable(protocol, source, reporter, data=data, split=split)
-    rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
-    for metric, reason in preflight(rules, strict=False).items():
+    name, under = row_name(folder, name), Terms(**terms)
+    reporter = under.reporter
+    for metric, reason in preflight(under.rules, strict=False).items():
         reporter.note(f"{metric}: n/a ({reason})", warning=True)
-    shared = shared_job(protocol, data=data, size=size, split=split, source=source, budget=budget, out=out)
-    references = [
-        replace(shared, method=id_, preset=REFERENCE)
-        for id_, kind in methods().items()
-        if kind.card.reference
-    ]
     # before the context, whose judge may train for minutes
-    table, store = asked(rules, budget, source, reporter)
+    table, store = under.requests()
     submission = read_submission(folder, table, store.size)
     images = submission.stack()
     if submission.warning:
         reporter.note(submission.warning, warning=True)
-    context = open_context(rules, budget=budget, out=out, source=source, reporter=reporter)
+    context = under.open_context(out)
     try:
         requests = replace(submission, requests=context.requests).chosen
         record = _record(name, context, requests, made_by or {})
         record.trained_with = None if trained_with is None else sorted(trained_with)
         target = context.out / record.cell.folder
-        for place in ("images", "clips"):
-            write_answers({}, target / place)
-        for answer in requests["request"]:
-            made = submission.images[answer]
-            write_answers({answer: made}, target / ("clips" if made.ndim == CLIP else "images"))
-        requests.to_csv(target / "requests.csv", index=False)
+        _keep(submission, requests, target)
         take_shares(name, out, context.cache.file, reporter)
-        beside = run_jobs(references, context, reporter)
+        beside = run_jobs(_references(under, out), context, reporter)
         with reporter.stage(f"{name}: score") as stage:
             score_cell(context, record, requests, target, stage.update_what, images=images)
     finally:
@@ -149,6 +107,33 @@ def evaluate_folder(
             f"scored in {target}; run the same command again, or 'fesbench report {out}' for what is there"
         )
     return record
+
+
+def _references(under: Terms, out: Path) -> list[Job]:
+    """The reference rows that stand beside a folder's."""
+    from fesbench.methods.registry import methods
+
+    shared = shared_job(
+        under.form,
+        data=under.data,
+        size=under.size,
+        split=under.split,
+        source=under.source,
+        budget=under.plain_budget,
+        out=out,
+    )
+    kinds = methods().items()
+    return [replace(shared, method=id_, preset=REFERENCE) for id_, kind in kinds if kind.card.reference]
+
+
+def _keep(submission: Submission, requests: pd.DataFrame, target: Path) -> None:
+    """Copy the answers, one at a time, and their requests into the row's folder."""
+    for place in ("images", "clips"):
+        write_answers({}, target / place)
+    for answer in requests["request"]:
+        made = submission.images[answer]
+        write_answers({answer: made}, target / ("clips" if made.ndim == CLIP else "images"))
+    requests.to_csv(target / "requests.csv", index=False)
 
 
 def _record(name: str, context: RunContext, requests: pd.DataFrame, made_by: Mapping[str, Any]) -> Record:
@@ -173,7 +158,8 @@ def evaluate(
     adapter: Path | None = None,
     batch_size: int = 16,
     out: Path = Path("runs"),
-    **options: Any,
+    trained_with: Sequence[str] | None = None,
+    **terms: Any,
 ) -> Record:
     """Score a folder, a network in a file, a command or a function; the same as ``fesbench evaluate``.
 
@@ -185,40 +171,32 @@ def evaluate(
             for what needs the label alone, a network for what its inputs can carry; all else is answered by a
             folder.
         protocol: name or TOML file.
+        name, out, trained_with: as in :func:`evaluate_folder`.
         adapter: what a network's inputs are; default: the TOML file of its name beside it.
         batch_size: how many requests the function gets at once.
-        out: folder of the records.
-        options: as in :func:`evaluate_folder`.
+        terms: ``data``, ``split``, ``source``, ``budget``, ``size``, ``reporter``; see
+            `fesbench.external.terms.Terms`.
     """
     import tempfile
 
+    row: dict[str, Any] = {"out": out, "trained_with": trained_with}
     if not callable(images) and not Path(images).is_file():
-        return evaluate_folder(Path(images), protocol=protocol, name=name, out=out, **options)
-    given = {key: options.get(key) for key in ("data", "split")}
-    protocol = suitable(protocol, options.get("source"), options.get("reporter") or Reporter(), **given)
+        return evaluate_folder(Path(images), name=name, protocol=protocol, **row, **terms)
+    under = Terms(protocol, **terms)
     own = getattr(images, "__name__", "callable") if callable(images) else Path(images).stem
     name = safe_name(name or ("callable" if own == "<lambda>" else own))
     with tempfile.TemporaryDirectory() as scratch:
         folder, made_by = Path(scratch), None
         if not callable(images) and Path(images).suffix == ".toml":
-            folder, made_by = _ask_command(
-                Path(images), folder, out / "commands" / f"{name}.log", protocol, options
-            )
+            folder, made_by = _ask_command(Path(images), folder, out / "commands" / f"{name}.log", under)
         elif callable(images):
-            _ask_function(images, folder, protocol, batch_size, options)
+            _ask_function(images, folder, batch_size, under)
         else:
-            made_by = _ask_network(Path(images), adapter, folder, protocol, options)
-        return evaluate_folder(folder, protocol=protocol, name=name, out=out, made_by=made_by, **options)
+            made_by = _ask_network(Path(images), adapter, folder, under)
+        return evaluate_folder(folder, name=name, made_by=made_by, protocol=under.form, **row, **terms)
 
 
-def _rules(protocol: str, options: Mapping[str, Any]) -> Protocol:
-    overrides = {key: options.get(key) for key in ("size", "data", "split")}
-    return load_protocol(protocol).with_overrides(**overrides)
-
-
-def _ask_command(
-    path: Path, work: Path, log: Path, protocol: str, options: Mapping[str, Any]
-) -> tuple[Path, dict[str, Any]]:
+def _ask_command(path: Path, work: Path, log: Path, under: Terms) -> tuple[Path, dict[str, Any]]:
     """Run the command that a file names; the folder of its images and what the record keeps of it."""
     from fesbench.external.command import images_of_command
 
@@ -226,26 +204,20 @@ def _ask_command(
         path,
         work,
         log,
-        _rules(protocol, options),
-        budget=parse_budget(options.get("budget", "standard")).text,
-        source=options.get("source"),
-        reporter=options.get("reporter") or Reporter(),
+        under.rules,
+        budget=under.plain_budget,
+        source=under.source,
+        reporter=under.reporter,
     )
 
 
-def _ask_function(
-    function: Callable[..., np.ndarray],
-    folder: Path,
-    protocol: str,
-    batch_size: int,
-    options: Mapping[str, Any],
-) -> None:
-    rules = _rules(protocol, options)
-    requests, store = asked(rules, options.get("budget", "standard"), options.get("source"), Reporter())
+def _ask_function(function: Callable[..., np.ndarray], folder: Path, batch_size: int, under: Terms) -> None:
+    """Write a function's images."""
+    requests, store = under.requests()
     requests = requests[(requests["given"] == "label") & (requests["source"] >= 0)]
     if not len(requests):
         raise UsageError(
-            f"{rules.name} asks for nothing by its label alone, so a function cannot answer it; "
+            f"{under.rules.name} asks for nothing by its label alone, so a function cannot answer it; "
             "give a folder, made from 'fesbench protocols requests --sources'"
         )
     lengths = np.where(outputs_of(requests) == "clip", requests.get("length", 1), 0)
@@ -265,9 +237,7 @@ def _ask_function(
             write_answers(dict(zip(batch["request"], made, strict=True)), folder)
 
 
-def _ask_network(
-    path: Path, adapter: Path | None, folder: Path, protocol: str, options: Mapping[str, Any]
-) -> dict[str, Any]:
+def _ask_network(path: Path, adapter: Path | None, folder: Path, under: Terms) -> dict[str, Any]:
     """Write a network's images; what the record keeps of it."""
     from fesbench.context.folded import tables_of
     from fesbench.external.adapter import load_adapter
@@ -276,15 +246,11 @@ def _ask_network(
 
     program = open_program(path)
     spec = load_adapter(adapter or path.with_suffix(".toml"))
-    rules = _rules(protocol, options)
-    reporter = options.get("reporter") or Reporter()
-    rules, store = _opened(rules, options.get("source"), reporter)
+    rules, store = _opened(under.rules, under.source, under.reporter)
     network = ExportedNetwork(program, spec, store.size)
     made = 0
-    with reporter.stage(f"{path.name}: synthesize") as stage:
-        for part, requests, _ in tables_of(
-            rules, store, parse_budget(options.get("budget", "standard")).text
-        ):
+    with under.reporter.stage(f"{path.name}: synthesize") as stage:
+        for part, requests, _ in tables_of(rules, store, under.plain_budget):
             told = requests.drop(columns="target")
             for done, (name, image) in enumerate(exported_images(network, part, store, told), made + 1):
                 write_answers({name: image}, folder)

@@ -74,7 +74,7 @@ def reproduce(
             name=_row_name(package),
             out=into or Path(scratch) / "runs",
             source=source,
-            reporter=reporter,
+            reporter=reporter or Reporter(),
             **_rules_of(package),
         )
         ours = {_key(score): score for score in found.scores}

@@ -9,17 +9,14 @@ from __future__ import annotations
 import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from fesbench.errors import UsageError
-from fesbench.external.requests_export import asked
 from fesbench.external.submission import read_submission, write_answers
+from fesbench.external.terms import Terms
 from fesbench.extractors.feature_file import FeatureFile
 from fesbench.files import locked
 from fesbench.progress import Reporter
-from fesbench.protocol.budget import parse_budget
-from fesbench.protocol.data_folders import Sources
-from fesbench.protocol.forms import suitable
-from fesbench.protocol.protocol import load_protocol
 from fesbench.records.record import safe_name
 
 FEATURES = "features"
@@ -45,15 +42,9 @@ def extract_folder(
     folder: Path,
     share: tuple[int, int],
     *,
-    protocol: str,
-    data: str | None = None,
-    split: Path | None = None,
-    source: Sources = None,
     name: str | None = None,
-    budget: str = "standard",
-    size: int | None = None,
     out: Path = Path("runs"),
-    reporter: Reporter | None = None,
+    **terms: Any,
 ) -> Path:
     """Compute what `evaluate_folder`, with the same arguments, reads of one share, and score nothing.
 
@@ -63,6 +54,9 @@ def extract_folder(
         folder: all answers; those of other shares are not read, and files that answer no request are left
             for the evaluation to refuse.
         share: (i, n) = the i-th of n ranges of the requests of each task and domain.
+        name: the row's name; default: the folder's name.
+        out: the runs folder.
+        terms: see `Terms`.
 
     Returns:
         the file of features.
@@ -71,15 +65,11 @@ def extract_folder(
         DataError: missing, unreadable or wrongly sized images of this share, with the list of them.
         UsageError: see `row_name`; or the share has no request.
     """
-    from fesbench.context.folded import open_context
     from fesbench.evaluation.share import extract_share
 
-    reporter = reporter or Reporter()
-    name = row_name(folder, name)
-    budget = parse_budget(budget).text
-    protocol = suitable(protocol, source, reporter, data=data, split=split)
-    rules = load_protocol(protocol).with_overrides(size=size, data=data, split=split)
-    table, store = asked(rules, budget, source, reporter)
+    name, under = row_name(folder, name), Terms(**terms)
+    reporter = under.reporter
+    table, store = under.requests()
     number, count = share
     path = out / FEATURES / name / f"{number}-of-{count}.sqlite"
     submission = read_submission(folder, table, store.size, share)
@@ -88,7 +78,7 @@ def extract_folder(
             f"share {number} of {count} is empty: {folder} answers few of the {len(table)} requests, or none"
         )
     images, answered = submission.stack(), submission.chosen["request"]
-    context = open_context(rules, budget=budget, out=out, source=source, reporter=reporter)
+    context = under.open_context(out)
     requests = context.requests[context.requests["request"].isin(answered)].reset_index(drop=True)
     try:
         with tempfile.TemporaryDirectory() as made, _held(path, reporter):
