@@ -49,6 +49,8 @@ class Style:
 SELF_ASSESSED = "D-acc-"
 """Told by a method's own discriminator: shown, marked, and never part of a rank over all columns."""
 GAIN, ACCURACY = "augmentation-gain@", "augmentation-accuracy@"
+FLOOR = "Motion-floor"
+"""The detector's noise on the real clips, the same for every row: shown, and not ranked."""
 RECOGNIZED = ("FD-dlib", "FD-arcface", "FD-facenet512", "FD-vgg-face", "FD-lightcnn-29-v2")
 """Fréchet distances that reward kept faces, not expressions: no part of that rank either."""
 _ORDER = [
@@ -80,7 +82,7 @@ _ORDER = [
     "FD-clip",
     "FVD",
     "Motion-distance",
-    "Motion-floor",
+    FLOOR,
     "Motion-length",
     "Onset-error",
     "Apex-error",
@@ -104,7 +106,7 @@ _UNITS = {
     "Background-RMSE": "gray levels",
     "Flicker": "gray levels",
     "Motion-distance": "rad",
-    "Motion-floor": "rad",
+    FLOOR: "rad",
 }
 _DECIMALS = {
     "Pose-distance": 2,
@@ -136,12 +138,11 @@ def style_of(metric: str) -> Style:
     share = card.unit == "fraction"
     return Style(
         metric,
-        card.direction,
+        "" if metric == FLOOR else card.direction,
         _DECIMALS.get(metric, 1 if share else 3),
         card.plain if card.plain and metric == card.name else title_of(metric),
         percent=share,
-        # the floor is the detector's noise on the real clips, the same for every row
-        quality=not metric.startswith((SELF_ASSESSED, "Motion-floor", *RECOGNIZED)),
+        quality=not metric.startswith((SELF_ASSESSED, FLOOR, *RECOGNIZED)),
     )
 
 

@@ -300,6 +300,7 @@ def test_of_clips_the_expression_comes_first_and_the_floor_stands_beside_its_dis
     expected = ["ECS-apex", "Motion-distance", "Motion-floor", "ACD-C", "Drift", "PSNR-frames"]
     assert ordered(names) == expected
     assert [name for name in expected if not style_of(name).quality] == ["Motion-floor"]
+    assert [name for name in expected if not style_of(name).direction] == ["Motion-floor"]
     assert [style_of(name).unit for name in expected[:2]] == ["%", "rad"]
 
 

@@ -60,7 +60,7 @@ class MotionDistance(LandmarkMetric):
             return Found(0, np.full(len(rows), np.nan), reason=NO_CLIP)
         values, valid = inputs.memo((self.name, self.extractor), lambda: self._all(inputs, made, wanted))
         known = np.isfinite(values[rows])
-        reason = "" if known.any() else NO_CLIP
+        reason = "" if known.any() else self.unknown(inputs, rows, wanted)
         return Found(
             int(valid[rows].sum()),
             values[rows],
@@ -105,7 +105,7 @@ class MotionLength(LandmarkMetric):
             values,
             extractor=self.signed(inputs),
             reference=wanted,
-            reason="" if n_valid else NO_FACE if lost else NO_CLIP,
+            reason="" if n_valid else NO_FACE if lost else self.unknown(inputs, rows, wanted),
         )
 
     def _all(self, inputs: MetricInputs, wanted: Which) -> np.ndarray:

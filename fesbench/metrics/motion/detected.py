@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fesbench.errors import DataError
-from fesbench.metrics.clips import ClipMetric
-from fesbench.metrics.inputs import Floats, MetricInputs, Which
+from fesbench.metrics.clips import NO_CLIP, ClipMetric
+from fesbench.metrics.inputs import Floats, MetricInputs, Rows, Which
 from fesbench.metrics.motion.landmark_motion import FRAMES, resampled, srvf, without_head_motion
 
 SIGMA = 0.2
@@ -27,6 +27,8 @@ INNER = slice(17, 68)
 
 LANDMARKS = "dlib-landmarks-fine"
 LEAST_SEEN = 0.5
+NO_REAL_FACE = "no face is found in any real clip"
+NO_REAL_MOTION = "no real clip moves"
 
 MEANINGS = {
     "smooth": "how landmarks are smoothed over time",
@@ -82,6 +84,15 @@ class LandmarkMetric(ClipMetric):
         frames = self.clips(inputs).frames
         granted = "driver" in frames.requests and (frames.requests["driver"] >= 0).any()
         return "driver" if granted else "target"
+
+    def unknown(self, inputs: MetricInputs, rows: Rows, wanted: Which) -> str:
+        """Why the wanted clips of these requests show no motion to compare with."""
+        clips = self.clips(inputs)
+        there = clips.frames.requests.get(wanted)
+        if there is not None and (there.to_numpy()[clips.rows(rows)] < 0).all():
+            return NO_CLIP
+        _, known = self.tracks(inputs, wanted)
+        return NO_REAL_MOTION if known[rows].any() else NO_REAL_FACE
 
     def signed(self, inputs: MetricInputs) -> str:
         """The extractor's signature."""

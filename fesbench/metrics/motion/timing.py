@@ -15,7 +15,6 @@ from __future__ import annotations
 import numpy as np
 
 from fesbench.metrics.base import Found
-from fesbench.metrics.clips import NO_CLIP
 from fesbench.metrics.inputs import Floats, MetricInputs, Rows, Which
 from fesbench.metrics.motion.detected import INNER, MEANINGS, LandmarkMetric, rule
 from fesbench.metrics.motion.landmark_motion import without_head_motion
@@ -52,7 +51,7 @@ class TimingError(LandmarkMetric):
             values[rows],
             extractor=self.signed(inputs),
             reference=wanted,
-            reason="" if known.any() else NO_CLIP,
+            reason="" if known.any() else self.unknown(inputs, rows, wanted),
         )
 
     def _all(self, inputs: MetricInputs, wanted: Which) -> tuple[Floats, np.ndarray]:

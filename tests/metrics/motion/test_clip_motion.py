@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,14 @@ from fesbench.extractors.registry import extractor
 from fesbench.metrics import metric
 from fesbench.metrics.clips import NO_CLIP
 from fesbench.metrics.motion.clip_motion import NO_FACE
-from fesbench.metrics.motion.detected import LANDMARKS, direction, filled_in, smoothed
+from fesbench.metrics.motion.detected import (
+    LANDMARKS,
+    NO_REAL_FACE,
+    NO_REAL_MOTION,
+    direction,
+    filled_in,
+    smoothed,
+)
 from fesbench.metrics.motion.landmark_motion import geodesic_distance, motion_distance
 from fesbench.metrics.motion.timing import progress, reached
 from tests.clip_evidence import clip_inputs
@@ -123,15 +131,24 @@ def test_a_still_clip_and_a_lost_one_have_nothing_in_common_with_a_motion(clips)
         assert found.n_valid == 0
 
 
-def test_clips_without_a_face_say_so_and_those_without_a_real_one_too(clips) -> None:
+def test_clips_without_a_face_say_so_and_real_ones_without_a_face_or_a_motion_too(clips) -> None:
     points = [clip.landmarks for clip in clips.values()][:2]
     images, faces = np.zeros((2, T, 8, 8, 3), np.uint8), tracks(np.concatenate(points))
-    nobody = (faces, np.zeros(2 * T, bool))
-    for made, true, reason in ((nobody, faces, NO_FACE), (faces, nobody, NO_CLIP), (nobody, nobody, NO_CLIP)):
-        features = {(LANDMARKS, "generated"): made, (LANDMARKS, "target"): true}
-        inputs = clip_inputs(images, target=images, features=features)
-        found = metric("Motion-length").measure(inputs, np.arange(2))
-        assert (found.value, found.n_valid, found.reason) == (None, 0, reason)
+    nobody, still = (faces, np.zeros(2 * T, bool)), faces[:1].repeat(2 * T, axis=0)
+
+    def said(name: str, made: Any, true: Any, targets: Any = images) -> str:
+        features = {(LANDMARKS, which): true for which in ("target", "target-shifted")}
+        inputs = clip_inputs(images, target=targets, features=features | {(LANDMARKS, "generated"): made})
+        found = metric(name).measure(inputs, np.arange(2))
+        assert (found.value, found.n_valid) == (None, 0)
+        return found.reason
+
+    assert said("Motion-length", nobody, faces) == NO_FACE
+    compared = ("Motion-length", "Motion-distance", "Onset-error", "Apex-error")
+    for made in (faces, nobody):
+        assert {said(name, made, nobody) for name in (*compared, "Motion-floor")} == {NO_REAL_FACE}
+    assert {said(name, faces, nobody, None) for name in compared} == {NO_CLIP}
+    assert said("Motion-length", faces, still) == NO_REAL_MOTION
 
 
 def test_size_and_time_are_told_apart_from_direction(clips) -> None:
