@@ -1,7 +1,8 @@
 """What happens over the frames of clips: the judged intensity and the landmark error, real and of each row.
 
 A curve is the mean over subjects of their own means; its band is Student's 95 % interval over subjects, frame
-by frame. With two or three subjects bands are as wide as they ought to be: they are cut at the axes' ends.
+by frame. With two or three subjects bands are as wide as they ought to be: they are cut at the axes' ends,
+which for the landmark error lie at most at twice the largest mean.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .figures import Axis, ticks
 
 SHOWN = {
     "intensity": "The judge's probability of the requested expression",
-    "NME": "Landmark error (NME)",
+    "NME": "Landmark error (NME) in inter-ocular distances",
 }
 TRUE = "true intensity"
 _WIDE, _HIGH, _LEFT, _RIGHT, _TOP, _BOTTOM = 200, 128, 30, 8, 8, 20
@@ -144,7 +145,7 @@ def _figure(board: Board, tables: dict[str, pd.DataFrame], column: str) -> Curve
         first = tables[rows[0]]
         true = band(first, TRUE).mean if TRUE in first else None
     else:
-        top = 1.25 * max(float(np.nanmax(found.mean)) for found in bands.values())
+        top = room(list(bands.values()))
     panels = []
     for name in rows:
         run = board.methods[name][0]
@@ -152,6 +153,13 @@ def _figure(board: Board, tables: dict[str, pd.DataFrame], column: str) -> Curve
         figure = panel(bands[name], real, true, top=top, label=label)
         panels.append(CurvePanel(run.title, "reference" if run.reference else "method", figure))
     return CurveFigure(SHOWN[column], panels)
+
+
+def room(bands: Sequence[Band]) -> float:
+    """Upper end of an axis that holds the bands up to twice the largest mean."""
+    most = max(float(np.nanmax(found.mean)) for found in bands)
+    highest = max(float(np.nanmax(found.high, initial=most)) for found in bands)
+    return 1.05 * min(highest, 2 * most)
 
 
 def panel(own: Band, real: Band | None, true: Floats | None, *, top: float, label: str) -> Markup:

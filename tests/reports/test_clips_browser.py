@@ -53,6 +53,12 @@ PLAY = f"""{PARTS}
 SHOW = f"{PARTS} scrub(4); document.body.replaceChildren(player); return {{}};"
 QUIET = f"{PARTS} await wait(1500); return {{ frame: slider.value, button: button.textContent }};"
 
+NARROW = """
+  document.querySelector(".film").open = true;
+  const strips = [...document.querySelectorAll(".film .scroll")];
+  return { screen: innerWidth, hidden: strips.map((strip) => strip.scrollWidth - strip.clientWidth) };
+"""
+
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -97,6 +103,12 @@ def test_all_clips_stand_at_the_one_frame(played: dict[str, Any]) -> None:
 
 def test_film_strips_stand_still_at_their_frames(played: dict[str, Any]) -> None:
     assert played["film"] == [[at(frame) for frame in range(1, LENGTH + 1)]] * 12
+
+
+def test_film_strips_show_all_their_frames_on_a_narrow_screen(page: Path) -> None:
+    found = drive(page, NARROW, width=500)
+    assert found["screen"] <= 500
+    assert found["hidden"] == [0] * 4
 
 
 def test_the_frame_that_is_seen_is_the_one_that_is_told(page: Path, tmp_path: Path) -> None:

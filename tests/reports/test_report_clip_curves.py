@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import t
 
 from fesbench.reports.boards import Board, make_boards, read_runs
-from fesbench.reports.clip_curves import Band, band, clip_curves, panel
+from fesbench.reports.clip_curves import Band, band, clip_curves, panel, room
 from fesbench.reports.identity_map import identity_map
 from tests.reports.synthetic_clips import clip_requests, write_clip_runs
 from tests.reports.synthetic_records import LABELS
@@ -41,7 +41,7 @@ def test_every_row_stands_against_the_real_clips(board: Board) -> None:
     views = clip_curves(board, *PAIR, ORDER)
     assert [view.label for view in views] == ["all labels", *LABELS[:2]]
     for view in views:
-        assert [figure.title for figure in view.figures][1] == "Landmark error (NME)"
+        assert view.figures[1].title == "Landmark error (NME) in inter-ocular distances"
         for figure in view.figures:
             assert [(p.title, p.kind) for p in figure.panels] == [
                 ("MR", "method"),
@@ -66,6 +66,14 @@ def test_a_curve_goes_through_its_values_and_breaks_where_there_is_none() -> Non
     # x runs from 30 to 192, y from 108 (0) up to 8 (1); what lies beyond the axis stays at its end
     assert path == "M30.0 108.0L70.5 58.0M151.5 8.0L192.0 8.0"
     assert "&lt;over&gt;" in drawn
+
+
+def test_an_axis_has_room_for_bands_up_to_twice_the_largest_mean() -> None:
+    mean, none = np.array([0.06, np.nan, 0.08]), np.full(3, np.nan)
+    plain, wide = (Band(mean, none, np.array([0.07, np.nan, high])) for high in (0.12, 3.0))
+    assert room([Band(mean / 2, none, none), plain]) == pytest.approx(1.05 * 0.12)
+    assert room([wide]) == pytest.approx(1.05 * 0.16)
+    assert room([Band(mean, none, none)]) == pytest.approx(1.05 * 0.08)
 
 
 def test_the_map_holds_real_and_made_faces_of_who_may_be_shown(board: Board) -> None:
