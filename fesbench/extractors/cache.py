@@ -57,7 +57,8 @@ class FeatureCache:
         Args:
             extractor: who computes what is missing.
             images: uint8 (N, H, W, 3); of a memory map, or of `LazyRows`, a chunk is read at a time.
-            landmarks: float (N, 68, 2) pixels; used, and part of the key, where the extractor needs them.
+            landmarks: float (N, 68, 2) pixels, an array or `LazyRows`; used, and part of the key, where the
+                extractor needs them.
             on_progress: called with (done, in all).
 
         Raises:
@@ -73,7 +74,7 @@ class FeatureCache:
             return extractor.extract(np.asarray(images[part]), None if used is None else used[part])
 
         if not len(images):
-            values, valid = extractor.extract(np.asarray(images), used)
+            values, valid = compute(np.arange(0))
             return Features(values, valid, extractor.signature)
         return self._collect(extractor, content_keys(images, used), compute, on_progress)
 

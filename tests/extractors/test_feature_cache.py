@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fesbench.data.views import RowsOf
 from fesbench.errors import DataError
 from fesbench.extractors import feature_file
 from fesbench.extractors.base import ClipExtractor, Extractor, check_clips, fixed_chunks
@@ -117,6 +118,23 @@ def test_a_memory_map_gives_the_same_keys(path: Path, tmp_path: Path) -> None:
 def test_nothing_asked_nothing_given(path: Path) -> None:
     features = FeatureCache(path).get(Means(), np.zeros((0, 16, 16, 3), np.uint8))
     assert features.values.shape == (0, 3)
+
+
+@pytest.mark.parametrize("rows", [[], [2, -1, 0]])
+def test_landmarks_that_are_looked_up_reach_an_extractor_as_an_array(rows: list[int], path: Path) -> None:
+    class Corners(Means):
+        def extract(
+            self, images: np.ndarray, landmarks: np.ndarray | None = None
+        ) -> tuple[np.ndarray, np.ndarray]:
+            assert isinstance(landmarks, np.ndarray)
+            return landmarks[:, 0], np.isfinite(landmarks).all(axis=(1, 2))
+
+    known = np.stack([face_landmarks(16, shift=(step, 0)) for step in range(3)])
+    places = np.array(rows, dtype=np.int64)
+    images, looked_up = face_images(3, 16)[: len(rows)], RowsOf(known, places, 0)
+    features = FeatureCache(path).get(Corners(needs_landmarks=True), images, looked_up)
+    wanted = np.where(places[:, None] >= 0, known[places, 0], 0)
+    assert np.array_equal(features.values, wanted)
 
 
 def test_what_was_done_before_a_failure_is_kept(path: Path) -> None:
