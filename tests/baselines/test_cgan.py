@@ -16,6 +16,16 @@ from fesbench.vocabulary import EXPRESSIONS
 from tests.baselines.learning import Learned, learned
 
 
+@pytest.fixture
+def build(build):
+    """A method by id that works on images as they are and begins with its losses."""
+
+    def make(name: str, preset: str = "tiny", problem: Problem | None = None, **changes):
+        return build(name, preset, problem, **{"native": "", "start_steps": 0} | changes)
+
+    return make
+
+
 def test_it_has_the_size_of_the_encoder_decoder(build, count) -> None:
     method = build("cgan", "paper", Problem(128, EXPRESSIONS, (), 0))
     assert count(method.generator) == 30_687_875
@@ -64,7 +74,7 @@ def test_all_that_it_knows_of_the_face_passes_the_code(build, requests) -> None:
 
 
 def test_nothing_is_drawn_at_test_and_the_seed_does_not_matter(build, requests) -> None:
-    method = build("cgan")
+    method = build("cgan", dropout=0.5)
     other = replace(requests, noise_seed=requests.noise_seed + 1000)
     assert torch.equal(method.answer(requests), method.answer(other))
     assert not torch.equal(method.synthesize(requests), method.synthesize(requests)), (
@@ -85,6 +95,21 @@ def test_the_generator_is_led_by_the_discriminator_alone(build, view) -> None:
     assert all(torch.equal(v, before[k]) for k, v in method.generator.named_parameters())
 
 
+def test_initial_weights_return_one_face_of_a_pair_and_move_the_generator_alone(build, view) -> None:
+    method = build("cgan", start_steps=2)
+    before = {k: v.clone() for k, v in method.named_parameters()}
+    phase = method.phases()[0]
+    batch = view.step_batch(phase, 0, needs=method.card.needs)
+    source = replace(batch.source, image=torch.full_like(batch.source.image, torch.nan))
+    method.bind(method.optimizers(phase), torch.Tensor.backward)
+    losses = method.training_step(phase, replace(batch, source=source), 0)
+    assert losses.keys() == {"generator_start"}
+    assert torch.isfinite(losses["generator_start"])
+    moved = {k.split(".")[0] for k, v in method.named_parameters() if not torch.equal(v, before[k])}
+    assert moved == {"generator"}
+    assert "generator_realism" in method.training_step(phase, batch, 2)
+
+
 def test_it_follows_landmarks_and_refuses_unknown_ones(build, requests) -> None:
     method = build("cgan")
     moved = replace(requests, target_landmarks=requests.target_landmarks + 3)
@@ -96,17 +121,21 @@ def test_it_follows_landmarks_and_refuses_unknown_ones(build, requests) -> None:
 
 @pytest.mark.learn
 def test_cgan_learns() -> None:
-    """Far below pix2pix, as is expected without skips and distance: it comes to about such a face."""
-    found = learned("cgan", steps={"adversarial": 500})
+    """Far below pix2pix, as is expected without skips and distance: it comes to about such a face.
+
+    Most of it is in the initial weights; what the loss alone teaches is the next test's.
+    """
+    found = learned("cgan", steps={"adversarial": 1500})
     assert found.cosine > 0.06
-    assert found.psnr > 16
+    assert found.psnr > found.mean_psnr + 1
 
 
 @pytest.mark.learn
 def test_the_same_loss_learns_more_with_skips() -> None:
-    found = learned("cgan", steps={"adversarial": 900}, skips=True, critic_rate=5e-4)
-    assert found.cosine > 0.15
-    assert found.psnr > found.mean_psnr + 2
+    changes = {"skips": True, "critic_rate": 5e-4, "start_steps": 0}
+    found = learned("cgan", steps={"adversarial": 900}, **changes)
+    assert found.cosine > 0.25
+    assert found.psnr > found.mean_psnr + 3
     assert condition_share(found) > 0.8
 
 
