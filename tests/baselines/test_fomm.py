@@ -139,6 +139,45 @@ def test_motion_is_relative_to_the_driver_s_first_frame() -> None:
     torch.testing.assert_close(half.maps, 1.5 * own.maps)
 
 
+def square(x: int, y: int) -> torch.Tensor:
+    """A bright square of 8 px in a dark image (3, 64, 64)."""
+    image = -torch.ones(3, 64, 64)
+    image[:, y : y + 8, x : x + 8] = 1
+    return image
+
+
+def test_a_clip_goes_the_driver_s_way_from_where_the_source_stands(build, requests) -> None:
+    """With the middle of what is bright as key point, and no network but the flow's arithmetic.
+
+    Key points of the driver as they are, a motion from another frame or backward, or a flow that leads from
+    the source to the driver would all put the square elsewhere.
+    """
+    method = build("fomm", problem=Problem(64, EXPRESSIONS, (), 0), points=1)
+
+    def middle(images: torch.Tensor) -> Motion:
+        bright = images.mean(1) / images.mean(1).sum((1, 2), keepdim=True)
+        points = (bright[..., None] * places(64, images)).sum((1, 2))[:, None]
+        return Motion(points, torch.eye(2).expand(len(images), 1, 2, 2))
+
+    method.key_points.forward = middle
+    method.flow.mask.forward = lambda x: torch.tensor([-50.0, 50.0])[None, :, None, None].expand(
+        len(x), 2, 64, 64
+    )
+    method.generator.forward = lambda source, flow, seen: warp(source, flow)
+    driver = torch.stack([square(36 - 4 * frame, 8 + 3 * frame) for frame in range(4)])
+    asked = replace(
+        requests[:1],
+        source=square(30, 40)[None],
+        driver=driver[None],
+        given="driver",
+        task="motion-transfer",
+        length=4,
+    )
+    made = (method.answer(asked)[0].mean(1) > 0).nonzero()
+    corners = [made[made[:, 0] == frame, 1:].amin(0).tolist() for frame in range(4)]
+    assert corners == [[40 + 3 * frame, 30 - 4 * frame] for frame in range(4)]
+
+
 def test_frames_are_drawn_at_least_three_apart_in_both_orders() -> None:
     torch.manual_seed(0)
     clips = torch.arange(16.0).expand(400, 16)
