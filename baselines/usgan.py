@@ -37,6 +37,8 @@ class USGANHyper:
     native: str = ""
     critic_depth: Depth = "published"
     critic_he: bool = False
+    critic_rate: float | None = None
+    start_steps: int = 0
     smoke_steps: int = 650
     short_steps: int | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -230,3 +231,36 @@ def test_ganimation_divides_its_condition_weights_by_the_batch(build) -> None:
         80,
         20,
     )
+
+
+@pytest.mark.parametrize("name", ["stargan", "ganmut"])
+def test_a_start_teaches_the_generator_alone_to_return_its_face(name, build, view) -> None:
+    """Whatever the label; the critic stays as it was, and the published phase follows."""
+    method = build(name, width=4, native="")
+    start, adversarial = method.phases()
+    assert (start.name, adversarial.name, start.probed) == ("start", "adversarial", False)
+    before = {k: v.clone() for k, v in method.named_parameters()}
+    torch.manual_seed(0)
+    method.bind(method.optimizers(start), torch.Tensor.backward)
+    batch = view.images(np.arange(8))
+    seen = [method.training_step(start, batch, step) for step in range(60)]
+    assert all(losses.keys() == {"generator_start"} for losses in seen)
+    first, last = (sum(float(one["generator_start"]) for one in some) for some in (seen[:5], seen[-5:]))
+    assert last < 0.6 * first
+    moved = {k.split(".")[0] for k, v in method.named_parameters() if not torch.equal(v, before[k])}
+    assert moved == {"generator"}
+
+
+def test_without_a_start_there_is_the_published_phase_alone(build) -> None:
+    for name in ("stargan", "usgan", "sargan", "ganmut"):
+        assert [phase.name for phase in build(name, "paper").phases()] == ["adversarial"]
+
+
+def test_the_critic_may_have_a_rate_of_its_own(build) -> None:
+    for name in ("stargan", "ganmut"):
+        for rate, wanted in ((None, 2e-4), (1e-3, 1e-3)):
+            method = build(name, learning_rate=2e-4, critic_rate=rate)
+            start, adversarial = method.phases()
+            rates = {k: one.param_groups[0]["lr"] for k, one in method.optimizers(adversarial).items()}
+            assert rates == {"generator": 2e-4, "critic": wanted}
+            assert method.optimizers(start)["generator"].param_groups[0]["lr"] == wanted

@@ -135,7 +135,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory):
     kind, known = load_method("stargan"), protocol.protocol_files()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FESBENCH_HOME", str(place / "home"))
-        patch.setitem(kind.presets, "tiny", replace(kind.presets["tiny"], width=4, blocks=1))
+        patch.setitem(kind.presets, "tiny", replace(kind.presets["tiny"], width=4, blocks=1, start_steps=0))
         patch.setattr(protocol, "protocol_files", lambda: {**known, "pixels@1": Path(PIXELS)})
         told = RunOptions("stargan", "pixels", preset="tiny", budget="steps=4", size=32, device="cpu")
         run(replace(told, out=place / "runs", train="always", report=False))

@@ -116,7 +116,7 @@ def test_a_run_logs_points_and_its_weights_are_those_of_one_that_does_not(
 ) -> None:
     monkeypatch.setenv("FESBENCH_HOME", str(tmp_path / "home"))
     kind = load_method("stargan")
-    monkeypatch.setitem(kind.presets, "tiny", replace(kind.presets["tiny"], width=4, blocks=1))
+    monkeypatch.setitem(kind.presets, "tiny", replace(kind.presets["tiny"], width=4, blocks=1, start_steps=0))
     told = RunOptions("stargan", PIXELS, preset="tiny", budget="steps=4", size=32, report=False, device="cpu")
     run(replace(told, out=tmp_path / "looked", train="always"))
     monkeypatch.setattr(cell._Work, "_validate", lambda self: None)

@@ -39,7 +39,7 @@ def place(tmp_path_factory: pytest.TempPathFactory):
     kind = load_method("stargan")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FESBENCH_HOME", str(root / "home"))
-        patch.setitem(kind.presets, "tiny", replace(kind.presets["tiny"], width=4, blocks=1))
+        patch.setitem(kind.presets, "tiny", replace(kind.presets["tiny"], width=4, blocks=1, start_steps=0))
         patch.setattr(zoo, "zoo_folder", lambda: root / "zoo")
         yield root
 

@@ -18,7 +18,7 @@ def test_the_rate_sees_step_and_progress(tmp_path: Path) -> None:
     """A warm-up of three steps, whatever the budget, before a decay by progress."""
     seen = []
 
-    class WarmsUp(methods()["stargan"]):  # type: ignore[misc]
+    class WarmsUp(methods()["usgan"]):  # type: ignore[misc]
         def phases(self):
             warm = lambda step, progress: min((step + 1) / 4, 1 - progress)  # noqa: E731
             return tuple(replace(phase, learning_rate=warm) for phase in super().phases())
@@ -41,7 +41,7 @@ def _flags() -> tuple[bool, ...]:
 def test_tf32_is_off_while_training_runs_and_as_before_afterwards(allowed: bool, tmp_path: Path) -> None:
     seen = []
 
-    class Watched(methods()["stargan"]):  # type: ignore[misc]
+    class Watched(methods()["usgan"]):  # type: ignore[misc]
         def training_step(self, phase, batch, step):
             seen.append(_flags())
             if step == 2:
@@ -67,7 +67,7 @@ def test_tf32_is_off_while_training_runs_and_as_before_afterwards(allowed: bool,
 def test_a_phase_that_is_not_probed_asks_for_no_answers(probed: bool, tmp_path: Path) -> None:
     asked = []
 
-    class Watched(methods()["stargan"]):  # type: ignore[misc]
+    class Watched(methods()["usgan"]):  # type: ignore[misc]
         def phases(self):
             return tuple(replace(phase, probed=probed) for phase in super().phases())
 

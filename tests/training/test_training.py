@@ -93,7 +93,7 @@ def test_a_killed_run_resumes_to_the_same_bits(name: str, tmp_path: Path) -> Non
 
 def test_ctrl_c_finishes_the_step_saves_and_resumes_to_the_same_bits(tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    run(small("stargan"), whole)
+    run(small("usgan"), whole)
 
     seen: list[int] = []
 
@@ -103,18 +103,18 @@ def test_ctrl_c_finishes_the_step_saves_and_resumes_to_the_same_bits(tmp_path: P
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        run(small("stargan"), stopped, on_progress=interrupt, save_seconds=1e9)
+        run(small("usgan"), stopped, on_progress=interrupt, save_seconds=1e9)
     assert signal.getsignal(signal.SIGINT) is before
     assert [step_on_disk(stopped)] == seen
     assert seen[0] < STEPS
-    run(small("stargan"), stopped)
+    run(small("usgan"), stopped)
     assert (whole / CHECKPOINT).read_bytes() == (stopped / CHECKPOINT).read_bytes()
     assert rows(whole) == rows(stopped)
 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
-    first = run(small("stargan"), tmp_path, steps=6)
-    method = small("stargan")
+    first = run(small("usgan"), tmp_path, steps=6)
+    method = small("usgan")
     seen: list[int] = []
     again = run(method, tmp_path, steps=6, on_progress=lambda p: seen.append(p.step))
     assert seen == []
@@ -127,8 +127,8 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
 def test_a_state_of_other_inputs_is_not_resumed(
     change: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(small("stargan"), tmp_path, steps=6)
-    method, seen = small("stargan"), []
+    run(small("usgan"), tmp_path, steps=6)
+    method, seen = small("usgan"), []
     step_once = method.training_step
 
     def watched(phase, batch, step):
@@ -143,7 +143,7 @@ def test_a_state_of_other_inputs_is_not_resumed(
 
 
 def test_losses_are_logged_at_every_fifth_step_once(tmp_path: Path) -> None:
-    result = run(small("stargan"), tmp_path, steps=12)
+    result = run(small("usgan"), tmp_path, steps=12)
     logged = [(row[1], row[2]) for row in rows(tmp_path)]
     assert len(set(logged)) == len(logged)
     assert sorted({int(step) for step, _ in logged}) == [5, 10, 12]
@@ -157,12 +157,12 @@ def test_losses_are_logged_at_every_fifth_step_once(tmp_path: Path) -> None:
 def test_the_learning_rate_follows_the_phase(tmp_path: Path) -> None:
     seen = []
 
-    class Watched(methods()["stargan"]):  # type: ignore[misc]
+    class Watched(methods()["usgan"]):  # type: ignore[misc]
         def training_step(self, phase, batch, step):
             seen.append(self._optimizers["critic"].param_groups[0]["lr"] / self.hyper.learning_rate)
             return super().training_step(phase, batch, step)
 
-    kind = methods()["stargan"]
+    kind = methods()["usgan"]
     method = Watched(Problem(64, EXPRESSIONS, (), 0), replace(kind.presets["tiny"], width=2, batch_size=2))
     run(method, tmp_path, steps=8)
     assert seen == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
@@ -176,7 +176,7 @@ def test_training_leaves_the_global_generator_alone(tmp_path: Path) -> None:
 
 
 def test_a_broken_number_stops_training_and_keeps_the_last_good_weights(tmp_path: Path) -> None:
-    class Breaks(methods()["stargan"]):  # type: ignore[misc]
+    class Breaks(methods()["usgan"]):  # type: ignore[misc]
         def training_step(self, phase, batch, step):
             losses = super().training_step(phase, batch, step)
             if step == 20:
@@ -184,7 +184,7 @@ def test_a_broken_number_stops_training_and_keeps_the_last_good_weights(tmp_path
                     self.critic.body[0].weight.fill_(torch.nan)
             return losses
 
-    kind = methods()["stargan"]
+    kind = methods()["usgan"]
     method = Breaks(Problem(64, EXPRESSIONS, (), 0), replace(kind.presets["tiny"], width=2, batch_size=2))
     noticed = []
     result = run(method, tmp_path, on_health=noticed.append)
@@ -204,18 +204,18 @@ def test_what_the_data_lacks_is_said_before_training(tmp_path: Path) -> None:
 
 def test_a_phase_without_steps_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MethodError, match="no training steps for phase adversarial"):
-        run(small("stargan"), tmp_path, steps=0)
+        run(small("usgan"), tmp_path, steps=0)
 
 
 def test_minutes_stop_by_the_clock(tmp_path: Path) -> None:
-    result = run(small("stargan"), tmp_path, steps=100_000, minutes=0.01)
+    result = run(small("usgan"), tmp_path, steps=100_000, minutes=0.01)
     assert 1 <= result.steps["adversarial"] < 10_000
     assert (tmp_path / CHECKPOINT).exists()
 
 
 def test_progress_comes_at_most_four_times_a_second_and_at_the_end(tmp_path: Path) -> None:
     seen: list[tuple[float, TrainingProgress]] = []
-    run(small("stargan"), tmp_path, steps=20, on_progress=lambda p: seen.append((time.monotonic(), p)))
+    run(small("usgan"), tmp_path, steps=20, on_progress=lambda p: seen.append((time.monotonic(), p)))
     gaps = np.diff([when for when, _ in seen])
     assert (gaps[:-1] >= 0.25).all()
     assert (seen[-1][1].step, seen[-1][1].steps) == (20, 20)
@@ -224,11 +224,11 @@ def test_progress_comes_at_most_four_times_a_second_and_at_the_end(tmp_path: Pat
 
 def test_an_unknown_device_or_precision_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="tpu"):
-        run(small("stargan"), tmp_path, device="tpu")
+        run(small("usgan"), tmp_path, device="tpu")
 
 
 def test_bf16_trains(tmp_path: Path) -> None:
-    result = run(small("stargan"), tmp_path, steps=5, precision="bf16")
+    result = run(small("usgan"), tmp_path, steps=5, precision="bf16")
     assert np.isfinite(result.losses["adversarial/generator_class"]["last"])
 
 
@@ -237,7 +237,7 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "boom"),))
 
-    method = small("stargan")
+    method = small("usgan")
     for name in ("weights.pt", CHECKPOINT):
         (tmp_path / name).write_bytes(pickle.dumps(Bomb()))
         with pytest.raises(RecordError, match="is a pickle"):
@@ -258,25 +258,25 @@ def test_a_header_of_any_length_is_no_pickle(tmp_path: Path) -> None:
 
 
 def test_a_damaged_or_foreign_checkpoint_is_named(tmp_path: Path) -> None:
-    run(small("stargan"), tmp_path, steps=1)
+    run(small("usgan"), tmp_path, steps=1)
     path = tmp_path / CHECKPOINT
-    with pytest.raises(MethodError, match="weights of 'stargan', not of 'usgan'"):
-        load_checkpoint(small("usgan"), path)
-    kind = methods()["stargan"]
-    with pytest.raises(MethodError, match="does not fit 'stargan'"):
+    with pytest.raises(MethodError, match="weights of 'usgan', not of 'sargan'"):
+        load_checkpoint(small("sargan"), path)
+    kind = methods()["usgan"]
+    with pytest.raises(MethodError, match="does not fit 'usgan'"):
         load_checkpoint(kind(Problem(64, EXPRESSIONS, (), 0), kind.presets["tiny"]), path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(RecordError, match="no readable safetensors"):
-        load_checkpoint(small("stargan"), path)
+        load_checkpoint(small("usgan"), path)
     with pytest.raises(RecordError, match="train the method first"):
-        load_checkpoint(small("stargan"), tmp_path / "none.safetensors")
+        load_checkpoint(small("usgan"), tmp_path / "none.safetensors")
 
 
 def test_a_full_disk_says_so_and_keeps_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(small("stargan"), tmp_path, on_progress=_raise_interrupt)
+        run(small("usgan"), tmp_path, on_progress=_raise_interrupt)
     before = (tmp_path / STATE).read_bytes()
 
     def full(*args: object) -> None:
@@ -284,7 +284,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DataError, match="the disk is full"):
-        run(small("stargan"), tmp_path)
+        run(small("usgan"), tmp_path)
     monkeypatch.undo()
     assert (tmp_path / STATE).read_bytes() == before
     assert not list(tmp_path.glob(".*.tmp"))
@@ -297,15 +297,15 @@ def _raise_interrupt(progress: TrainingProgress) -> None:
 def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="file"):
-        run(small("stargan"), tmp_path / "file" / "run")
+        run(small("usgan"), tmp_path / "file" / "run")
 
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    run(small("stargan"), tmp_path, steps=1)
+    run(small("usgan"), tmp_path, steps=1)
     note = load_tensors(tmp_path / STATE)[1]
     del note["health"]
     save_file({}, tmp_path / STATE, metadata={"fesbench": json.dumps(note)})
     with pytest.raises(RecordError, match="is damaged"):
-        run(small("stargan"), tmp_path, steps=1)
+        run(small("usgan"), tmp_path, steps=1)

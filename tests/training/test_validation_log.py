@@ -42,7 +42,7 @@ def points(folder: Path) -> list[tuple[str, int, str, float]]:
     return [(phase, int(step), name, float(value)) for phase, step, name, value in cut]
 
 
-@pytest.mark.parametrize("name", ["stargan", "pix2pix"])  # instance norm; batch norm and dropout
+@pytest.mark.parametrize("name", ["usgan", "pix2pix"])  # instance norm; batch norm and dropout
 def test_weights_are_equal_to_the_bit_with_and_without_looks(name: str, tmp_path: Path) -> None:
     seen, unseen = small(name), small(name)
     before = torch.get_rng_state()
@@ -56,7 +56,7 @@ def test_weights_are_equal_to_the_bit_with_and_without_looks(name: str, tmp_path
 
 
 def test_eight_points_lie_evenly_and_show_the_method_as_it_stands(tmp_path: Path) -> None:
-    method = small("stargan")
+    method = small("usgan")
     look = looks(method)
     run(method, tmp_path, steps=STEPS, validate=look)
     found = points(tmp_path)
@@ -154,9 +154,9 @@ def test_a_resumed_run_has_every_point_once(stop: int, tmp_path: Path) -> None:
 
 def test_points_behind_the_saved_state_are_made_anew(tmp_path: Path) -> None:
     """Killed ten points' worth of steps behind the last save."""
-    method = small("stargan")
+    method = small("usgan")
     run(method, tmp_path / "whole", steps=STEPS, validate=looks(method))
-    method = small("stargan")
+    method = small("usgan")
 
     def stop(progress) -> None:
         if progress.step > 41:
@@ -164,7 +164,7 @@ def test_points_behind_the_saved_state_are_made_anew(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="killed"):  # no state is saved on the way out
         run(method, tmp_path / "cut", steps=STEPS, validate=looks(method), on_progress=stop, save_seconds=1e9)
-    method = small("stargan")
+    method = small("usgan")
     run(method, tmp_path / "cut", steps=STEPS, validate=looks(method))
     assert (tmp_path / "whole" / NAME).read_bytes() == (tmp_path / "cut" / NAME).read_bytes()
 
@@ -175,16 +175,16 @@ def test_the_time_of_looks_is_not_the_trainings(tmp_path: Path) -> None:
         return {"x": 0.0}
 
     started = time.monotonic()
-    result = run(small("stargan"), tmp_path, validate=slow)
+    result = run(small("usgan"), tmp_path, validate=slow)
     spent = time.monotonic() - started
     assert 1.5 <= result.validation_seconds < 2.5
     assert result.seconds <= spent - 1.5
 
 
 def test_points_of_an_earlier_training_do_not_stay(tmp_path: Path) -> None:
-    method = small("stargan")
+    method = small("usgan")
     run(method, tmp_path, steps=20, validate=looks(method))
-    run(small("stargan"), tmp_path, steps=21)
+    run(small("usgan"), tmp_path, steps=21)
     assert not (tmp_path / NAME).exists()
 
 
