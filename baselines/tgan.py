@@ -216,7 +216,8 @@ class TGAN(Method):
         ),
     }
     budget_notes: ClassVar[Mapping[str, str]] = {
-        "smoke": "a minute brings it to rough faces with the label's mouth, which move too early"
+        "smoke": "a minute leaves rough faces, in half of whose frames a detector finds none; of many "
+        "subjects it does not learn the label, and they move too early"
     }
     preset_notes: ClassVar[Mapping[str, str]] = {"unlabelled": "it knows no label: what it shows is chance"}
     synthesis_state: ClassVar[tuple[str, ...]] = ("temporal.", "frames.")
