@@ -161,7 +161,7 @@ class StarGAN(Method):
         return (start, adversarial) if self.hyper.start_steps else (adversarial,)
 
     def optimizers(self, phase: Phase) -> dict[str, torch.optim.Optimizer]:
-        """Adam for each network; both start at the critic's rate."""
+        """Adam for each network; in the start the generator has the critic's rate."""
         rate, betas = self.hyper.learning_rate, self.hyper.betas
         fast = self.hyper.critic_rate or rate
         if phase.name == "start":
