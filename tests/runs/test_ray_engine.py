@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,11 +45,96 @@ class Waits(Base):
 """
 
 
+SLOW = """
+import dataclasses, time
+from pathlib import Path
+from fesbench.baselines.usgan import USGAN as Base
+
+class Slow(Base):
+    card = dataclasses.replace(Base.card, id="slow")
+    def training_step(self, phase, batch, step):
+        with open({steps!r}, "a") as stream:
+            print(step, file=stream)
+        if not Path({mark!r}).exists():
+            time.sleep(1)
+        return super().training_step(phase, batch, step)
+"""
+
+
 def protocol() -> str:
     """A few subjects, and nothing that a judge says."""
     text = Path(PIXELS).read_text().replace('id = "pixels"', 'id = "pair"').replace('"ECS", ', "")
     text = text.replace("[10, 3, 5]", "[3, 1, 2]").replace('judge = "trained"\n', "")
     return text.replace("train = 10\nvalidation = 3\ntest = 5", "train = 3\nvalidation = 1\ntest = 2")
+
+
+def begun(folder: Path, methods: Sequence[str], out: str, steps: int, **more: str) -> subprocess.Popen[str]:
+    """A run by Ray, with a home of its own below a folder."""
+    rules = folder / "pair@1.toml"
+    rules.write_text(protocol())
+    own = {"FESBENCH_HOME": str(folder / "home"), "HOME": str(folder), "OMP_NUM_THREADS": "1", **more}
+    return subprocess.Popen(
+        command(
+            *("run", "--protocol", str(rules), "--preset", "tiny", "--budget", f"steps={steps}"),
+            *("--methods", ",".join(methods), "--engine", "ray", "--out", str(folder / out)),
+        ),
+        env={**os.environ, **own},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A cluster that somebody else started, and its address."""
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    start = "from ray.scripts.scripts import main; main()"
+    # a socket's path is short
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-c", start, "start", "--head", "--block", f"--port={port}"),
+                *("--num-cpus=1", f"--temp-dir={folder}", "--include-dashboard=false"),
+                "--disable-usage-stats",
+            ],
+            env={**os.environ, "HOME": str(tmp_path)},
+            stdout=subprocess.PIPE,
+        )
+        try:
+            assert any(b"Ray runtime started" in line for line in process.stdout or ())
+            yield process, f"127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_where_a_cell_stands_and_leaves_the_cluster_at_an_address_alone(
+    head: tuple[subprocess.Popen[bytes], str], tmp_path: Path
+) -> None:
+    cluster, address = head
+    mark, steps = tmp_path / "mark", tmp_path / "steps"
+    (tmp_path / "slow.py").write_text(SLOW.format(mark=str(mark), steps=str(steps)))
+    given = (tmp_path, [str(tmp_path / "slow.py")], "runs", 6)
+    first = begun(*given, RAY_ADDRESS=address)
+    deadline = time.monotonic() + 600
+    while not steps.exists() and first.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    first.send_signal(signal.SIGINT)
+    said = first.communicate(timeout=600)[1]
+    assert first.returncode == 130, said
+    done = steps.read_text().split()
+    assert 1 <= len(done) < 30, "five calls a step, each of a second"
+    mark.touch()
+    again = begun(*given, RAY_ADDRESS=address)
+    said = again.communicate(timeout=600)[1]
+    assert again.returncode == 0, said
+    found = records(tmp_path / "runs")["slow"]
+    assert found.status == "scored"
+    assert steps.read_text().split() == [str(step) for step in range(sum(found.steps.values()))]
+    assert cluster.poll() is None
 
 
 @pytest.mark.slow
@@ -56,19 +144,7 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path: Path)
     (tmp_path / "waits.py").write_text(WAITS.format(mark=str(mark), steps=str(steps)))
     (tmp_path / "dies.py").write_text(DIES)
     methods = (str(tmp_path / "waits.py"), str(tmp_path / "dies.py"))
-    rules = tmp_path / "pair@1.toml"
-    rules.write_text(protocol())
-    options = ("--protocol", str(rules), "--preset", "tiny", "--budget", "steps=3")
-    environment = {**os.environ, "FESBENCH_HOME": str(home), "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    spread = subprocess.Popen(
-        command(
-            *("run", *options, "--methods", ",".join(methods), "--engine", "ray"),
-            *("--out", str(tmp_path / "two")),
-        ),
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    spread = begun(tmp_path, methods, "two", 3)
     deadline = time.monotonic() + 600
     while not (mark.exists() and mark.read_text()) and spread.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -85,6 +161,7 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path: Path)
     assert "dies failed: its task died" in said
     # the worker was killed behind the training, which was not done again
     assert steps.read_text().split() == [str(step) for step in range(sum(found["waits"].steps.values()))]
+    options = ("--protocol", str(tmp_path / "pair@1.toml"), "--preset", "tiny", "--budget", "steps=3")
     alone = fesbench("run", *options, "--methods", methods[0], "--out", str(tmp_path / "one"), home=home)
     assert alone.returncode == 0, alone.stderr
     own = records(tmp_path / "one")
