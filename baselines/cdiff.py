@@ -294,7 +294,7 @@ class CDiff(Method):
             warm_up=50,
             average=0.995,
             sampling_steps=5,
-            native="32-color-bilinear-aa",
+            native="32-color-bicubic-aa",
         ),
     }
     synthesis_state: ClassVar[tuple[str, ...]] = ("average.",)

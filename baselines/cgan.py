@@ -77,7 +77,7 @@ class CGAN(Method):
             learning_rate=5e-4,
             critic_rate=2e-4,
             dropout=0.0,
-            native="32-color-bilinear-aa",
+            native="32-color-bicubic-aa",
             start_steps=900,
             smoke_steps=1500,
         ),

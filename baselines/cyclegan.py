@@ -133,7 +133,7 @@ class CycleGAN(Method):
     presets: ClassVar[dict[str, Any]] = {
         "paper": CycleGANHyper(),
         "tiny": CycleGANHyper(
-            native="32-color-bilinear-aa",
+            native="32-color-bicubic-aa",
             width=16,
             blocks=3,
             batch_size=2,

@@ -198,7 +198,7 @@ class DAI2I(StarGAN):
         "paper-noperc": DAI2IHyper(perceptual=False),
         "tiny": DAI2IHyper(
             perceptual=False,
-            native="32-color-bilinear-aa",
+            native="32-color-bicubic-aa",
             width=24,
             blocks=2,
             batch_size=8,

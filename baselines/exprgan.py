@@ -249,7 +249,7 @@ class ExprGAN(Method):
             identity_weight=0.0,
             clear_start=True,
             code_weight=0.02,
-            native="32-color-bilinear-aa",
+            native="32-color-bicubic-aa",
             smoke_steps=(20, 800, 60),
         ),
         "paper-noid": ExprGANHyper(identity_weight=0.0),

@@ -99,7 +99,7 @@ class GANimation(Method):
     presets: ClassVar[dict[str, Any]] = {
         "paper": GANimationHyper(),
         "tiny": GANimationHyper(
-            native="32-color-bilinear-aa",
+            native="32-color-bicubic-aa",
             width=16,
             blocks=2,
             batch_size=16,

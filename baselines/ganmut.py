@@ -139,7 +139,7 @@ class GANmut(StarGAN):
             smoke_steps=1500,
             critic_depth="side",
             critic_he=True,
-            native="32-color-bilinear-aa",
+            native="32-color-bicubic-aa",
         ),
     }
     budget_notes: ClassVar[dict[str, str]] = {

@@ -165,7 +165,7 @@ class GCGAN(Method):
         needs=frozenset({"take-pairs", "landmarks", "labels"}),
         controls=frozenset({"expression", "transfer"}),
         notes="input: face and target landmarks, as 136 numbers",
-        native="64-color-bilinear-aa",
+        native="64-color-bicubic-aa",
     )
     presets: ClassVar[dict[str, Any]] = {
         "paper": GCGANHyper(),

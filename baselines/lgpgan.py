@@ -230,7 +230,7 @@ class LGPGAN(Method):
             n_critic=2,
             generator_class_weight=0.4,
             cycle_weight=2.0,
-            native="32-color-bilinear-aa",
+            native="32-color-bicubic-aa",
             smoke_steps=900,
         ),
     }

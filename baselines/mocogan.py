@@ -145,13 +145,13 @@ class MoCoGAN(Method):
         controls=frozenset({"sequence"}),
         dynamic=True,
         notes="preset paper makes faces out of noise; image starts from the source",
-        native="64-color-bilinear-aa",
+        native="64-color-bicubic-aa",
     )
     presets: ClassVar[dict[str, Any]] = {
         "paper": MoCoGANHyper(),
         "image": MoCoGANHyper(first_weight=10.0),
         "tiny": MoCoGANHyper(
-            native="32-color-bilinear-aa",
+            native="32-color-bicubic-aa",
             width=16,
             image_batch=8,
             clip_batch=4,

@@ -111,7 +111,7 @@ class Mortara(Method):
         needs=frozenset({"labels"}),
         controls=frozenset({"random"}),
         notes="draws new 28 px gray faces of a label; documented not to converge",
-        native="28-gray-bilinear-aa",
+        native="28-gray-bicubic-aa",
     )
     presets: ClassVar[dict[str, Any]] = {
         "paper": _BASE,

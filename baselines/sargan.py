@@ -109,7 +109,7 @@ class SARGAN(StarGAN):
     presets: ClassVar[dict[str, Any]] = {
         "paper": SARGANHyper(),
         "tiny": SARGANHyper(
-            native="32-color-bilinear-aa",
+            native="32-color-bicubic-aa",
             width=16,
             learning_rate=1e-3,
             generator_class_weight=0.2,

@@ -271,7 +271,7 @@ class StarGANv2(Method):
             start_steps=600,
             style_scale=0.1,
             smoke_steps=850,
-            native="32-color-bilinear-aa",
+            native="32-color-bicubic-aa",
         ),
     }
     budget_notes: ClassVar[dict[str, str]] = {

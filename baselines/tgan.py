@@ -196,7 +196,7 @@ class TGAN(Method):
         controls=frozenset({"sequence"}),
         dynamic=True,
         notes="makes faces out of noise: it keeps nobody's identity; labels are our option",
-        native="64-color-bilinear-aa",
+        native="64-color-bicubic-aa",
     )
     presets: ClassVar[dict[str, Any]] = {
         "paper": TGANHyper(),
@@ -204,7 +204,7 @@ class TGAN(Method):
         "vanilla": TGANHyper(bound="none"),
         "unlabelled": TGANHyper(labels=False),
         "tiny": TGANHyper(
-            native="32-color-bilinear-aa",
+            native="32-color-bicubic-aa",
             width=16,
             image_width=4,
             code=16,

@@ -138,13 +138,13 @@ class VGAN(Method):
         controls=frozenset({"sequence"}),
         dynamic=True,
         notes="continues the source as its first frame; labels are our option",
-        native="64-color-bilinear-aa",
+        native="64-color-bicubic-aa",
     )
     presets: ClassVar[dict[str, Any]] = {
         "paper": VGANHyper(),
         "unlabelled": VGANHyper(labels=False),
         "unconditional": VGANHyper(image=False, width=64, batch_size=64),
-        "tiny": VGANHyper(native="32-color-bilinear-aa", width=32, batch_size=8, learning_rate=5e-4),
+        "tiny": VGANHyper(native="32-color-bicubic-aa", width=32, batch_size=8, learning_rate=5e-4),
     }
     preset_notes: ClassVar[Mapping[str, str]] = {
         "unlabelled": "it knows no label, so it gives all of them one clip",

@@ -135,7 +135,7 @@ def test_a_native_form_serves_clips_too(store, training, tmp_path: Path) -> None
         assert requests.source.shape[1:] == (1, 28, 28)
         return requests.source[:, None].repeat(1, requests.length, 1, 1, 1)
 
-    synthesize(answering(small, "28-gray-bilinear-aa"), asked(), store, training, tmp_path)
+    synthesize(answering(small, "28-gray-bicubic-aa"), asked(), store, training, tmp_path)
     assert Image.open(tmp_path / "clips/sequence_p2_happiness/0003.png").size == (64, 64)
 
 

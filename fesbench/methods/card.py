@@ -53,7 +53,7 @@ class MethodCard:
         reference: frames the scale and is no published method.
         dynamic: makes videos.
         notes: one line for readers of the table.
-        native: the method's own image form where it has one, such as "28-gray-bilinear-aa" (see
+        native: the method's own image form where it has one, such as "28-gray-bicubic-aa" (see
             :class:`fesbench.methods.native.Native`): the engine resizes to it and back. A preset may name
             another by a hyper-parameter ``native``.
         helpers: entries of the weights table whose frozen networks training or synthesis uses, in some preset

@@ -25,7 +25,8 @@ class Native:
     Attributes:
         size: side of the square images, pixels.
         channels: 1 (luma) or 3.
-        filter: how the engine resizes, both ways; ``bilinear-aa`` is torch's antialiased bilinear filter.
+        filter: how the engine resizes, both ways; ``bicubic-aa`` is torch's antialiased bicubic filter, kept
+            within the range of each plane, since it rings at edges.
     """
 
     size: int
@@ -34,18 +35,18 @@ class Native:
 
     @classmethod
     def parse(cls, text: str) -> Native:
-        """Read ``28-gray-bilinear-aa``, as cards and signatures have it.
+        """Read ``28-gray-bicubic-aa``, as cards and signatures have it.
 
-        >>> Native.parse("28-gray-bilinear-aa")
-        Native(size=28, channels=1, filter='bilinear-aa')
+        >>> Native.parse("28-gray-bicubic-aa")
+        Native(size=28, channels=1, filter='bicubic-aa')
 
         Raises:
             MethodError: another form, an unknown filter, or fewer than 28 pixels.
         """
         size, _, rest = text.partition("-")
         channels, _, chosen = rest.partition("-")
-        if not size.isdecimal() or channels not in _CHANNELS or chosen != "bilinear-aa":
-            raise MethodError(f"native '{text}' is not of the form SIZE-gray|color-bilinear-aa")
+        if not size.isdecimal() or channels not in _CHANNELS or chosen != "bicubic-aa":
+            raise MethodError(f"native '{text}' is not of the form SIZE-gray|color-bicubic-aa")
         if int(size) < SMALLEST:
             raise MethodError(f"native '{text}': {size} pixels are fewer than {SMALLEST}")
         return cls(int(size), _CHANNELS[channels], chosen)
@@ -91,8 +92,9 @@ def _resize(images: Tensor, size: int) -> Tensor:
     if images.shape[-2:] == (size, size):
         return images
     flat = images.reshape(-1, *images.shape[-3:])
-    flat = F.interpolate(flat, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-    return flat.reshape(*images.shape[:-2], size, size)
+    lowest, highest = flat.amin((-2, -1), keepdim=True), flat.amax((-2, -1), keepdim=True)
+    flat = F.interpolate(flat, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
+    return flat.clamp(lowest, highest).reshape(*images.shape[:-2], size, size)
 
 
 def _is_image(name: str, value: object) -> bool:

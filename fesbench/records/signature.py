@@ -98,8 +98,8 @@ class Signature:
             native: its own image form, which the engine resized to and from; "" = the protocol's.
             zoo: the budget of its training, where it was loaded from the zoo; "" elsewhere.
 
-        >>> str(Signature.parse("SSIM|n:4/4|p:x@1|v:1").with_method("unknown", "28-gray-bilinear-aa"))
-        'SSIM|n:4/4|p:x@1|native:28-gray-bilinear-aa|trained:unknown|v:1'
+        >>> str(Signature.parse("SSIM|n:4/4|p:x@1|v:1").with_method("unknown", "28-gray-bicubic-aa"))
+        'SSIM|n:4/4|p:x@1|native:28-gray-bicubic-aa|trained:unknown|v:1'
         """
         told = {"native": native, "trained": "" if trained == "fesbench" else trained, "zoo": zoo}
         kept = [item for item in self.fields if item[0] != "v"]

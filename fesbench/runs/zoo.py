@@ -103,7 +103,7 @@ def zoo_cards() -> dict[str, ZooCard]:
 
 
 def code_of(method: type[Method]) -> str:
-    """Hash of the lines of a method's own file, without comments, docstrings and empty ones.
+    """Hash of the lines of a method's own file, without comments, docstrings, budget notes and empty ones.
 
     Who changes a method wants it trained: weights of before would be scored under the name of the new code.
     """
@@ -116,10 +116,16 @@ def code_of(method: type[Method]) -> str:
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
             and ast.get_docstring(node) is not None
         ):
-            told |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+            told |= _lines(node.body[0])
+        elif isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "budget_notes":
+            told |= _lines(node)
     lines = [line.strip() for number, line in enumerate(source.splitlines(), 1) if number not in told]
     kept = "\n".join(line for line in lines if line and not line.startswith("#"))
     return hashlib.sha256(kept.encode()).hexdigest()[:16]
+
+
+def _lines(node: ast.stmt) -> set[int]:
+    return set(range(node.lineno, (node.end_lineno or 0) + 1))
 
 
 def mismatch(card: ZooCard, job: Job, context: RunContext) -> str:

@@ -140,13 +140,13 @@ def test_a_driver_that_is_no_clip_is_refused(store: AlignedStore, training: Trai
 def test_a_native_form_reaches_clips_and_landmarks(store: AlignedStore, training: TrainingSet) -> None:
     driver = row_of(store, "v0001", "fear", FRAMES - 1)
     batch = request_batch(asked(store, given="driver", driver=driver), store, training, training.problem)
-    small = Native.parse("28-gray-bilinear-aa").batch(batch)
+    small = Native.parse("28-gray-bicubic-aa").batch(batch)
     assert small.driver is not None
     assert small.clip_landmarks is not None
     assert small.driver.shape == (2, 3, 1, 28, 28)
     expected = (batch.clip_landmarks + 0.5) * 28 / 32 - 0.5
     assert torch.allclose(small.clip_landmarks, expected)
-    plain = Native.parse("28-gray-bilinear-aa").batch(
+    plain = Native.parse("28-gray-bicubic-aa").batch(
         request_batch(asked(store), store, training, training.problem)
     )
     assert plain.driver is None

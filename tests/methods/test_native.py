@@ -67,7 +67,7 @@ class Modal(Method):
 
 class Gray28(Modal):
     card: ClassVar = MethodCard(
-        "gray28", "", "", 2000, frozenset({"labels"}), frozenset({"expression"}), native="28-gray-bilinear-aa"
+        "gray28", "", "", 2000, frozenset({"labels"}), frozenset({"expression"}), native="28-gray-bicubic-aa"
     )
 
 
@@ -112,10 +112,10 @@ class Small:
 @pytest.mark.parametrize(
     ("kind", "native", "shape"),
     [
-        (Modal, "32-color-bilinear-aa", (3, 32, 32)),
+        (Modal, "32-color-bicubic-aa", (3, 32, 32)),
         (Modal, "", (3, 64, 64)),
         (Gray28, "", (1, 28, 28)),
-        (Gray28, "32-gray-bilinear-aa", (1, 32, 32)),
+        (Gray28, "32-gray-bicubic-aa", (1, 32, 32)),
     ],
 )
 def test_a_preset_may_have_a_form_of_its_own(kind, native, shape, view) -> None:
@@ -127,10 +127,10 @@ def test_a_preset_may_have_a_form_of_its_own(kind, native, shape, view) -> None:
 
 
 def test_the_form_of_a_preset_stands_in_the_record(monkeypatch) -> None:
-    kind = type("Preset", (Modal,), {"presets": {"paper": Small(), "tiny": Small("32-color-bilinear-aa")}})
+    kind = type("Preset", (Modal,), {"presets": {"paper": Small(), "tiny": Small("32-color-bicubic-aa")}})
     monkeypatch.setattr(Job, "method_class", lambda self: kind)
     forms = {name: Job("modal", "avatars", name, "smoke").card()["native"] for name in kind.presets}
-    assert forms == {"paper": "", "tiny": "32-color-bilinear-aa"}
+    assert forms == {"paper": "", "tiny": "32-color-bicubic-aa"}
 
 
 def test_what_a_budget_cannot_teach_is_said_of_the_method_itself_not_of_its_children(monkeypatch) -> None:
@@ -185,7 +185,7 @@ def test_landmarks_move_with_the_pixels(view) -> None:
     zero = torch.zeros(1, dtype=torch.long)
     values = {part.name: zero for part in fields(ImageBatch)}
     one = ImageBatch(**(values | {"image": image, "action_units": torch.zeros(1, 2), "landmarks": marks}))
-    found = Native.parse("28-gray-bilinear-aa").batch(PairBatch(one, one)).target
+    found = Native.parse("28-gray-bicubic-aa").batch(PairBatch(one, one)).target
     assert found.image.shape == (1, 1, 28, 28)
     row, column = divmod(int(found.image[0, 0].argmax()), 28)
     torch.testing.assert_close(found.landmarks[0, 0], torch.tensor([float(column), float(row)]))
@@ -200,7 +200,7 @@ def test_clips_are_resized_frame_by_frame() -> None:
         label: torch.Tensor
 
     clips = Clips(torch.rand(2, 5, 3, 64, 64), torch.full((2, 5, 68, 2), 31.5), torch.zeros(2))
-    native = Native.parse("32-color-bilinear-aa")
+    native = Native.parse("32-color-bicubic-aa")
     found = native.batch(clips)
     assert found.video.shape == (2, 5, 3, 32, 32)
     torch.testing.assert_close(found.video[1], native.images(clips.video[1]))
@@ -209,22 +209,28 @@ def test_clips_are_resized_frame_by_frame() -> None:
 
 
 def test_gray_is_luma_and_the_filter_is_antialiased() -> None:
-    native = Native.parse("32-gray-bilinear-aa")
+    native = Native.parse("32-gray-bicubic-aa")
     red = torch.stack([torch.ones(32, 32), -torch.ones(32, 32), -torch.ones(32, 32)])
     torch.testing.assert_close(native.images(red[None])[0, 0, 0, 0], torch.tensor(2 * 0.299 - 1))
     stripes = torch.ones(1, 3, 128, 128)
     stripes[..., ::4] = -1.0
     assert (native.images(stripes) - 0.5).abs()[..., 4:-4].max() < 0.05, "one column in four, never lost"
+    edge = torch.cat([torch.full((1, 1, 32, 16), -1.0), torch.full((1, 1, 32, 16), 0.5)], dim=3)
+    wide = native.outputs(edge, 64)
+    assert (wide.min(), wide.max()) == (-1, 0.5), "no ringing beyond what the method made"
+    assert (wide[..., 31] - wide[..., 32]).abs().max() > 0.7, (
+        "sharper than a bilinear filter, which has 0.375"
+    )
     same = torch.rand(1, 3, 32, 32)
-    assert Native.parse("32-color-bilinear-aa").images(same) is same
+    assert Native.parse("32-color-bicubic-aa").images(same) is same
 
 
-@pytest.mark.parametrize("text", ["28", "28-gray", "28-gray-nearest", "x-gray-bilinear-aa", "28-rgb-box"])
+@pytest.mark.parametrize("text", ["28", "28-gray", "28-gray-nearest", "x-gray-bicubic-aa", "28-rgb-box"])
 def test_an_odd_form_is_refused(text: str) -> None:
     with pytest.raises(MethodError, match="is not of the form SIZE-gray"):
         Native.parse(text)
     with pytest.raises(MethodError, match="27 pixels are fewer than 28"):
-        Native.parse("27-gray-bilinear-aa")
+        Native.parse("27-gray-bicubic-aa")
 
 
 def test_an_answer_of_another_form_is_named(view) -> None:

@@ -232,7 +232,7 @@ def test_a_row_that_loses_faces_is_named(tmp_path: Path) -> None:
 def test_what_a_budget_cannot_teach_and_an_own_form_are_said(tmp_path: Path) -> None:
     requests = requests_table(2)
     for row, said in (
-        (ROWS[6], {"budget_note": "known not to learn", "native": "32-color-bilinear-aa"}),
+        (ROWS[6], {"budget_note": "known not to learn", "native": "32-color-bicubic-aa"}),
         (ROWS[4], {}),
     ):
         folder = write_cell(tmp_path / "runs", row, requests)
@@ -240,7 +240,7 @@ def test_what_a_budget_cannot_teach_and_an_own_form_are_said(tmp_path: Path) -> 
         record.card |= said
         record.save(folder)
     text = build(tmp_path / "runs", tmp_path / "site").read_text()
-    assert text.count("Known not to learn.") == text.count("It works on 32-color-bilinear-aa:") == 1
+    assert text.count("Known not to learn.") == text.count("It works on 32-color-bicubic-aa:") == 1
     assert "StarGAN, budget smoke" in text
     assert "Own form: StarGAN" in text
     for folder in (tmp_path / "runs").rglob("stargan-*/0"):

@@ -42,7 +42,7 @@ class Helped(Method):
         year=2030,
         needs=frozenset({"labels"}),
         controls=frozenset({"expression"}),
-        native="28-gray-bilinear-aa",
+        native="28-gray-bicubic-aa",
         helpers=("tiny-features",),
     )
     presets: ClassVar[dict[str, Any]] = {"paper": Hyper(), "tiny": Hyper(), "plain": Hyper(False)}
@@ -107,7 +107,7 @@ def test_a_run_says_what_is_missing_uses_what_is_there_and_signs_the_form(
     assert record.weights["tiny-features"]["sha256"] == digest[:8]
     assert record.card["preset_note"] == ""
     signatures = [Signature.parse(score.signature) for score in record.scores if score.signature]
-    assert {dict(found.fields)["native"] for found in signatures} == {"28-gray-bilinear-aa"}
+    assert {dict(found.fields)["native"] for found in signatures} == {"28-gray-bicubic-aa"}
     assert all("native" not in found.comparable() for found in signatures)
 
 

@@ -254,6 +254,9 @@ def test_code_changes_with_code_alone(tmp_path: Path) -> None:
         "same": source,
         "comment": source.replace("from __future__", "# a word\n\nfrom __future__"),
         "docstring": source.replace("The release's values.", "The values."),
+        "note": source.replace(
+            "    presets:", '    budget_notes: ClassVar[dict[str, str]] = {"smoke": "!"}\n    presets:'
+        ),
         "code": source.replace("width: int = 64", "width: int = 32"),
     }
     found = {}
@@ -261,7 +264,7 @@ def test_code_changes_with_code_alone(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.py"
         path.write_text(content.replace("from .", "from fesbench.baselines."))
         found[name] = code_of(load_method(str(path)))
-    assert found["same"] == found["comment"] == found["docstring"] != found["code"]
+    assert found["same"] == found["comment"] == found["docstring"] == found["note"] != found["code"]
 
 
 def test_the_verb_lists_the_files(card: ZooCard, capsys: pytest.CaptureFixture[str]) -> None:

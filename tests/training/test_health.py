@@ -258,7 +258,7 @@ def test_a_probe_measures_diversity_and_condition_by_hand() -> None:
 
 def test_unchanged_is_what_the_methods_own_form_leaves_of_a_source() -> None:
     view = TrainingSet(fake_store(3, 64), np.arange(24), Problem(64, EXPRESSIONS, (), 0), 0)
-    requests, native = label_requests(view, np.array([0, 8, 16]), [1, 2]), Native(32, 3, "bilinear-aa")
+    requests, native = label_requests(view, np.array([0, 8, 16]), [1, 2]), Native(32, 3, "bicubic-aa")
     through = native.outputs(native.images(requests.source), 64)
     plain, aware = Probe(requests, 3, 0.5), Probe(requests, 3, 0.5, unchanged=through)
     assert plain.measure(lambda r: through).change > 0.005

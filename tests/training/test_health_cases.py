@@ -28,7 +28,7 @@ def noticed(name: str, steps: int, folder: Path, **changes: Any) -> dict[str, st
     problem = Problem(64, LABELS, (1, 2, 5, 6, 12, 26), 0)
     view = TrainingSet(store, np.arange(len(store.images)), problem, 0)
     kind = load_method(name)
-    small = {"native": "32-color-bilinear-aa", "width": 4, "batch_size": 8}
+    small = {"native": "32-color-bicubic-aa", "width": 4, "batch_size": 8}
     method = kind(problem, replace(kind.presets["paper"], **small, **changes))
     (phase,) = method.phases()
     detector = DlibDetector(WeightsManager(folder))
